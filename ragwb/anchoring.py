@@ -34,7 +34,12 @@ def loosen(text: str) -> tuple[str, tuple[int, ...]]:
 # %% ../nbs/11a_anchoring.ipynb #c10
 def occurrences(text: str, quote: str) -> list[tuple[int, int]]:
     "Every place of a quote in a text, overlapping ones too."
-    return [(match.start(), match.start() + len(quote)) for match in re.finditer(f"(?={re.escape(quote)})", text)] if quote else []
+    places: list[tuple[int, int]] = []
+    at = text.find(quote) if quote else -1
+    while at >= 0:
+        places.append((at, at + len(quote)))
+        at = text.find(quote, at + 1)
+    return places
 
 
 def loose_occurrences(text: str, quote: str) -> list[tuple[int, int]]:

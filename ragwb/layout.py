@@ -4,12 +4,13 @@
 
 # %% auto #0
 __all__ = ['Piece', 'NUMERIC', 'MARKER', 'NUMBERED', 'YEAR', 'Cell', 'Row', 'together', 'joined', 'in_line', 'make_row',
-           'rows_of', 'gutter', 'prose', 'beside', 'columns', 'marked', 'tabular', 'continues', 'table_end', 'new_row',
-           'wraps', 'stacked', 'table', 'Block', 'centred', 'parted', 'paragraphs', 'blocks']
+           'rows_of', 'gutter', 'prose', 'adjacent', 'columns', 'sides', 'marked', 'tabular', 'continues', 'table_end',
+           'new_row', 'wraps', 'stacked', 'table', 'Block', 'centred', 'parted', 'paragraphs', 'blocks']
 
 # %% ../nbs/01a_layout.ipynb #c03
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -38,6 +39,7 @@ class Row(NamedTuple):
     size: float
     bold: bool
     cells: tuple[Cell, ...]
+    parts: tuple[Cell, ...]  # the cells before any were joined
 
 
 def together(a: Piece, b: Piece, between: str) -> Piece:
@@ -53,7 +55,8 @@ def joined(a: Cell, b: Cell, between: str) -> Cell:
     "Two cells as one; the longer one's line and size hold."
     main = max(a, b, key=lambda cell: len(cell.text))
     bold = all(cell.bold for cell in (a, b) if any(map(str.isalnum, cell.text)))
-    return Cell(min(a.left, b.left), main.bottom, max(a.right, b.right), main.top, main.size, bold, *together((a.text, a.runs), (b.text, b.runs), between))
+    text, runs = together((a.text, a.runs), (b.text, b.runs), between)
+    return Cell(min(a.left, b.left), main.bottom, max(a.right, b.right), main.top, main.size, bold, text, runs)
 
 
 def in_line(row: Row, between: str) -> Piece:
@@ -67,7 +70,10 @@ def in_line(row: Row, between: str) -> Piece:
 NUMERIC = re.compile(r"[\d$€£¥().,%\s—–-]+")
 
 
-def make_row(cells: Sequence[Cell]) -> Row:
+def make_row(
+    cells: Sequence[Cell],
+    starts: Collection[int] = (),  # where the columns of a table begin, in whole points: no cell is joined over them
+) -> Row:
     "Puts cells in order and joins those that no wide gap parts."
     merged: list[Cell] = []
     for cell in sorted(cells):
@@ -75,13 +81,13 @@ def make_row(cells: Sequence[Cell]) -> Row:
             last, em = merged[-1], max(merged[-1].size, cell.size)
             gap, numeric = cell.left - last.right, NUMERIC.fullmatch(cell.text)
             closing = cell.text in (")", "%", ")%") and gap < 3 * em
-            near = gap < (0.6 if numeric or NUMERIC.fullmatch(last.text) else 1.0) * em
+            near = gap < (0.6 if numeric or NUMERIC.fullmatch(last.text) else 1.0) * em and (gap < 0.3 * em or round(cell.left) not in starts)
             if closing or near or last.text in ("$", "€", "£", "¥", "(") and numeric:
                 merged[-1] = joined(last, cell, "" if closing or gap < 0.12 * em else " ")
                 continue
         merged.append(cell)
-    main = max(merged, key=lambda cell: len(cell.text))
-    return Row(merged[0].left, main.bottom, max(cell.right for cell in merged), main.top, main.size, all(cell.bold for cell in merged), tuple(merged))
+    main, right = max(merged, key=lambda cell: len(cell.text)), max(cell.right for cell in merged)
+    return Row(merged[0].left, main.bottom, right, main.top, main.size, all(cell.bold for cell in merged), tuple(merged), tuple(cells))
 
 
 def rows_of(cells: Sequence[Cell]) -> list[Row]:
@@ -114,40 +120,50 @@ def gutter(rows: Sequence[Row], first: int, low: float, high: float) -> tuple[in
 
 
 def prose(cells: Sequence[Cell], fill: float) -> bool:
-    "Whether lines are words, and the middle one of them by width fills that share of the column."
-    text = "".join(cell.text for cell in cells)
+    "Whether most letters stand in lines of words that fill that share of their column."
     width = max(cell.right for cell in cells) - min(cell.left for cell in cells)
-    return (len(text) > 15 * len(cells) and sum(map(str.isalpha, text)) > 0.65 * len(text)
-            and sorted(cell.right - cell.left for cell in cells)[len(cells) // 2] > fill * width)
+    text = "".join(cell.text for cell in cells)
+    wide = [cell.text for cell in cells if cell.right - cell.left > fill * width]
+    return sum(map(str.isalpha, text)) > 0.6 * len(text) and sum(map(len, wide)) > max(0.5 * len(text), 15 * len(wide))
 
 
-def beside(row: Row, middle: float) -> bool:
-    "Whether no cell of a row lies across a gutter."
-    return not any(cell.left < middle < cell.right for cell in row.cells)
+def adjacent(a: Cell, b: Cell) -> bool:
+    "Whether the file writes one cell directly behind the other."
+    (_, length, page, index), (_, _, other_page, there) = a.runs[-1], b.runs[0]
+    return page == other_page and 0 <= there - index - length <= 4
 
 
 def columns(rows: list[Row]) -> list[list[Row]]:
     "Rows in reading order: where a gutter parts running text, all of the left column stands before the right one."
-    tried: list[tuple[int, float]] = []
+    tried: list[tuple[int, float, bool]] = []
     for first, row in enumerate(rows):
         for a, b in pairwise(row.cells):
-            if b.left - a.right < 0.7 * row.size or any(first < end and a.right < middle < b.left for end, middle in tried):
+            across = adjacent(a, b)
+            if b.left - a.right < 0.7 * row.size or any(first < end and a.right < middle < b.left and across is was for end, middle, was in tried):
                 continue
             end, middle = gutter(rows, first, a.right, b.left)
-            tried.append((end, middle))
-            inside = [cell for row in rows[first:end] for cell in row.cells]
-            left, right = [cell for cell in inside if cell.right <= middle], [cell for cell in inside if cell.right > middle]
-            if min(len(left), len(right)) < 4 or not prose(left, 0.4) or not prose(right, 0.4):
+            tried.append((end, middle, across))
+            parts = sides(rows[first:end], middle)
+            if min(map(len, parts)) < (8 if across else 4) or not all(prose(part, 0.8 if across else 0.4) for part in parts):
                 continue
-            sides = [cell.right > middle for cell in sorted(inside, key=lambda cell: cell.runs[0][2:])]
-            switches = sum(x != y for x, y in pairwise(sides)) / min(len(left), len(right))
-            if switches < 0.3 or switches > 1.6 and len(left) >= 8 and prose(left, 0.8) and prose(right, 0.8):  # drawn line by line over both
-                top = first
-                while top and beside(rows[top - 1], middle) and rows[top - 1].bottom - rows[top].top < row.size:
-                    top -= 1
-                sides_of = [[cell for row in rows[top:end] for cell in row.cells if (cell.right > middle) is side] for side in (False, True)]
-                return [rows[:top], *columns(rows_of(sides_of[0])), *columns(rows_of(sides_of[1])), *columns(rows[end:])]
+            order = [cell.right > middle for cell in sorted((*parts[0], *parts[1]), key=lambda cell: cell.runs[0][2:])]
+            switches = sum(x != y for x, y in pairwise(order)) / min(map(len, parts))
+            if switches > 1.6 if across else switches < 0.3:  # columns drawn line by line, or one after the other; a table is in between
+                while first and min(map(len, sides(rows[first - 1 : first], middle))) == 0 and rows[first - 1].bottom - rows[first].top < row.size:
+                    first -= 1  # one column begins higher
+                while not across and any(x.right <= middle < y.left and adjacent(x, y) for x, y in pairwise(rows[end - 1].cells)):
+                    end -= 1  # a footer
+                left, right = (columns(rows_of(part)) for part in sides(rows[first:end], middle))
+                return [*columns(rows[:first]), *left, *right, *columns(rows[end:])]
     return [rows]
+
+
+def sides(rows: Sequence[Row], middle: float) -> tuple[list[Cell], list[Cell]]:
+    "The cells to the left and to the right of a gutter; all of them on both sides if one lies across."
+    cells = [cell for row in rows for cell in row.cells]
+    if any(cell.left < middle - 1 and cell.right > middle + 1 for cell in cells):
+        return cells, cells
+    return [cell for cell in cells if cell.right <= middle + 1], [cell for cell in cells if cell.right > middle + 1]
 
 # %% ../nbs/01a_layout.ipynb #c19
 MARKER = re.compile(r"[•●○▪■◦‣∙·▸►➢✓☐☒☑–—-]|\(?(?:\d{1,2}|[a-zA-Z]|[ivx]{1,5})[.)]|\d{1,2}(?:\.\d{1,2})+\.?")
@@ -169,8 +185,8 @@ def tabular(rows: Sequence[Row], at: int) -> bool:
     if len(row.cells) == 2 and (MARKER.fullmatch(first.text) or NUMBERED.fullmatch(first.text)) and not NUMERIC.fullmatch(second.text):
         return False
     if max(b.left - a.right for a, b in pairwise(row.cells)) < 1.6 * row.size:
-        near = [other for other in (*rows[max(at - 1, 0) : at], *rows[at + 1 : at + 2]) if len(other.cells) == 1 and abs(other.top - row.top) < 1.8 * row.size]
-        return not any(other.right - other.left > 0.8 * (row.right - row.left) for other in near)
+        near = [other for other in (*rows[max(at - 1, 0) : at], *rows[at + 1 : at + 2]) if abs(other.top - row.top) < 1.8 * row.size]
+        return not any(len(other.cells) == 1 and other.right - other.left > 0.8 * (row.right - row.left) for other in near)
     return True
 
 
@@ -179,7 +195,7 @@ def continues(above: Row, row: Row, pitch: float) -> bool:
     label, cell = above.cells[0], row.cells[0]
     return len(row.cells) == 1 and pitch < 1.3 * row.size and (
         any(abs(cell.left - other.left) < 0.5 * row.size for other in above.cells[1:])
-        or cell.text[0].islower() and label.left <= cell.left + 1 and cell.left < label.right and (len(above.cells) < 2 or cell.right < above.cells[1].left))
+        or cell.text[0].islower() and label.left - 1 <= cell.left < label.right and (len(above.cells) < 2 or cell.right < above.cells[1].left))
 
 
 def table_end(rows: Sequence[Row], first: int, has_cells: Sequence[bool], left: float) -> int:
@@ -234,7 +250,8 @@ def stacked(above: Row, row: Row) -> Row:
     "Two rows as one: each lower cell joins the upper one that it stands under, unless that one spans several."
     cells = list(above.cells)
     for cell in row.cells:
-        shared = [(min(c.right, cell.right) - max(c.left, cell.left)) / max(c.right - c.left, cell.right - cell.left, 1.0) for c in above.cells]
+        shared = [(min(c.right, cell.right) - max(c.left, cell.left)) / max(c.right - c.left, cell.right - cell.left, 1.0)
+                  for c in above.cells]
         best = max(range(len(shared)), key=shared.__getitem__)
         over = above.cells[best]
         if shared[best] > 0 and sum(min(c.right, over.right) > max(c.left, over.left) for c in row.cells) == 1:
@@ -249,6 +266,9 @@ def table(rows: Sequence[Row]) -> list[Row]:
     "The rows of a table, with the lines that are one row put together cell by cell."
     pitches = sorted(a.top - b.top for a, b in pairwise(rows) if len(a.cells) > 1 and len(b.cells) > 1)
     usual, left = pitches[len(pitches) // 2] if pitches else 0.0, min(row.left for row in rows)
+    begins = Counter(round(cell.left) for row in rows for cell in row.cells[1:])
+    starts = {start for start, times in begins.items() if times > 1}
+    rows = [make_row(row.parts, starts) if len(row.parts) > len(row.cells) else row for row in rows]
     out = [rows[0]]
     for last, row in pairwise(rows):
         pitch = last.top - row.top
