@@ -109,7 +109,7 @@ def gutter(rows: Sequence[Row], first: int, low: float, high: float) -> tuple[in
     for at in range(first, len(rows)):
         new_low, new_high, middle = low, high, (low + high) / 2
         for cell in rows[at].cells:
-            if cell.right <= middle:
+            if cell.left + cell.right <= 2 * middle:
                 new_low = max(new_low, cell.right)
             else:
                 new_high = min(new_high, cell.left)
@@ -128,9 +128,9 @@ def prose(cells: Sequence[Cell], fill: float) -> bool:
 
 
 def adjacent(a: Cell, b: Cell) -> bool:
-    "Whether the file writes one cell directly behind the other."
+    "Whether the file writes one cell soon after the other: with no more than the rest of a table's cell between them."
     (_, length, page, index), (_, _, other_page, there) = a.runs[-1], b.runs[0]
-    return page == other_page and 0 <= there - index - length <= 4
+    return page == other_page and 0 <= there - index - length <= 60
 
 
 def columns(rows: list[Row]) -> list[list[Row]]:
@@ -153,8 +153,8 @@ def columns(rows: list[Row]) -> list[list[Row]]:
                     first -= 1  # one column begins higher
                 while not across and any(x.right <= middle < y.left and adjacent(x, y) for x, y in pairwise(rows[end - 1].cells)):
                     end -= 1  # a footer
-                left, right = (columns(rows_of(part)) for part in sides(rows[first:end], middle))
-                return [*columns(rows[:first]), *left, *right, *columns(rows[end:])]
+                parts = sides([row._replace(cells=row.parts) for row in rows[first:end]], middle)  # the two columns' lines are not level
+                return [*columns(rows[:first]), *columns(rows_of(parts[0])), *columns(rows_of(parts[1])), *columns(rows[end:])]
     return [rows]
 
 
@@ -233,7 +233,8 @@ def new_row(above: Row, row: Row, left: float) -> bool:
     if any(NUMERIC.fullmatch(cell.text) and not YEAR.fullmatch(cell.text) for cell in row.cells):
         return True
     if len(row.cells) == 1:
-        return first[0].isupper() and row.left <= above.left + row.size or not any(cell.left < row.right and row.left < cell.right for cell in above.cells)
+        under = any(cell.left < row.right and row.left < cell.right for cell in above.cells)
+        return first[0].isupper() and row.left <= above.left + row.size or not under
     return row.left < left + 0.5 * row.size and abs(row.left - above.left) < 0.3 * row.size and not row.bold and not first[0].islower()
 
 
