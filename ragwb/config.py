@@ -21,7 +21,7 @@ class ConfigError(ValueError):
 @dataclass(frozen=True)
 class ChunkingConfig:
     "How documents are cut."
-    strategy: str = "recursive"  # tokens, recursive, sentences, headings, semantic or parents
+    strategy: str = "sentences"  # tokens, recursive, sentences, headings, semantic or parents
     size: int = 1_400            # longest chunk: characters (strategy tokens: Llama 2 tokens)
     overlap: int = 0             # shared with the chunk before, in the same unit, < size
     parent_size: int = 3_000     # strategy parents: characters of the passage that is answered from
@@ -38,8 +38,8 @@ class RetrievalConfig:
     k: int = 5                  # hits given to the model
     candidates: int = 50        # hits taken from each leg before fusion
     fusion: str = "convex"      # convex (scores) or rrf (ranks)
-    vector_weight: float = 0.2  # weight of the vector leg, 0 to 1; BM25 has the rest
-    cutoff: float = 0.5         # hits below this share of the best fused score are left out, 0 to 1
+    vector_weight: float = 0.3  # weight of the vector leg, 0 to 1; BM25 has the rest
+    cutoff: float = 0.55        # hits below this share of the best fused score are left out, 0 to 1
     reranker: str = ""          # provider:model; empty: none
 
     def __post_init__(self) -> None:

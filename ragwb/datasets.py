@@ -12,6 +12,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -56,13 +57,16 @@ class Dataset:
     documents: Mapping[str, bytes | Path] # document id -> its plain text as UTF-8 bytes, or the file that holds it
     questions: tuple[Question, ...]
 
+    def __repr__(self) -> str:
+        return f"Dataset {self.name} ({self.kind}): {len(self.documents)} documents, {len(self.questions)} questions"
+
     def _repr_html_(self) -> str:
         kinds: dict[str, list[Question]] = {}
         for question in self.questions:
             kinds.setdefault(question.kind or "any", []).append(question)
-        rows = "".join(f"<tr><td>{kind}<td>{len(asked)}<td>{sum(not q.answerable for q in asked)}<td>{sum(bool(q.quotes) for q in asked)}"
+        rows = "".join(f"<tr><td>{escape(kind)}<td>{len(asked)}<td>{sum(not q.answerable for q in asked)}<td>{sum(bool(q.quotes) for q in asked)}"
                        f"<td>{sum(bool(q.evidence) for q in asked)}" for kind, asked in kinds.items())
-        return (f"<b>{self.name}</b> · {self.kind} · {len(self.documents)} documents, {len(self.questions)} questions"
+        return (f"<b>{escape(self.name)}</b> · {self.kind} · {len(self.documents)} documents, {len(self.questions)} questions"
                 f"<table><tr><th>kind<th>questions<th>unanswerable<th>with evidence<th>anchored{rows}</table>")
 
 # %% ../nbs/11b_datasets.ipynb #c08
@@ -143,7 +147,7 @@ def read_judgements(
     "The relevant documents of each query that has one."
     relevance: dict[str, dict[str, float]] = {}
     for number, line in enumerate(read_text(path).splitlines(), start=1):
-        if number == 1 and line.startswith("query-id") or not line.strip():
+        if not line.strip() or (number == 1 and line.startswith("query-id")):
             continue
         where, cells = f"{path}, line {number}", line.split("\t")
         try:
@@ -184,7 +188,8 @@ def squad_question(row: Mapping[str, Any], document: str, where: str) -> Questio
     "One question of a paragraph; the first answer's place is its evidence."
     where = f"{where}, question {row.get('id')!r}"
     answerable = not take(row, "is_impossible", bool, where, False)
-    answers = [(take(a, "text", str, where), take(a, "answer_start", int, where)) for a in take(row, "answers", list, where, [])] if answerable else []
+    given = take(row, "answers", list, where, []) if answerable else []
+    answers = [(take(answer, "text", str, where), take(answer, "answer_start", int, where)) for answer in given]
     if answerable and not answers:
         raise DatasetError(where, "has no answer", 'mark it "is_impossible": true if that is meant')
     quotes = tuple(Quote(document, text, start, start + len(text)) for text, start in answers[:1])

@@ -211,8 +211,8 @@ def table_end(rows: Sequence[Row], first: int, has_cells: Sequence[bool], left: 
             row, below, values = rows[at], rows[ahead], rows[ahead].cells[1].left
             first_value = below.cells[0].left if below.left > left + 3 * row.size else values
             over_values = (row.left > first_value - 2 * row.size and row.right <= below.right + row.size
-                           and row.bottom - rows[at + 1].top < row.size and row.size < 1.1 * below.size)
-            if not over_values and (end == first or row.right >= values):
+                           and row.bottom - rows[at + 1].top < row.size)
+            if row.size > 1.12 * below.size or not over_values and (end == first or row.right >= values):
                 break
         elif at == end:
             end = at + 1

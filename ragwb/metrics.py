@@ -244,6 +244,6 @@ def minimum_detectable_difference(
     confidence: float = 0.95,  # of the two-sided test
     power: float = 0.8,        # chance to find a true difference of this size
 ) -> float:
-    "The smallest true difference that a test finds with this power: (z of confidence + z of power) times the standard error (Bloom, Eval. Rev. 1995)."
+    "The smallest true difference that a test finds with this power: (z of confidence + z of power) * standard error (Bloom, Eval. Rev. 1995)."
     normal = NormalDist()
     return (normal.inv_cdf((1 + confidence) / 2) + normal.inv_cdf(power)) * error

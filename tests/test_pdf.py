@@ -89,7 +89,7 @@ def test_a_turned_page_reads_the_same_and_its_rectangles_lie_on_the_picture(turn
     file = BytesIO()
     canvas = Canvas(file, pagesize=(400, 300))
     canvas.setPageRotation(turn)
-    canvas.translate(*{90: (400, 0), 180: (400, 300), 270: (0, 300)}[turn])  # written so that it is upright when shown
+    canvas.translate(*{90: (300, 0), 180: (400, 300), 270: (0, 400)}[turn])  # written so that it is upright when shown
     canvas.rotate(turn)
     for number, line in enumerate(["the first line is here", "the second is below it"]):
         canvas.drawString(30, 100 - 14 * number, line)
