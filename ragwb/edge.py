@@ -8,7 +8,6 @@ __all__ = ['TITLES', 'OPENAI_ROUTES', 'FORESEEN', 'LOOPBACK', 'HEADERS', 'LINGER
            'leaving']
 
 # %% ../nbs/13_edge.ipynb #c03
-import errno
 import logging
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
@@ -27,6 +26,7 @@ from .answers import AnswerError
 from .config import ConfigError
 from .documents import DocumentError
 from .index import CollectionError
+from .ingest import is_disk_full
 from .pipeline import QuestionError
 
 # %% ../nbs/13_edge.ipynb #c06
@@ -70,6 +70,8 @@ class Problem(Exception):
 # %% ../nbs/13_edge.ipynb #c09
 def problem_of(error: BaseException) -> Problem:
     "Any exception as a problem. What was not foreseen is a 500 that tells nothing of the inside; the log does."
+    if isinstance(error, (OSError, RuntimeError)) and is_disk_full(error):
+        return Problem(507, "disk-full", "nothing more can be written: free some space where the data folder or the temporary folder lies, then try again")
     match error:
         case Problem():
             return error
@@ -83,15 +85,13 @@ def problem_of(error: BaseException) -> Problem:
         case QuestionError():
             return Problem(422, "question", str(error))
         case CollectionError():
-            return Problem(409, "collection", str(error))
+            return problem_of(error.__cause__) if error.__cause__ and is_disk_full(error.__cause__) else Problem(409, "collection", str(error))
         case DocumentError():
             return Problem(422, "document", str(error))
         case AnswerError():
             return Problem(404, "answer", str(error))
         case ConfigError():
             return Problem(500, "config", str(error))
-    if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "No space left on device" in str(error):
-        return Problem(507, "disk-full", "nothing more can be written: free some space where the data folder or the temporary folder lies, then try again")
     return Problem(500, "", "something went wrong on the server; its log says what")
 
 

@@ -200,23 +200,26 @@ class Worker:
 
     def __init__(self) -> None:
         self.process: subprocess.Popen[bytes] | None = None
-        self.closed = False
+        self.lock, self.closed = threading.Lock(), False
 
-    def start(self) -> subprocess.Popen[bytes]:
-        "A living process."
-        if self.process is None or self.process.poll() is not None:
+    def start(self) -> None:
+        "Makes sure that a process lives, unless the worker is closed."
+        if self.closed or (self.process is not None and self.process.poll() is None):
+            return
+        with self.lock:
+            if self.closed:
+                return
             self.said = tempfile.TemporaryFile()  # noqa: SIM115  # lives as long as the process
             path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
             self.process = subprocess.Popen(self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.said, env=os.environ | {"PYTHONPATH": path},
                                             start_new_session=True)  # Ctrl-C is ours to handle
-        return self.process
 
     def run(self, id: str, source: Source, limits: Limits) -> Result:
         "The result of one document, also when the process dies or has to be stopped over it."
-        if self.closed:
+        self.start()
+        process, late = self.process, threading.Event()
+        if process is None or process.stdin is None or process.stdout is None:
             return DocumentError(id, "not parsed: stopped before its turn")
-        process, late = self.start(), threading.Event()
-        assert process.stdin is not None and process.stdout is not None
 
         def give_up() -> None:
             late.set()
@@ -252,6 +255,12 @@ class Worker:
             for pipe in (self.process.stdin, self.process.stdout):
                 with suppress(OSError):  # what was not sent yet has no reader any more
                     pipe.close()  # type: ignore[union-attr]
+
+    def close(self) -> None:
+        "Ends the process and starts no other."
+        with self.lock:
+            self.closed = True
+        self.stop()
 
 # %% ../nbs/02d_parsing.ipynb #c17
 def in_process(id: str, source: Source) -> bool:
@@ -321,8 +330,5 @@ def interleave(here: list[tuple[str, Source]], there: list[tuple[str, Source]], 
         for future in running:
             future.cancel()
         for worker in team:
-            worker.closed = True
-            worker.stop()
+            worker.close()
         pool.shutdown()
-        for worker in team:
-            worker.stop()  # one may have begun between the two

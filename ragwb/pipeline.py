@@ -150,8 +150,9 @@ class Pipeline(Runnable[Any, Any]):
         return found
 
     def retrieve(self, question: str, k: int | None = None, where: Filter = {}) -> Hits:
-        "The passages for a standalone question; `k` other than the config's switches its cut-off off, as rankings are measured."
-        retrieval = self.config.retrieval if k is None else replace(self.config.retrieval, k=k, candidates=max(k, self.config.retrieval.candidates), cutoff=0.0)
+        "The passages for a standalone question. A ranking deeper than the config's is given without its cut-off, as rankings are measured."
+        own = self.config.retrieval
+        retrieval = own if k is None else replace(own, k=k, candidates=max(k, own.candidates), cutoff=own.cutoff if k <= own.k else 0.0)
         return retrieve(self.searcher, self.embedder, question, retrieval, where, self.reranker)
 
     def passages(self, hits: Sequence[Hit], version: int) -> list[Passage]:

@@ -25,7 +25,7 @@ function morph(from, to) {
     else if (old.nodeType === 3) { if (old.data !== fresh.data) old.data = fresh.data }
     else {
       for (const {name, value} of fresh.attributes) if (old.getAttribute(name) !== value) old.setAttribute(name, value)
-      for (const {name} of [...old.attributes]) if (!fresh.hasAttribute(name) && name !== "open") old.removeAttribute(name)
+      for (const {name} of [...old.attributes]) if (!fresh.hasAttribute(name) && name !== "open" && name !== "data-seen") old.removeAttribute(name)
       morph(old, fresh)
     }
   })
@@ -138,6 +138,7 @@ export function render({model, el}) {
   model.on("msg:custom", message => {
     const told = message.data ?? message
     if (told.arrived) { waiting[told.arrived]?.(told.more); delete waiting[told.arrived] }
+    if (told.put) { const field = root.querySelector(told.put); if (field && !field.value) { field.value = told.value; field.focus() } }
     if (told.clear) { const field = root.querySelector(told.clear); if (field) { field.value = ""; field.focus() } }
   })
   window.addEventListener("popstate", back)

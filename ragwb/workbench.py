@@ -17,7 +17,7 @@ from .chunking import chunk
 from .config import PipelineConfig
 from .documents import DocumentError
 from .embedding import Embedder, embedder
-from .index import Collection, CollectionError, Entry, Store, describe, schema
+from .index import Collection, CollectionError, Entry, Store, describe, rows_of, schema
 from .ingest import IngestReport, Progress, Source, ingest
 from .files import find_files, safe_name
 from .parsing import Limits
@@ -132,18 +132,16 @@ class Workbench:
         opened = self.store.open(collection or self.settings.collection)
         model = self.embedder(config.embedder)
         with self.store.lock(opened.name):
-            infos, written = opened.documents(), 0
-            fresh = self.store.database.create_table(f"{opened.name}", schema=schema(model.dimensions, describe(config)), mode="overwrite", data=self.rebuilt(opened, config, model, progress)) if infos else None
-            if fresh is not None:
-                written = fresh.count_rows("kind = 'chunk'")
+            fresh = self.store.database.create_table(
+                opened.name, data=self.rebuilt(opened, config, model, progress), schema=schema(model.dimensions, describe(config)), mode="overwrite", on_bad_vectors="null"
+            )
+            written = fresh.count_rows("kind = 'chunk'")
         self.pipelines.pop(opened.name, None)
-        return written
+        return int(written)
 
     def rebuilt(self, opened: Collection, config: PipelineConfig, model: Embedder, progress: Callable[[Progress], None] | None) -> Any:
         "A collection's rows for another config, document by document."
         import pyarrow as pa
-
-        from ragwb.index import rows_of
 
         infos = opened.documents()
         columns = schema(model.dimensions, describe(config))
