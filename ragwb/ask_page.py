@@ -30,8 +30,8 @@ from .workbench import Workbench
 # %% ../nbs/14e_ask_page.ipynb #c08
 SAMPLE = {
     "products/cx-series-manual.pdf": "How long may a CX pump run against a closed discharge valve?",
-    "policies/travel-2025.pdf": "What is the daily meal allowance on business trips?",
-    "service/tb-114-gland-torque.pdf": "Which torque does the gland plate need?",
+    "hr/employee-handbook.pdf": "How long is the trial period for a new permanent employee?",
+    "products/flx-2-controller-guide.epub": "Does the pump controller support Profibus?",
 }
 
 
@@ -68,7 +68,7 @@ def welcome(collection: str, questions: Sequence[str] | None) -> str:
         body = '<p class="muted">There is nothing to ask about yet. Add documents, and come back.</p><p><button data-act="page" data-page="documents">Add documents</button></p>'
     else:
         body = "".join(f'<button class="row" data-act="ask" data-question="{escape(question)}">{escape(question)}</button>' for question in questions)
-    return f'<div class="welcome stack"><h1>Ask {escape(collection)}</h1><p class="muted">Answers are made of sentences from your documents, each with a number that opens its proof.</p>{body}</div>'
+    return f'<div class="welcome stack"><h1>Ask {"your documents" if collection == "default" else escape(collection)}</h1><p class="muted">Answers are made of sentences from your documents, each with a number that opens its proof.</p>{body}</div>'
 
 # %% ../nbs/14e_ask_page.ipynb #c12
 def source(
@@ -143,7 +143,8 @@ class AskPage:
         again = '<p class="line"><button class="plain small muted" data-act="new">New conversation</button></p>' if parts and not self.busy else ""
         body = "".join(parts) + again if parts else welcome(self.collection, self.questions)
         button = f'<button class="primary"{" disabled" if self.busy else ""}>Ask</button>'
-        self.screen.show(turns=f'<div data-last="{len(parts)}">{body}</div>', send=button)
+        growth = f"{len(parts)}-{len(self.turns[-1].text)}-{self.turns[-1].record is not None}" if parts else ""
+        self.screen.show(turns=f'<div data-last="{growth}">{body}</div>', send=button)
 
     def query(self) -> dict[str, str]:
         "What the address says of this page."

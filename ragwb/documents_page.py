@@ -143,11 +143,10 @@ class Uploads:
                     self.set(id, stage="failed", reason=failed.get(name, why))
 
 # %% ../nbs/14f_documents_page.ipynb #c11
-SKELETON = """<div class="documents" data-drop><div class="line"><h1 class="grow">Documents</h1><span class="hide" data-region="count"></span></div>
-<div data-region="notice" role="alert"></div>
+SKELETON = """<div class="documents" data-drop><div data-region="notice" role="alert"></div>
 <div data-region="list"></div>
 <div data-region="dialog"></div></div>"""
-SEARCH = """<div class="stack"><label class="drop line"><input class="sr" type="file" multiple><span class="grow">Drop files anywhere on this page, or <u style="color:var(--accent)">choose them</u>.
+SEARCH = """<div class="stack" data-top="list"><h1>Documents</h1><label class="drop line"><input class="sr" type="file" multiple><span class="grow">Drop files anywhere on this page, or <u style="color:var(--accent)">choose them</u>.
 <small class="muted">PDF, Word, PowerPoint, Excel, CSV, HTML, Markdown, text, RTF, EPUB, e-mail, JSON</small></span></label>
 <div>{uploads}</div><input type="search" data-act="search" placeholder="Search titles, names and types" aria-label="Search documents"></div>"""
 WAITING = '<div class="stack" aria-busy="true">' + '<div class="skeleton" style="height:44px"></div>' * 6 + "</div>"
@@ -164,7 +163,7 @@ class DocumentsPage:
         self.seen = (-1, 0)       # changes of the uploads, of them done
         self.loaded = False
         self.screen = Screen(self.act, skeleton=SKELETON, sizing_mode="stretch_both")
-        self.screen.show(list=SEARCH.format(uploads="") + WAITING, notice="", dialog="", count="")
+        self.screen.show(list=SEARCH.format(uploads="") + WAITING, notice="", dialog="")
 
     def query(self) -> dict[str, str]:
         "What the address says of this page."
@@ -214,7 +213,7 @@ class DocumentsPage:
             self.say(str(error))
             return
         html = await asyncio.to_thread(document_page, document, info, chunks, self.chunk_page, now)
-        self.screen.show(list=f'<div class="stack" id="document">{html}</div>')
+        self.screen.show(list=f'<div class="stack" id="document" data-top="{escape(info.id)}-{self.chunk_page}">{html}</div>')
 
     async def tick(self) -> None:
         "Looks whether files moved on; called a few times a second."

@@ -76,7 +76,7 @@ def document_table(infos: Sequence[DocumentInfo], view: View, now: datetime) -> 
     last = (len(found) - 1) // PAGE_ROWS
     page = min(view.page, last)
     rows = [row(info, now) for info in found[page * PAGE_ROWS : (page + 1) * PAGE_ROWS]]
-    heads = [sort_button(heading, view) + (">" if heading in ("pages", "chunks") else "") for heading in COLUMNS]
+    heads = [("#" if heading in ("pages", "chunks") else "") + sort_button(heading, view) for heading in COLUMNS]
     drawn = table([*heads, "state", '<span class="sr">delete</span>'], rows).replace('class="data"', 'class="data list"')
     shown = f"{page * PAGE_ROWS + 1:,} to {page * PAGE_ROWS + len(rows):,} of {len(found):,}"
     turn = "".join(

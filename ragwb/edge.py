@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import anyio
 from fastapi import FastAPI, Request
@@ -34,8 +34,10 @@ TITLES = {
     "question": "This question cannot be asked",
     "collection": "This collection cannot be used",
     "document": "This document cannot be used",
-    "answer": "No such answer",
-    "model": "No such model",
+    "unknown-collection": "No such collection",
+    "unknown-document": "No such document",
+    "unknown-answer": "No such answer",
+    "unknown-model": "No such model",
     "invalid": "The request is not as it should be",
     "too-large": "Too large",
     "host": "Not an address of this server",
@@ -89,7 +91,7 @@ def problem_of(error: BaseException) -> Problem:
         case DocumentError():
             return Problem(422, "document", str(error))
         case AnswerError():
-            return Problem(404, "answer", str(error))
+            return Problem(404, "unknown-answer", str(error))
         case ConfigError():
             return Problem(500, "config", str(error))
     return Problem(500, "", "something went wrong on the server; its log says what")
@@ -107,7 +109,7 @@ OPENAI_ROUTES = ("/v1/chat/", "/v1/models")
 
 def openai_error(problem: Problem) -> dict[str, Any]:
     "A problem in the shape of OpenAI's API."
-    code = {"model": "model_not_found", "question": "invalid_question", "too-large": "context_length_exceeded", "busy": "rate_limit_exceeded"}.get(problem.kind, problem.kind or None)
+    code = {"unknown-model": "model_not_found", "question": "invalid_question", "too-large": "context_length_exceeded", "busy": "rate_limit_exceeded"}.get(problem.kind, problem.kind or None)
     return {"error": {"message": problem.detail, "type": "invalid_request_error" if problem.status < 500 else "server_error", "param": None, "code": code}}
 
 
@@ -116,7 +118,7 @@ def respond(path: str, problem: Problem) -> Response:
     headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"} | problem.headers
     if path.startswith(OPENAI_ROUTES):
         return JSONResponse(openai_error(problem), problem.status, headers)
-    return JSONResponse(problem.to_dict(path), problem.status, headers, media_type="application/problem+json")
+    return JSONResponse(problem.to_dict(quote(path)), problem.status, headers, media_type="application/problem+json")
 
 # %% ../nbs/13_edge.ipynb #c15
 FORESEEN = (Problem, HTTPException, RequestValidationError, QuestionError, CollectionError, DocumentError, AnswerError, ConfigError)
@@ -125,13 +127,13 @@ FORESEEN = (Problem, HTTPException, RequestValidationError, QuestionError, Colle
 def install_problems(app: FastAPI) -> None:
     "Makes every error of an app a problem."
     async def foreseen(request: Request, error: Exception) -> Response:
-        return respond(request.url.path, problem_of(error))
+        return respond(request.scope["path"], problem_of(error))
 
     async def unforeseen(request: Request, error: Exception) -> Response:
         problem = problem_of(error)
         if problem.status == 500:
             logging.getLogger("ragwb").error("%s %s failed", request.method, getattr(request.scope.get("route"), "path", "?"), exc_info=error)
-        return respond(request.url.path, problem)
+        return respond(request.scope["path"], problem)
 
     for kind in FORESEEN:
         app.add_exception_handler(kind, foreseen)

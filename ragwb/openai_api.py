@@ -74,7 +74,7 @@ def collection_of(model: str, service: Service) -> str:
     "The collection behind a model's id. Raises Problem 404 with the ids that there are."
     collection = service.workbench.settings.collection if model == NAME else model.removeprefix(f"{NAME}/")
     if collection == model or collection not in service.workbench.collections():
-        raise Problem(404, "model", f"no model {model[:100]!r}; there are: {', '.join(entry['id'] for entry in models(service))}")
+        raise Problem(404, "unknown-model", f"no model {model[:100]!r}; there are: {', '.join(entry['id'] for entry in models(service))}")
     return collection
 
 
@@ -90,7 +90,7 @@ ALIVE = re.compile(r"(?<=!)\[|(?<=\])[(:]|^[(:]|<(?=[A-Za-z/!?])")
 
 def inert(text: str) -> str:
     "Markdown that loads nothing and leads nowhere: pictures, links, link definitions and HTML are escaped."
-    return ALIVE.sub(lambda found: "\\" + found[0], text)
+    return ALIVE.sub(lambda found: "&lt;" if found[0] == "<" else "\\" + found[0], text)  # "\\<" would come alive behind another backslash
 
 
 def sources(citations: Sequence[Citation]) -> str:

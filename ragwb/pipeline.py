@@ -165,7 +165,7 @@ class Pipeline(Runnable[Any, Any]):
             low, high = piece.parent_start, piece.parent_end
             text = piece.text if (low, high) == (piece.start, piece.end) else self.document(piece.document, version).quote(low, high)
             place = piece.context + (f", page {piece.page}" if piece.page else "")
-            made.append(Passage(len(made) + 1, piece.document, low, high, text, place or piece.document))
+            made.append(Passage(len(made) + 1, piece.document, low, high, text, place or piece.document, hit.score / hits[0].score))
         return within_budget(made, self.config.context_tokens)
 
     def events(self, given: Any) -> Iterator[Event]:

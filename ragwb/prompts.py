@@ -8,7 +8,7 @@ __all__ = ['NO_ANSWER', 'TEMPLATES', 'TAG', 'template', 'Passage', 'framed', 'wi
 # %% ../nbs/08_prompts.ipynb #c03
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .config import ConfigError
 from .language import count_tokens
@@ -50,6 +50,7 @@ class Passage:
     end: int
     text: str      # exactly those characters
     place: str     # title, headings and page, for the reader
+    relevance: float = 1.0  # its score as a share of the best passage's
 
 TAG = re.compile(r"<(/?)(?=passages?\b|question\b)", re.IGNORECASE)
 
@@ -57,7 +58,7 @@ TAG = re.compile(r"<(/?)(?=passages?\b|question\b)", re.IGNORECASE)
 def framed(passage: Passage) -> str:
     "The passage as it stands in the prompt."
     place = passage.place.replace('"', "'").replace("\n", " ")
-    return f'<passage n="{passage.number}" place="{TAG.sub("‹", place)}">\n{TAG.sub("‹", passage.text)}\n</passage>'
+    return f'<passage n="{passage.number}" relevance="{passage.relevance:.2f}" place="{TAG.sub("‹", place)}">\n{TAG.sub("‹", passage.text)}\n</passage>'
 
 # %% ../nbs/08_prompts.ipynb #c11
 def within_budget(
@@ -76,7 +77,7 @@ def within_budget(
     if passages and not kept:
         first = passages[0]
         share = max(1, int(len(first.text) * tokens / costs[0]))
-        kept = [Passage(1, first.document, first.start, first.start + share, first.text[:share], first.place)]
+        kept = [replace(first, end=first.start + share, text=first.text[:share])]
     return kept
 
 

@@ -61,7 +61,7 @@ function listen(root, send, upload) {
   })
   root.addEventListener("keydown", event => {
     if (event.key === "Enter" && !event.shiftKey && !event.isComposing && event.target.matches("textarea")) { event.preventDefault(); event.target.form.requestSubmit() }
-    if (event.key === "Escape") root.querySelector("[data-escape]")?.click()
+    if (event.key === "Escape" && !root.querySelector("dialog")) root.querySelector("[data-escape]")?.click()
   })
   root.addEventListener("cancel", event => { event.preventDefault(); event.target.querySelector("[data-escape]")?.click() }, true)
 }
@@ -93,7 +93,7 @@ async function deliver(file, send, arrived) {
 # %% ../nbs/14d_screen.ipynb #c10
 RENDER = """
 export function render({model, el}) {
-  const root = document.createElement("div"), shown = {}, waiting = {}
+  const root = document.createElement("div"), shown = {}, waiting = {}, tops = {}
   root.className = "screen"
   root.innerHTML = model.skeleton
   el.append(root)
@@ -113,7 +113,13 @@ export function render({model, el}) {
       if (goal) place.scrollTop = goal.getBoundingClientRect().top - place.getBoundingClientRect().top - place.clientHeight / 3
     }
     const last = region.querySelector("[data-last]")
-    if (last && last.dataset.last !== region.dataset.last) { region.dataset.last = last.dataset.last; last.scrollIntoView({block: "start"}) }
+    if (last && last.dataset.last !== region.dataset.last) { region.dataset.last = last.dataset.last; [...region.querySelectorAll(".turn")].pop()?.scrollIntoView({block: "start"}) }
+    const top = region.querySelector("[data-top]")?.dataset.top
+    if (top !== undefined && top !== region.dataset.top) {
+      const scroller = region.closest("[data-drop]")
+      scroller.scrollTop = tops[top] ?? 0
+      region.dataset.top = top
+    }
   }
   function fill() {
     for (const [name, html] of Object.entries(model.regions)) {
@@ -121,6 +127,7 @@ export function render({model, el}) {
       if (!region || shown[name] === html) continue
       const fresh = document.createElement("template")
       fresh.innerHTML = html
+      if (region.dataset.top) tops[region.dataset.top] = region.closest("[data-drop]").scrollTop
       morph(region, fresh.content)
       shown[name] = html
       settle(region)
@@ -139,7 +146,8 @@ export function render({model, el}) {
     const told = message.data ?? message
     if (told.arrived) { waiting[told.arrived]?.(told.more); delete waiting[told.arrived] }
     if (told.put) { const field = root.querySelector(told.put); if (field && !field.value) { field.value = told.value; field.focus() } }
-    if (told.clear) { const field = root.querySelector(told.clear); if (field) { field.value = ""; field.focus() } }
+    if (told.clear) { const field = root.querySelector(told.clear); if (field) { field.value = ""; if (matchMedia("(pointer: fine)").matches) field.focus() } }
+    if (told.cookie) document.cookie = `${told.cookie}; path=/; max-age=31536000; samesite=lax`
   })
   window.addEventListener("popstate", back)
   return () => window.removeEventListener("popstate", back)

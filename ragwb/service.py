@@ -104,7 +104,7 @@ class Service:
         "A collection; empty: the default one. Raises Problem 404 with the names of those that are."
         name, there = name or self.workbench.settings.collection, self.workbench.collections()
         if name not in there:
-            raise Problem(404, "collection", f"no collection {name[:80]!r}; there are: {', '.join(there) or 'none yet, upload a document first'}")
+            raise Problem(404, "unknown-collection", f"no collection {name[:80]!r}; there are: {', '.join(there) or 'none yet, upload a document first'}")
         return self.workbench.store.open(name)
 
     def document(self, collection: Collection, id: str) -> DocumentInfo:
@@ -112,16 +112,19 @@ class Service:
         for info in collection.documents():
             if info.id == id:
                 return info
-        raise Problem(404, "document", f"no document {id[:200]!r} in collection {collection.name!r}")
+        raise Problem(404, "unknown-document", f"no document {id[:200]!r} in collection {collection.name!r}")
 
     def question(self, given: dict[str, Any]) -> Question:
         "What is asked. Raises Problem 413 for what is too long, 422 for what is no question."
         limit = self.workbench.settings.max_question_chars
         longest = max(map(len, [given["question"], *given.get("history", ())]))
         try:
-            return Question.of(given, limit)
+            asked = Question.of(given, limit)
         except QuestionError as error:
             raise Problem(413 if longest > limit else 422, "question", str(error)) from None
+        if longest > limit:
+            raise Problem(413, "question", f"an earlier question in `history` has {longest:,} characters; at most {limit:,} are allowed")
+        return asked
 
     async def ask(self, question: Question, collection: str) -> Answer:
         "An answer, kept and counted."

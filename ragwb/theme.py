@@ -49,29 +49,30 @@ def properties(colours: Mapping[str, str]) -> dict[str, str]:
 
 
 FRAME = {
-    "&.mui-light": properties(LIGHT) | {"colorScheme": "light"},
-    "&.mui-dark": properties(DARK) | {"colorScheme": "dark"},
+    "&.mui-light": properties(LIGHT) | {"colorScheme": "light", "--soften": "none"},
+    "&.mui-dark": properties(DARK) | {"colorScheme": "dark", "--soften": "brightness(.75)"},
     "& .header": {"backgroundColor": "var(--paper)", "backgroundImage": "none", "color": "var(--ink)", "boxShadow": "none", "borderBottom": "1px solid var(--line)"},
-    "& .header .title": {"color": "var(--ink)", "fontSize": "20px", "fontWeight": 500},
+    "& .header .title": {"color": "var(--ink)", "fontSize": "20px", "fontWeight": 700},
     "& .sidebar": {"backgroundColor": "var(--ground)", "backgroundImage": "none", "borderRight": "1px solid var(--line)"},
     "& .main": {"backgroundColor": "var(--ground)"},
-    "& .header .MuiToolbar-root": {"gap": "8px"},
+    "& .header .MuiToolbar-root": {"gap": "8px", "minHeight": "56px !important", "height": "56px"},
+    "& .main .MuiToolbar-root": {"margin": 0, "minHeight": "57px !important", "height": "57px"}, "& .MuiLinearProgress-root": {"display": "none"},
     "& :focus-visible": {"outline": "2px solid var(--accent)", "outlineOffset": "2px"},
 }  # fmt: skip
 
 # %% ../nbs/14_theme.ipynb #c15
 STYLE = """
-:host{display:block;height:100%;min-height:0;width:100%;color:var(--ink);font:15px/1.5 Roboto,system-ui,'Segoe UI',sans-serif;font-variant-numeric:tabular-nums}
+:host{height:100%;min-height:0;width:100%;color:var(--ink);font:15px/1.5 Roboto,system-ui,'Segoe UI',sans-serif;font-variant-numeric:tabular-nums}
 *{box-sizing:border-box}
 .screen{height:100%;min-height:0}
 h1,h2,h3,p,ul,ol{margin:0;padding:0;font:inherit}
-h1{font-size:20px;font-weight:500}h2,h3,th{font-weight:500}
+h1{font-size:20px;font-weight:700}h2,h3,th{font-weight:700}
 small,.small,table.data,.muted{font-size:13px}.muted{color:var(--muted)}
 .sr{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%);white-space:nowrap}
 button,select,input,textarea{font:inherit;color:inherit;background:var(--paper);border:1px solid var(--line);border-radius:6px;padding:6px 12px}
 button{cursor:pointer;min-height:32px}button:hover:not(:disabled),.row:hover{border-color:var(--accent)}
 button:disabled{opacity:.5;cursor:default}
-button.primary{background:var(--accent);border-color:var(--accent);color:var(--on);font-weight:500}
+button.primary{background:var(--accent);border-color:var(--accent);color:var(--on);font-weight:700}
 button.plain{background:none;border-color:transparent;padding:2px 6px;min-height:28px}button.plain:hover:not(:disabled){background:var(--tint)}
 button.danger{border-color:var(--alarm);color:var(--alarm)}
 button[aria-pressed=true]{background:var(--tint);border-color:var(--accent)}
@@ -88,20 +89,22 @@ mark{background:var(--tint);color:var(--ink);border-radius:2px}
 .bar select{max-width:38vw;padding:4px 8px}.badge{font-size:13px;color:var(--muted);border:1px solid var(--line);border-radius:99px;padding:1px 10px}
 nav{display:flex;flex-direction:column;gap:2px;padding:8px}
 nav a{display:block;padding:8px 12px;border-radius:6px;color:var(--ink);text-decoration:none}
-nav a:hover{background:var(--paper)}nav a[aria-current]{background:var(--paper);font-weight:500;box-shadow:inset 3px 0 var(--accent)}
+nav a:hover{background:var(--paper)}nav a[aria-current]{background:var(--paper);font-weight:700;box-shadow:inset 3px 0 var(--accent)}
 
 .ask{display:grid;grid-template-columns:minmax(0,1fr) minmax(0,1fr);height:100%}
 .talk{display:flex;flex-direction:column;min-height:0}
 .turns{flex:1;overflow:auto;padding:24px 32px;scroll-behavior:smooth}
 .turns>*{max-width:44em;margin:0 auto}
-.turn{padding-bottom:28px}.turn h2{font-weight:500;padding-bottom:8px;overflow-wrap:anywhere}
+.turn{padding-bottom:28px}.turn h2{font-weight:700;padding-bottom:8px;overflow-wrap:anywhere}
 .answer{overflow-wrap:anywhere;white-space:pre-wrap}
-.chip{font-size:13px;line-height:1.35;min-height:0;min-width:1.6em;padding:0 6px;margin:0 1px;border-radius:99px;border-color:var(--accent);color:var(--accent);vertical-align:1px;font-weight:500}
+.chip{font-size:13px;line-height:1.35;min-height:0;min-width:1.6em;padding:0 6px;margin:0 1px;border-radius:99px;border-color:var(--accent);color:var(--accent);vertical-align:1px;font-weight:700}
+svg{width:16px;height:16px;fill:currentColor;vertical-align:-3px}
 .chip[aria-current=true]{background:var(--accent);color:var(--on)}
-.facts{padding-top:6px;display:flex;gap:4px 8px;align-items:flex-start;flex-wrap:wrap}
+.chip:hover{background:var(--tint)}.together{white-space:nowrap}
+.facts{padding-top:6px;position:relative}.facts>.thumbs{position:absolute;right:0;top:2px}.facts summary{padding:2px 84px 2px 0}.facts form{padding-top:8px}
 details>summary{cursor:pointer;color:var(--muted);font-size:13px;list-style:none}details>summary::-webkit-details-marker{display:none}
 summary u{text-underline-offset:3px;color:var(--accent)}
-.why{padding:12px 0 4px;overflow-x:auto}.why dl{display:grid;grid-template-columns:max-content 1fr;gap:4px 16px;margin:0 0 12px}.why dt{color:var(--muted)}.why dd{margin:0;overflow-wrap:anywhere}
+.why{padding:12px 0 4px;overflow-x:auto}.why :is(th,td){padding:6px 8px!important}.why td:nth-child(2){min-width:13em}.why .near{margin:0}.why .n{white-space:nowrap}.why table.data td{overflow-wrap:normal}.why dl{display:grid;grid-template-columns:max-content 1fr;gap:4px 16px;margin:0 0 12px}.why dt{color:var(--muted)}.why dd{margin:0;overflow-wrap:anywhere}
 .refusal{border:1px solid var(--line);border-radius:8px;background:var(--paper);padding:16px}
 .near{display:block;width:100%;text-align:left;margin-top:8px;overflow-wrap:anywhere}
 .near span{display:-webkit-box;-webkit-line-clamp:2;-webkit-box-orient:vertical;overflow:hidden}
@@ -131,20 +134,20 @@ summary u{text-underline-offset:3px;color:var(--accent)}
 progress{width:100%;height:4px;accent-color:var(--accent);display:block}
 .name{overflow:hidden;text-overflow:ellipsis;white-space:nowrap}
 .wide{overflow-x:auto}
-table.data{border-collapse:collapse;width:100%}table.data th,table.data td{text-align:left;padding:8px 12px;border-bottom:1px solid var(--line);vertical-align:top}
-table.data th{color:var(--muted);white-space:nowrap}table.data .n{text-align:right}table.data th button{font-size:13px;padding:0;border:0;background:none;color:var(--muted);font-weight:500}
+table.data{border-collapse:collapse;width:100%}table.data th,table.data td{text-align:left;padding:8px 12px;border-bottom:1px solid var(--line);vertical-align:top}table.list th,table.list td{vertical-align:middle}
+table.data th{color:var(--muted);white-space:nowrap}table.data .n{text-align:right}table.data th button{font-size:13px;min-height:24px;padding:0;border:0;background:none;color:var(--muted);font-weight:700}
 table.data td{overflow-wrap:anywhere}table.list{background:var(--paper);border:1px solid var(--line)}table.list td{white-space:nowrap}
 table.list td:first-child{white-space:normal;min-width:14em}table.list td:first-child button{padding:0;border:0;background:none;text-align:left;font-size:15px;min-height:0}
 table.list td:first-child button:hover{color:var(--accent);text-decoration:underline;text-underline-offset:3px}
 table.list tr:hover td{background:var(--ground)}
 .state{color:var(--muted)}
-.chunks{background:var(--paper);border:1px solid var(--line);border-radius:8px;padding:24px;overflow-wrap:anywhere}
+.chunks{background:var(--paper);border:1px solid var(--line);border-radius:8px;padding:24px;overflow-wrap:anywhere}.chunks span{filter:var(--soften)}
 dialog{border:1px solid var(--line);border-radius:10px;background:var(--paper);color:var(--ink);padding:24px;max-width:min(30em,calc(100vw - 32px))}dialog::backdrop{background:#0008}
 @media (max-width:760px){
  .ask{grid-template-columns:minmax(0,1fr)}.turns{padding:16px}.composer{padding:10px 16px 14px}.documents{padding:16px}
  .source{display:none}.source:has(.reader){display:flex;position:fixed;inset:22vh 0 0 0;z-index:1300;border:0;border-top:1px solid var(--line);border-radius:14px 14px 0 0;box-shadow:0 -8px 40px #0005;overflow:hidden}
  .only-small{display:inline-block}.badge{display:none}.reader .text{padding:16px}.reader .paper{padding:8px}
  .adding li{grid-template-columns:minmax(0,1fr) auto}.adding li .stage{grid-column:1/-1;grid-row:2}
- .hide-small{display:none}table.list td:first-child{min-width:9em}.why dl{grid-template-columns:1fr}.chunks{padding:16px}
+ .hide-small{display:none}table.list td:first-child{min-width:9em}.why dl{grid-template-columns:1fr}.chunks{padding:16px}table.list :is(th,td):is(:nth-child(3),:nth-child(4),:nth-child(6)){display:none}table.list :is(th,td){padding:8px!important}
 }
 """

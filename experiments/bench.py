@@ -1,0 +1,603 @@
+"""What does ragwb cost in time and memory? Every figure stands beside its peer, measured in the same run on the same machine.
+
+    python experiments/bench.py [--quick] [--only NAME ...] [--pdfs FOLDER]
+
+Prints a table and writes reports/bench.json. The peers (LangChain, Chroma, bm25s) come with `pip install -e .[bench]`.
+"""
+
+import argparse
+import importlib.util
+import json
+import os
+import random
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from importlib.metadata import version
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+from rich.console import Console
+from rich.table import Table
+
+from ragwb.chunking import chunk
+from ragwb.config import PipelineConfig
+from ragwb.documents import Document
+from ragwb.embedding import Embedder, WordLlamaEmbedder, embedder
+from ragwb.fusion import Leg, convex_combination
+from ragwb.language import KNOWN_WORDS, is_row, sentences, tokenizer
+from ragwb.parsing import parse_many
+from ragwb.retrieval import retrieve
+from ragwb.search import Snapshot
+from ragwb.settings import Settings
+from ragwb.workbench import Workbench
+
+ROOT = Path(__file__).resolve().parent.parent
+SAMPLE = ROOT / "experiments/data/sample"
+REPORT = ROOT / "reports/bench.json"
+PEERS = {"langchain_chroma": "langchain-chroma", "langchain_text_splitters": "langchain-text-splitters", "chromadb": "chromadb", "bm25s": "bm25s"}
+
+
+@dataclass(frozen=True)
+class Sizes:
+    "How much is measured."
+    pages: int          # Markdown pages to ingest
+    rounds: int         # of each side of a comparison of ingests
+    pdf_files: int
+    pdf_pages: int      # of each file
+    chunks: int         # in the index that is queried
+    questions: int
+    starts: int         # of each command
+    long_pdf: int       # pages of the PDF whose memory is measured
+
+
+FULL = Sizes(pages=2_000, rounds=2, pdf_files=4, pdf_pages=100, chunks=50_000, questions=400, starts=7, long_pdf=1_000)
+QUICK = Sizes(pages=150, rounds=1, pdf_files=2, pdf_pages=20, chunks=2_000, questions=50, starts=2, long_pdf=100)
+
+
+@dataclass(frozen=True)
+class Figure:
+    "One line of the report."
+    measure: str
+    target: str
+    measured: str
+    met: bool
+    note: str
+    values: dict[str, Any]
+
+
+# What is measured on
+
+
+class Pages:
+    "Pages that read like a company's: the sentences of the sample corpus, with some of their words and all of their codes drawn anew."
+
+    def __init__(self, seed: int = 0):
+        self.random = random.Random(seed)
+        texts = [path.read_text("utf-8") for path in sorted((SAMPLE / "src").rglob("*.md"))]
+        found = {text[low:high] for text in texts for low, high in sentences(text) if 30 < high - low < 400}
+        self.prose = [self.slots(sentence) for sentence in sorted(found) if not is_row(sentence) and sentence[0] not in "#-*0123456789"]
+        self.rows = [self.slots(sentence) for sentence in sorted(found) if is_row(sentence) and sentence.count("|") == 5]
+        roots = sorted(token[1:] for token in tokenizer().get_vocab() if re.fullmatch("▁[a-z]{4,}", token))
+        self.random.shuffle(roots)
+        self.words = [root + ending for ending in ("", "s", "ing", "er", "ment") for root in roots]
+        self.weights = list(accumulate(1 / (rank + 20) for rank in range(len(self.words))))  # Zipf
+
+    def slots(self, sentence: str) -> tuple[str, int]:
+        "A sentence with gaps for some of its words and for its numbers, and how many gaps for words there are."
+        safe = re.sub(r"\d+", "{code}", sentence.replace("{", "(").replace("}", ")"))
+        gaps = 0
+
+        def gap(word: re.Match[str]) -> str:
+            nonlocal gaps
+            gaps += self.random.random() < 0.35
+            return word[0] if self.random.random() < 0.65 else "{}"
+
+        holed = re.sub(r"(?<![{\w])[a-z]{5,}(?![}\w])", gap, safe)
+        return holed, holed.count("{}")
+
+    def say(self, holed: tuple[str, int]) -> str:
+        "A sentence with its gaps filled."
+        sentence, gaps = holed
+        words = self.random.choices(self.words, cum_weights=self.weights, k=gaps)
+        return sentence.format(*words, code=self.random.randint(1, 9_999))
+
+    def blocks(self) -> Iterator[tuple[str, list[str]]]:
+        "A page of 4 to 6 KB as (kind, lines)."
+        yield "title", [self.say(self.random.choice(self.prose))[:60]]
+        size, goal = 0, self.random.randint(3_800, 5_400)
+        while size < goal:
+            kind = self.random.choices(["heading", "paragraph", "list", "table"], [2, 6, 2, 1])[0]
+            source = self.rows if kind == "table" else self.prose
+            count = {"heading": 1, "paragraph": self.random.randint(3, 7), "list": 4, "table": 6}[kind]
+            lines = [self.say(sentence) for sentence in self.random.choices(source, k=count)]
+            lines = [lines[0][:50]] if kind == "heading" else lines
+            size += sum(map(len, lines))
+            yield kind, lines
+
+    def markdown(self) -> str:
+        "A page as Markdown."
+        shapes: dict[str, Callable[[list[str]], str]] = {
+            "title": lambda lines: f"# {lines[0]}",
+            "heading": lambda lines: f"## {lines[0]}",
+            "paragraph": " ".join,
+            "list": lambda lines: "\n".join(f"- {line}" for line in lines),
+            "table": lambda lines: "\n".join([lines[0], "|---|---|---|---|", *lines[1:]]),
+        }
+        return "\n\n".join(shapes[kind](lines) for kind, lines in self.blocks()) + "\n"
+
+    def write(self, folder: Path, count: int) -> Path:
+        "Some pages as files."
+        for number in range(count):
+            path = folder / f"{number // 100:03d}" / f"page-{number:05d}.md"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(self.markdown(), "utf-8")
+        return folder
+
+    def write_pdf(self, path: Path, pages: int) -> Path:
+        "A digital PDF of full pages: running header and footer, headings, paragraphs and tables."
+        from reportlab.lib.pagesizes import A4
+        from reportlab.lib.utils import simpleSplit
+        from reportlab.pdfgen.canvas import Canvas
+
+        canvas = Canvas(str(path), pagesize=A4, invariant=True)
+        lines = self.pdf_lines(lambda text, size: simpleSplit(text, "Helvetica", size, 480))
+        for number in range(1, pages + 1):
+            canvas.setFont("Helvetica", 8)
+            canvas.drawString(56, 810, "Field service handbook")
+            canvas.drawString(500, 30, f"Page {number}")
+            for row in range(54):
+                size, cells = next(lines)
+                canvas.setFont("Helvetica-Bold" if size > 10 else "Helvetica", size)
+                for column, cell in enumerate(cells):
+                    canvas.drawString(56 + 130 * column, 785 - 13.5 * row, cell)
+            canvas.showPage()
+        canvas.save()
+        return path
+
+    def pdf_lines(self, split: Callable[[str, float], Sequence[str]]) -> Iterator[tuple[float, Sequence[str]]]:
+        "Font size and cells of one printed line after the other."
+        while True:
+            for kind, lines in self.blocks():
+                size = {"title": 14.0, "heading": 12.0}.get(kind, 9.5)
+                if kind == "table":
+                    yield from ((size, [cell.strip()[:24] for cell in line.strip("| ").split("|")]) for line in lines)
+                else:
+                    yield from ((size, [part]) for line in ([" ".join(lines)] if kind == "paragraph" else lines) for part in split(line, size))
+                yield size, []
+
+
+class Bench:
+    "Sizes, a temporary folder, and what several rows are measured on."
+
+    def __init__(self, sizes: Sizes, folder: Path, pdfs: Path | None):
+        self.sizes, self.folder, self.pdfs = sizes, folder, pdfs
+
+    def new_folder(self, name: str) -> Path:
+        "An empty folder."
+        return Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self.folder))
+
+    @cached_property
+    def markdown(self) -> Path:
+        "The Markdown pages."
+        return Pages().write(self.new_folder("pages"), self.sizes.pages)
+
+    @cached_property
+    def indexed(self) -> Snapshot:
+        "The index that is queried."
+        folder, per_page = self.new_folder("many"), 4.6
+        Pages(1).write(folder, int(self.sizes.chunks / per_page))
+        workbench = Workbench(Settings(home=self.new_folder("home")))
+        workbench.ingest_paths([folder])
+        shutil.rmtree(folder)
+        return Snapshot(workbench.store.open("default"))
+
+    @cached_property
+    def questions(self) -> list[str]:
+        "Some words of passages that are there."
+        chosen, texts = random.Random(2), self.indexed.rows["text"]
+        asked = []
+        for place in chosen.sample(range(len(self.indexed.ids)), self.sizes.questions):
+            words = re.findall(r"\w{3,}", texts[place].as_py())
+            at = chosen.randrange(max(1, len(words) - 9))
+            asked.append(f"What about {' '.join(words[at:at + 9])}?")
+        return asked
+
+    def run(self, *command: str | Path, **environment: str) -> float:
+        "Seconds that a command takes. Raises CalledProcessError when it fails."
+        begun = time.perf_counter()
+        subprocess.run([*map(str, command)], check=True, capture_output=True, env=os.environ | environment, cwd=self.folder)
+        return time.perf_counter() - begun
+
+
+def seconds(function: Callable[[], object]) -> float:
+    "Seconds that a call takes."
+    begun = time.perf_counter()
+    function()
+    return time.perf_counter() - begun
+
+
+def fresh_embedder() -> Embedder:
+    "The local embedder without the words that it has learnt, so that no side of a comparison finds them ready."
+    embedder.cache_clear()
+    KNOWN_WORDS.clear()
+    return embedder(WordLlamaEmbedder.name, None)
+
+
+# The rows
+
+
+def ingest_against_chroma(bench: Bench) -> Figure:
+    "Ingest of Markdown pages against LangChain + Chroma with the same embedder."
+    from langchain_chroma import Chroma
+    from langchain_core.documents import Document as LangChainDocument
+    from langchain_core.embeddings import Embeddings
+    from langchain_text_splitters import RecursiveCharacterTextSplitter
+
+    class SameEmbedder(Embeddings):
+        "Ours, as LangChain asks for it."
+
+        def __init__(self) -> None:
+            self.inner = fresh_embedder()
+
+        def embed_documents(self, texts: list[str]) -> list[list[float]]:
+            return self.inner.embed(texts).tolist()  # type: ignore[no-any-return]
+
+        def embed_query(self, text: str) -> list[float]:
+            return self.embed_documents([text])[0]
+
+    def ours() -> int:
+        "Ingests and returns the chunks."
+        fresh_embedder()
+        return Workbench(Settings(home=bench.new_folder("home"))).ingest_paths([bench.markdown]).chunks
+
+    def theirs() -> int:
+        "As LangChain's documentation does it: read, split, embed and store in batches as large as Chroma takes."
+        paths = sorted(bench.markdown.rglob("*.md"))
+        documents = [LangChainDocument(path.read_text("utf-8"), metadata={"source": str(path)}) for path in paths]
+        pieces = RecursiveCharacterTextSplitter(chunk_size=1_400, chunk_overlap=0, add_start_index=True).split_documents(documents)
+        store = Chroma("pages", SameEmbedder(), persist_directory=str(bench.new_folder("chroma")))
+        for at in range(0, len(pieces), 5_000):
+            store.add_documents(pieces[at : at + 5_000])
+        return len(pieces)
+
+    bench.markdown  # noqa: B018  # written before the clock runs
+    fresh_embedder().embed(["warm"])
+    times: dict[str, list[float]] = {"ragwb": [], "langchain_chroma": []}
+    counts: dict[str, int] = {}
+    for _ in range(bench.sizes.rounds):
+        for name, side in (("ragwb", ours), ("langchain_chroma", theirs)):
+            begun = time.perf_counter()
+            counts[name] = side()
+            times[name].append(time.perf_counter() - begun)
+    own, peer = min(times["ragwb"]), min(times["langchain_chroma"])
+    return Figure(
+        f"ingest {bench.sizes.pages:,} Markdown pages against LangChain + Chroma, same embedder",
+        "≥ 5× faster",
+        f"{peer / own:.1f}× ({own:.1f} s against {peer:.1f} s)",
+        peer >= 5 * own,
+        f"{counts['ragwb']:,} chunks with BM25 terms, originals and maps against {counts['langchain_chroma']:,} chunks; best of {bench.sizes.rounds}",
+        {"ratio": peer / own, "seconds": times, "chunks": counts},
+    )
+
+
+def ingest_against_parts(bench: Bench) -> Figure:
+    "Ingest of Markdown pages against parsing, chunking and embedding alone."
+    config = PipelineConfig()
+    paths = [(path.relative_to(bench.markdown).as_posix(), path) for path in sorted(bench.markdown.rglob("*.md"))]
+
+    def parts() -> None:
+        "What cannot be spared; nothing is kept."
+        model = fresh_embedder()
+        pieces = [piece for found in parse_many(paths) if isinstance(found, Document) for piece in chunk(found, config.chunking)]
+        for at in range(0, len(pieces), 4_000):
+            model.embed([piece.indexed for piece in pieces[at : at + 4_000]])
+
+    def whole() -> None:
+        fresh_embedder()
+        Workbench(Settings(home=bench.new_folder("home"))).ingest_paths([bench.markdown])
+
+    times: dict[str, list[float]] = {"parts": [], "ingest": []}
+    for _ in range(bench.sizes.rounds + 1):
+        times["parts"].append(seconds(parts))
+        times["ingest"].append(seconds(whole))
+    own, least = min(times["ingest"]), min(times["parts"])
+    return Figure(
+        "ingest against its own parsing + embedding alone",
+        "≤ 1.3×",
+        f"{own / least:.2f}× ({own:.1f} s against {least:.1f} s)",
+        own <= 1.3 * least,
+        f"{bench.sizes.pages:,} Markdown pages; what ingest adds: hashes, originals, BM25 terms, one commit per batch; best of {bench.sizes.rounds + 1}",
+        {"ratio": own / least, "seconds": times},
+    )
+
+
+def pdf_pages(bench: Bench) -> Figure:
+    "Digital PDF pages per second, workers' start included, beside bare text by pypdfium2."
+    import pypdfium2
+
+    if bench.pdfs:
+        paths = sorted(bench.pdfs.rglob("*.pdf"))
+    else:
+        folder, pages = bench.new_folder("pdf"), Pages(3)
+        paths = [pages.write_pdf(folder / f"handbook-{number}.pdf", bench.sizes.pdf_pages) for number in range(bench.sizes.pdf_files)]
+    tiny = Pages(4).write_pdf(bench.new_folder("tiny") / "one.pdf", 1)
+
+    def parsed() -> int:
+        "Parses all and returns the pages."
+        found = [result for result in parse_many([(path.name, path) for path in paths], workers=2)]
+        return sum(len(document.pages) for document in found if isinstance(document, Document))
+
+    def bare() -> None:
+        "Text without places, headings, reading order or tables; one process."
+        for path in paths:
+            with pypdfium2.PdfDocument(path) as pdf:
+                for page in pdf:
+                    text_page = page.get_textpage()
+                    text_page.get_text_range()
+                    text_page.close()
+                    page.close()
+
+    times: dict[str, list[float]] = {"spawn": [], "ragwb": [], "pypdfium2": []}
+    for _ in range(max(2, bench.sizes.rounds)):
+        times["spawn"].append(seconds(lambda: list(parse_many([(f"{number}.pdf", tiny) for number in range(2)], workers=2))))
+        begun = time.perf_counter()
+        count = parsed()
+        times["ragwb"].append(time.perf_counter() - begun)
+        times["pypdfium2"].append(seconds(bare))
+    own, spawn, peer = (min(times[name]) for name in ("ragwb", "spawn", "pypdfium2"))
+    return Figure(
+        "digital PDF pages per second, two cores",
+        "≥ 100",
+        f"{count / own:.0f} pages/s",
+        count >= 100 * own,
+        f"{count:,} pages in {len(paths)} {'given' if bench.pdfs else 'generated'} files; the start of the workers, {spawn:.2f} s, is included (without it {count / max(own - spawn, 1e-9):.0f}); "
+        f"pypdfium2's bare text on one core: {count / peer:.0f}",
+        {"pages": count, "pages_per_second": count / own, "pages_per_second_without_spawn": count / max(own - spawn, 1e-9), "pypdfium2_pages_per_second": count / peer, "seconds": times},
+    )
+
+
+def query_against_chroma(bench: Bench) -> Figure:
+    "Hybrid query against Chroma (vectors) and bm25s, fused by hand."
+    import bm25s
+    import chromadb
+    import Stemmer
+
+    snapshot, model, retrieval = bench.indexed, WordLlamaEmbedder(), PipelineConfig().retrieval
+    texts = snapshot.rows["text"].to_pylist()
+    k = retrieval.candidates
+    vectors = chromadb.PersistentClient(str(bench.new_folder("chroma"))).create_collection("chunks", metadata={"hnsw:space": "cosine"})
+    for at in range(0, len(texts), 5_000):
+        vectors.add(ids=snapshot.ids[at : at + 5_000], embeddings=snapshot.vectors[at : at + 5_000], documents=texts[at : at + 5_000])
+    stemmer, words = Stemmer.Stemmer("english"), bm25s.BM25(backend="numba" if importlib.util.find_spec("numba") else "numpy")
+    words.index(bm25s.tokenize(texts, stopwords="en", stemmer=stemmer, show_progress=False), show_progress=False)
+
+    def ours(question: str) -> list[str]:
+        "Through `retrieve`, with passages, ranks and scores in the hits."
+        return [hit.chunk.text for hit in retrieve(snapshot, model, question, retrieval)]
+
+    def theirs(question: str) -> list[str]:
+        "The same two legs and the same fusion from two libraries."
+        near = vectors.query(query_embeddings=model.embed([question]), n_results=k, include=["distances"])
+        vector_leg: Leg = [(id, 1 - distance) for id, distance in zip(near["ids"][0], near["distances"][0], strict=True)]  # type: ignore[index]
+        tokens = bm25s.tokenize(question, stopwords="en", stemmer=stemmer, show_progress=False)
+        places, scores = words.retrieve(tokens, k=k, show_progress=False)
+        word_leg: Leg = [(snapshot.ids[place], float(score)) for place, score in zip(places[0], scores[0], strict=True)]
+        fused = convex_combination((word_leg, vector_leg), (1 - retrieval.vector_weight, retrieval.vector_weight))
+        return [texts[snapshot.position[id]] for id, _ in fused[: retrieval.k]]
+
+    times: dict[str, list[float]] = {"ragwb": [], "chroma_bm25s": []}
+    for question in bench.questions[:20]:
+        ours(question), theirs(question)
+    for turn, question in enumerate(bench.questions):
+        sides = [("ragwb", ours), ("chroma_bm25s", theirs)]
+        for name, side in sides if turn % 2 else sides[::-1]:
+            begun = time.perf_counter()
+            side(question)
+            times[name].append(1e3 * (time.perf_counter() - begun))
+    found, peer_found = [], []
+    for question in bench.questions:
+        vector = model.embed([question])[0]
+        exact = {snapshot.ids[place] for place in np.argsort(-(snapshot.vectors.astype(np.float64) @ vector.astype(np.float64)), kind="stable")[:10]}
+        found.append(len(exact & {id for id, _ in snapshot.nearest(vector, 10)}) / 10)
+        peer_found.append(len(exact & set(vectors.query(query_embeddings=vector, n_results=10, include=[])["ids"][0])) / 10)
+    shares = {name: {f"p{share}": float(np.percentile(values, share)) for share in (50, 95)} for name, values in times.items()}
+    own, peer, recall = shares["ragwb"], shares["chroma_bm25s"], statistics.mean(found)
+    return Figure(
+        f"hybrid query at {len(texts):,} chunks against Chroma + bm25s fused by hand, p50",
+        "≤ 1.0×, recall@10 ≥ .99",
+        f"{own['p50'] / peer['p50']:.2f}× ({own['p50']:.1f} ms against {peer['p50']:.1f} ms), recall {recall:.3f}",
+        own["p50"] <= peer["p50"] and recall >= 0.99,
+        f"p95 {own['p95']:.1f} ms against {peer['p95']:.1f} ms; Chroma's recall@10 is {statistics.mean(peer_found):.3f}; {len(bench.questions)} questions, in turns, embedding included",
+        {"ratio": own["p50"] / peer["p50"], "milliseconds": shares, "recall_at_10": recall, "chroma_recall_at_10": statistics.mean(peer_found), "chunks": len(texts)},
+    )
+
+
+def query_against_legs(bench: Bench) -> Figure:
+    "Hybrid query against the slower of its legs."
+    snapshot, model, retrieval = bench.indexed, WordLlamaEmbedder(), PipelineConfig().retrieval
+    k = retrieval.candidates
+    sides: dict[str, Callable[[str], object]] = {
+        "hybrid": lambda question: retrieve(snapshot, model, question, retrieval),
+        "vector": lambda question: snapshot.nearest(model.embed([question])[0], k),
+        "bm25": lambda question: snapshot.bm25(question, k),
+    }
+    times: dict[str, list[float]] = {name: [] for name in sides}
+    for turn, question in enumerate([*bench.questions[:20], *bench.questions]):
+        for name in sorted(sides, key=lambda name: (len(name) * (turn + 1)) % 7):
+            begun = time.perf_counter()
+            sides[name](question)
+            if turn >= 20:
+                times[name].append(1e3 * (time.perf_counter() - begun))
+    p50 = {name: statistics.median(values) for name, values in times.items()}
+    slower = max(p50["vector"], p50["bm25"])
+    return Figure(
+        "hybrid query against the slower of its legs, p50",
+        "≤ 1.3×",
+        f"{p50['hybrid'] / slower:.2f}× ({p50['hybrid']:.1f} ms against {slower:.1f} ms)",
+        p50["hybrid"] <= 1.3 * slower,
+        f"vector leg with its embedding {p50['vector']:.1f} ms, BM25 leg {p50['bm25']:.1f} ms; hybrid also fuses and reads its {retrieval.k} passages",
+        {"ratio": p50["hybrid"] / slower, "p50_milliseconds": p50, "chunks": len(snapshot.ids)},
+    )
+
+
+def in_turns(bench: Bench, commands: dict[str, Sequence[str | Path]], **environment: str) -> dict[str, list[float]]:
+    "Seconds of each of some commands, one after the other, several times."
+    times: dict[str, list[float]] = {name: [] for name in commands}
+    for turn in range(bench.sizes.starts + 1):
+        for name, command in commands.items():
+            taken = bench.run(*command, **environment)
+            if turn:  # the first turn fills the disk cache
+                times[name].append(taken)
+    return times
+
+
+def start(bench: Bench) -> Figure:
+    "`import ragwb` and `ragwb --help`."
+    script = Path(sys.executable).with_name("ragwb")
+    times = in_turns(bench, {"python": [sys.executable, "-c", "pass"], "import": [sys.executable, "-c", "import ragwb"], "help": [script, "--help"]})
+    best, middle = ({name: pick(values) for name, values in times.items()} for pick in (min, statistics.median))
+    return Figure(
+        "`import ragwb`; `ragwb --help`",
+        "≤ 0.3 s; ≤ 0.5 s",
+        f"{middle['import']:.2f} s; {middle['help']:.2f} s",
+        middle["import"] <= 0.3 and middle["help"] <= 0.5,
+        f"median of {bench.sizes.starts}; best {best['import']:.2f} s and {best['help']:.2f} s; `python -c pass` takes {middle['python']:.2f} s",
+        {"best_seconds": best, "median_seconds": middle},
+    )
+
+
+LIBRARIES = "import click, lancedb, numpy, pyarrow, safetensors.numpy, tokenizers, Stemmer, langchain_core.language_models, langchain_core.runnables, ragwb.cli, ragwb.workbench"
+
+
+def ask(bench: Bench) -> Figure:
+    "`ragwb ask` end to end against importing its libraries alone."
+    script, home = Path(sys.executable).with_name("ragwb"), str(bench.new_folder("home"))
+    bench.run(script, "ingest", SAMPLE / "docs", RAGWB_HOME=home)
+    question = "How many days of annual leave do employees have?"
+    times = in_turns(bench, {"libraries": [sys.executable, "-c", LIBRARIES], "ask": [script, "ask", question]}, RAGWB_HOME=home)
+    best, middle = ({name: pick(values) for name, values in times.items()} for pick in (min, statistics.median))
+    return Figure(
+        "`ragwb ask` end to end against importing its libraries alone",
+        "≤ 1.5×",
+        f"{middle['ask'] / middle['libraries']:.2f}× ({middle['ask']:.2f} s against {middle['libraries']:.2f} s)",
+        middle["ask"] <= 1.5 * middle["libraries"],
+        f"sample corpus; median of {bench.sizes.starts}, in turns; best {best['ask']:.2f} s against {best['libraries']:.2f} s",
+        {"ratio": middle["ask"] / middle["libraries"], "best_seconds": best, "median_seconds": middle},
+    )
+
+
+def memory(bench: Bench) -> Figure:
+    "Peak memory of an ingest of a long PDF, workers included."
+    def peak(pages: int) -> dict[str, float]:
+        "Most that the processes held at any time, in MB."
+        path = Pages(5).write_pdf(bench.new_folder("long") / "long.pdf", pages)
+        script, most = Path(sys.executable).with_name("ragwb"), {"main": 0.0, "workers": 0.0, "together": 0.0}
+        with subprocess.Popen([script, "ingest", path], env=os.environ | {"RAGWB_HOME": str(bench.new_folder("home"))}, stdout=subprocess.DEVNULL) as process:
+            watched = psutil.Process(process.pid)
+            while process.poll() is None:
+                held = {"main": resident(watched), "workers": sum(map(resident, children(watched)))}
+                for name, value in (held | {"together": sum(held.values())}).items():
+                    most[name] = max(most[name], value)
+                time.sleep(0.01)
+        if process.returncode:
+            raise SystemExit(f"`ragwb ingest` of {pages} pages ended with exit code {process.returncode}")
+        return most | {"file": path.stat().st_size / 1e6}
+
+    long, short = peak(bench.sizes.long_pdf), peak(bench.sizes.long_pdf // 10)
+    per_page = (long["together"] - short["together"]) / (bench.sizes.long_pdf - bench.sizes.long_pdf // 10)
+    return Figure(
+        f"memory to ingest a {bench.sizes.long_pdf:,}-page PDF",
+        "bounded, stated",
+        f"{long['together']:.0f} MB",
+        long["together"] < 1_500,
+        f"main process {long['main']:.0f} MB and worker {long['workers']:.0f} MB at their peaks, the file {long['file']:.1f} MB; {bench.sizes.long_pdf // 10} pages take {short['together']:.0f} MB: "
+        f"{1e3 * per_page:.0f} KB a page. A file of more than 10,000 pages is refused",
+        {"megabytes": long, "megabytes_of_a_tenth": short, "kilobytes_per_page": 1e3 * per_page},
+    )
+
+
+def resident(process: psutil.Process) -> float:
+    "Memory that a process holds, in MB; 0 once it has ended."
+    try:
+        return float(process.memory_info().rss) / 1e6
+    except psutil.Error:
+        return 0.0
+
+
+def children(process: psutil.Process) -> list[psutil.Process]:
+    "The processes that a process has started."
+    try:
+        return list(process.children(recursive=True))
+    except psutil.Error:
+        return []
+
+
+ROWS: dict[str, Callable[[Bench], Figure]] = {
+    "ingest": ingest_against_chroma, "parts": ingest_against_parts, "pdf": pdf_pages, "query": query_against_chroma, "legs": query_against_legs,
+    "start": start, "ask": ask, "memory": memory,
+}  # fmt: skip
+
+
+# The report
+
+
+def table(figures: Sequence[Figure]) -> Table:
+    "The figures for people."
+    shown = Table("measure", "target", "measured", "met", "note", show_lines=True)
+    for figure in figures:
+        shown.add_row(figure.measure, figure.target, figure.measured, "[green]yes[/]" if figure.met else "[red]no[/]", f"[dim]{figure.note}[/]")
+    return shown
+
+
+def rounded(value: Any) -> Any:
+    "Numbers to four significant digits, inside whatever holds them."
+    if isinstance(value, dict):
+        return {name: rounded(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [rounded(inner) for inner in value]
+    return float(f"{value:.4g}") if isinstance(value, float) else value
+
+
+def main() -> None:
+    "Measures what is asked for."
+    options = argparse.ArgumentParser(description="Measures ragwb against its peers.")
+    options.add_argument("--quick", action="store_true", help="small sizes: shows that it runs, not how fast")
+    options.add_argument("--only", action="append", choices=list(ROWS), metavar="NAME", help=f"only this row, may be repeated: {', '.join(ROWS)}")
+    options.add_argument("--pdfs", type=Path, help="folder of digital PDFs to parse instead of generated ones")
+    given = options.parse_args()
+    if given.pdfs and not any(given.pdfs.rglob("*.pdf")):
+        options.error(f"--pdfs {given.pdfs}: no PDF there")
+    if missing := [package for module, package in PEERS.items() if importlib.util.find_spec(module) is None]:
+        raise SystemExit(f"the peers {', '.join(missing)} are not installed: pip install -e .[bench]")
+    console = Console()
+    folder = Path(tempfile.mkdtemp(prefix="ragwb-bench-"))
+    try:
+        bench = Bench(QUICK if given.quick else FULL, folder, given.pdfs)
+        figures = []
+        for name in given.only or ROWS:
+            with console.status(f"measuring: {name}"):
+                figures.append(ROWS[name](bench))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    console.print(table(figures))
+    console.print(f"peers: {', '.join(f'{package} {version(package)}' for package in sorted(PEERS.values()))}")
+    if given.only or given.quick:
+        return
+    REPORT.parent.mkdir(exist_ok=True)
+    REPORT.write_text(json.dumps([rounded(asdict(figure)) for figure in figures], indent=2, ensure_ascii=False) + "\n", "utf-8")
+    console.print(f"written to {REPORT.relative_to(ROOT)}")
+
+
+if __name__ == "__main__":
+    main()
