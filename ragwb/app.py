@@ -10,14 +10,13 @@ __all__ = ['PAGES', 'THEME_COOKIE', 'SIDE', 'RAIL', 'POLICY', 'address', 'read_a
 import asyncio
 from collections.abc import Mapping
 from html import escape
-from importlib import metadata
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 import panel as pn
-import panel_material_ui as pmui
 from fastapi import FastAPI, Response
 from panel.io.fastapi import add_applications
+from panel_material_ui.template import Page
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .ask_page import AskPage
@@ -69,7 +68,7 @@ class Window:
         self.collection = query.get("collection") or workbench.settings.collection
         self.ask = AskPage(workbench, self.collection, self.moved)
         self.documents = DocumentsPage(workbench, uploads, self.collection, self.moved)
-        self.pages = {"ask": self.ask, "documents": self.documents}
+        self.pages: dict[str, AskPage | DocumentsPage] = {"ask": self.ask, "documents": self.documents}
         for shown in self.pages.values():
             shown.screen.act = self.act
         self.rail = Screen(self.act, skeleton='<div data-region="nav"></div>', follow=True, stylesheets=[RAIL])
@@ -78,8 +77,8 @@ class Window:
 
     def draw(self) -> None:
         "Frame, navigation and the page that is visible."
-        self.rail.show(nav=navigation(self.page, self.collection))
-        self.bar.show(bar=top_bar([], self.collection, self.workbench.settings.profile))
+        self.rail.put(nav=navigation(self.page, self.collection))
+        self.bar.put(bar=top_bar([], self.collection, self.workbench.settings.profile))
         for name, shown in self.pages.items():
             shown.screen.visible = name == self.page
 
@@ -90,7 +89,7 @@ class Window:
     async def start(self) -> None:
         "Fills the window once it is there."
         collections = await asyncio.to_thread(self.workbench.collections)
-        self.bar.show(bar=top_bar(collections, self.collection, self.workbench.settings.profile))
+        self.bar.put(bar=top_bar(collections, self.collection, self.workbench.settings.profile))
         await self.pages[self.page].start(self.query)
         for name, shown in self.pages.items():
             if name != self.page:
@@ -131,11 +130,11 @@ class Window:
         self.draw()
         await self.start()
 
-    def view(self, dark: bool) -> pmui.Page:
+    def view(self, dark: bool) -> Page:
         "The window as Panel draws it; the theme that somebody chose is kept in a cookie."
         pages = pn.Column(*(shown.screen for shown in self.pages.values()), sizing_mode="stretch_both", stylesheets=[":host{flex:1 1 0!important;min-width:0;min-height:0}"])
         body = pn.Row(self.rail, pages, sizing_mode="stretch_both", stylesheets=[SIDE])
-        frame = pmui.Page(title="ragwb", dark_theme=dark, site_url="/ask", header=[self.bar], main=[body], theme_config=THEME, sx=FRAME, busy_indicator=None, meta_description="Answers from your documents, proven")
+        frame = Page(title="ragwb", dark_theme=dark, site_url="/ask", header=[self.bar], main=[body], theme_config=THEME, sx=FRAME, busy_indicator=None, meta_description="Answers from your documents, proven")
         frame.param.watch(lambda event: self.rail.tell(cookie=f"{THEME_COOKIE}={'dark' if event.new else 'light'}"), "dark_theme")
         return frame
 
@@ -171,11 +170,11 @@ def add_app(
     uploads = Uploads(workbench)
 
     def opened(page: str) -> Any:
-        def session() -> pmui.Page:
+        def session() -> Page:
             query = {name: values[0].decode() for name, values in pn.state.session_args.items()}
             window = Window(workbench, uploads, page, query)
             pn.state.onload(window.start)
-            pn.state.add_periodic_callback(window.documents.tick, 400)
+            pn.state.add_periodic_callback(window.documents.tick, 400)  # type: ignore[arg-type]
             return window.view(pn.state.cookies.get(THEME_COOKIE) == "dark")
 
         return session

@@ -8,6 +8,8 @@ __all__ = ['SAMPLE', 'SKELETON', 'LOG', 'about', 'examples', 'welcome', 'source'
 # %% ../nbs/14e_ask_page.ipynb #c03
 import asyncio
 import logging
+import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
@@ -41,6 +43,8 @@ def about(document: Document) -> Iterator[str]:
         words = heading.title.lstrip("0123456789.) ").rstrip(" .:?")
         if 3 < len(words) < 50 and words.casefold() != document.title.casefold():
             yield f"What does “{document.title}” say about {words[0].lower() + words[1:] if words[1:2].islower() else words}?"
+    used = Counter(word.lower() for word in re.findall(r"[^\W\d_]{6,}", document.text[:20_000]) if word.casefold() not in document.title.casefold())
+    yield from (f"What does “{document.title}” say about {word}?" for word, _ in used.most_common(3))
 
 
 def examples(
@@ -52,12 +56,12 @@ def examples(
     local = Pipeline(pipeline.collection, replace(pipeline.config, model=LOCAL_MODEL), pipeline.embedder)
     ids = [info.id for info in pipeline.collection.documents()]
     found = [question for id, question in SAMPLE.items() if id in ids and not local.invoke(question).refused][:wanted]
-    for id in ids[:: max(1, len(ids) // looked_at)]:
-        if len(found) >= wanted:
-            break
-        tried = list(about(local.document(id, local.collection.version)))[:4]
-        found += [question for question in tried if any(c.document == id for c in local.invoke(question).citations)][:1]
-    return found[:wanted]
+    suggestions = [(id, list(about(local.document(id, local.collection.version)))[:6]) for id in ids[:: max(1, len(ids) // looked_at)][:looked_at] if len(found) < wanted]
+    for turns in range(6):  # one from each document, before a second from any
+        for id, tried in suggestions:
+            if len(found) < wanted and turns < len(tried) and any(c.document == id for c in local.invoke(tried[turns]).citations):
+                found.append(tried[turns])
+    return found
 
 # %% ../nbs/14e_ask_page.ipynb #c10
 def welcome(collection: str, questions: Sequence[str] | None) -> str:
@@ -134,7 +138,7 @@ class AskPage:
         self.busy = False
         self.screen = Screen(self.act, skeleton=SKELETON, sizing_mode="stretch_both")
         self.draw()
-        self.screen.show(source=nothing_open(), notice="")
+        self.screen.put(source=nothing_open(), notice="")
 
     def draw(self) -> None:
         "Brings the conversation on the screen."
@@ -144,7 +148,7 @@ class AskPage:
         body = "".join(parts) + again if parts else welcome(self.collection, self.questions)
         button = f'<button class="primary"{" disabled" if self.busy else ""}>Ask</button>'
         growth = f"{len(parts)}-{len(self.turns[-1].text)}-{self.turns[-1].record is not None}" if parts else ""
-        self.screen.show(turns=f'<div data-last="{growth}">{body}</div>', send=button)
+        self.screen.put(turns=f'<div data-last="{growth}">{body}</div>', send=button)
 
     def query(self) -> dict[str, str]:
         "What the address says of this page."
@@ -163,7 +167,7 @@ class AskPage:
                     if query.get(kind, "").isdigit():
                         await self.show_source(record["id"], f"{kind}s", int(query[kind]))
             except AnswerError as error:
-                self.screen.show(notice=f'<p class="notice">{escape(str(error))}</p>')
+                self.screen.put(notice=f'<p class="notice">{escape(str(error))}</p>')
         self.draw()
         await self.suggest()
 
@@ -202,7 +206,7 @@ class AskPage:
     def clear(self) -> None:
         "Begins a new conversation."
         self.turns, self.open, self.page = [], None, None
-        self.screen.show(source=nothing_open(), notice="")
+        self.screen.put(source=nothing_open(), notice="")
         self.draw()
         self.moved()
 
@@ -217,7 +221,7 @@ class AskPage:
             pipeline = await asyncio.to_thread(self.workbench.pipeline, self.collection)
             self.busy, current = True, Turn(question.text)
             self.turns.append(current)
-            self.screen.show(notice="")
+            self.screen.put(notice="")
             self.screen.tell(clear="textarea")
             self.draw()
             async for event in self.workbench.astream(question, self.collection):
@@ -241,7 +245,7 @@ class AskPage:
     def fail(self, why: str, words: str, current: Turn | None) -> None:
         "Says what is wrong and puts the question back into the box."
         self.turns = [t for t in self.turns if t is not current]
-        self.screen.show(notice=f'<p class="notice">{escape(why)}</p>')
+        self.screen.put(notice=f'<p class="notice">{escape(why)}</p>')
         self.screen.tell(put="textarea", value=words)
 
     async def show_source(self, answer: str, kind: str, n: int, page: int | None = None) -> None:
@@ -256,13 +260,13 @@ class AskPage:
         except (CollectionError, ConfigError, ValueError, OSError) as error:
             html = source_gone(str(error))
         self.open = (answer, kind, n)
-        self.screen.show(source=html)
+        self.screen.put(source=html)
         self.draw()
         self.moved()
 
     def close_source(self) -> None:
         self.open = None
-        self.screen.show(source=nothing_open())
+        self.screen.put(source=nothing_open())
         self.draw()
         self.moved()
 
@@ -271,7 +275,7 @@ class AskPage:
         try:
             await asyncio.to_thread(self.workbench.answers.feedback, answer, rating, comment, reason)
         except (AnswerError, OSError) as error:
-            self.screen.show(notice=f'<p class="notice">{escape(str(error))}</p>')
+            self.screen.put(notice=f'<p class="notice">{escape(str(error))}</p>')
             return
         for t in self.turns:
             if t.record and t.record["id"] == answer:

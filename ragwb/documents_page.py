@@ -163,7 +163,7 @@ class DocumentsPage:
         self.seen = (-1, 0)       # changes of the uploads, of them done
         self.loaded = False
         self.screen = Screen(self.act, skeleton=SKELETON, sizing_mode="stretch_both")
-        self.screen.show(list=SEARCH.format(uploads="") + WAITING, notice="", dialog="")
+        self.screen.put(list=SEARCH.format(uploads="") + WAITING, notice="", dialog="")
 
     def query(self) -> dict[str, str]:
         "What the address says of this page."
@@ -173,7 +173,7 @@ class DocumentsPage:
         return next((info for info in self.infos if info.id == id), None)
 
     def say(self, message: str) -> None:
-        self.screen.show(notice=f'<p class="notice">{escape(message)}</p>' if message else "")
+        self.screen.put(notice=f'<p class="notice">{escape(message)}</p>' if message else "")
 
     async def start(self, query: Mapping[str, str]) -> None:
         "Takes up what the address says."
@@ -199,7 +199,7 @@ class DocumentsPage:
         if not self.document:
             files = upload_list(self.uploads.of(self.collection))
             rows = document_table(self.infos, self.view, now) if self.loaded else WAITING
-            self.screen.show(list=f'{SEARCH.format(uploads=files)}<div class="stack" style="margin-top:12px">{rows}</div>')
+            self.screen.put(list=f'{SEARCH.format(uploads=files)}<div class="stack" style="margin-top:12px">{rows}</div>')
             return
         info = self.info(self.document)
         if info is None:
@@ -213,7 +213,7 @@ class DocumentsPage:
             self.say(str(error))
             return
         html = await asyncio.to_thread(document_page, document, info, chunks, self.chunk_page, now)
-        self.screen.show(list=f'<div class="stack" id="document" data-top="{escape(info.id)}-{self.chunk_page}">{html}</div>')
+        self.screen.put(list=f'<div class="stack" id="document" data-top="{escape(info.id)}-{self.chunk_page}">{html}</div>')
 
     async def tick(self) -> None:
         "Looks whether files moved on; called a few times a second."
@@ -252,10 +252,10 @@ class DocumentsPage:
             case "chunks-to":
                 self.chunk_page = int(message["page"])
             case "delete" if info := self.info(message["document"]):
-                self.screen.show(dialog=delete_question(info))
+                self.screen.put(dialog=delete_question(info))
                 return
             case "keep":
-                self.screen.show(dialog="")
+                self.screen.put(dialog="")
                 return
             case "really-delete":
                 await self.delete(message["document"])
@@ -265,7 +265,7 @@ class DocumentsPage:
 
     async def delete(self, id: str) -> None:
         "Deletes a document with all that leans on it."
-        self.screen.show(dialog="")
+        self.screen.put(dialog="")
         try:
             await asyncio.to_thread(self.workbench.delete, [id], self.collection)
             self.say("")

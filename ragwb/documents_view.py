@@ -121,7 +121,7 @@ def upload_list(uploads: Sequence[Upload]) -> str:
     "The files on their way; nothing if there are none."
     if not uploads:
         return ""
-    shown = sorted(uploads, key=lambda upload: (upload.stage != "failed", upload.done))[:100]
+    shown = uploads if len(uploads) <= 100 else sorted(uploads, key=lambda upload: (upload.stage != "failed", upload.done))[:100]
     left = len(uploads) - sum(upload.done for upload in uploads)
     failed = sum(upload.stage == "failed" for upload in uploads)
     said = f"{left} of {len(uploads)} still on the way" if left else f"{len(uploads) - failed} added" + (f", {failed} failed" if failed else "")

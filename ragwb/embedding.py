@@ -8,8 +8,9 @@ __all__ = ['Embedder', 'WordLlamaEmbedder', 'LangChainEmbedder', 'CachedEmbedder
 # %% ../nbs/04_embedding.ipynb #c03
 import hashlib
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import cache
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -30,7 +31,7 @@ class Embedder(Protocol):
 
 # %% ../nbs/04_embedding.ipynb #c07
 class WordLlamaEmbedder:
-    "Mean of WordLlama's static token vectors with sublinear counts; no download, a few thousand passages a second."
+    "Mean of WordLlama's static token vectors with sublinear counts; no download, many thousand passages a second."
 
     name = "local:wordllama"
     dimensions = 256
@@ -39,35 +40,51 @@ class WordLlamaEmbedder:
         from safetensors.numpy import load_file
 
         self.vectors: np.ndarray = load_file(str(wordllama_file("weights/l2_supercat_256.safetensors")))["embedding.weight"].astype(np.float32)
-        self.tokens: dict[str, tuple[int, ...]] = {}  # a word's tokens; grows with the vocabulary, not with the corpus
+        self.begins = np.zeros(len(self.vectors), bool)  # whether a token begins a word
+        self.begins[[number for token, number in tokenizer().get_vocab().items() if token.startswith("▁")]] = True
+        self.tokens: dict[str, bytes] = {}  # a word's tokens as uint16; grows with the vocabulary, not with the corpus
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
         "Unit vectors (len(texts), 256); a text without words has the zero vector."
-        batch = 256  # bounds the memory of the gathered token vectors to some 50 MB
-        parts = [self.embed_batch([text.split() for text in texts[i:i + batch]]) for i in range(0, len(texts), batch)]
-        return np.concatenate(parts) if parts else np.zeros((0, self.dimensions), np.float32)
-
-    def embed_batch(self, words: Sequence[Sequence[str]]) -> np.ndarray:
-        "Unit vectors of texts that are split into words."
-        if len(self.tokens) > 500_000:
-            self.tokens.clear()
-        known = self.tokens
-        unknown = list({word for text in words for word in text if word not in known})
-        encoded = tokenizer().encode_batch_fast(unknown, add_special_tokens=False)
-        known.update((word, tuple(encoding.ids)) for word, encoding in zip(unknown, encoded, strict=True))
-        ids = [[token for word in text for token in known[word]] for text in words]
-        text_of = np.repeat(np.arange(len(ids)), [len(tokens) for tokens in ids])
-        pairs = text_of * len(self.vectors) + np.array([token for tokens in ids for token in tokens], dtype=np.int64)
-        pairs, counts = np.unique(pairs, return_counts=True)
-        text_of, token_of = np.divmod(pairs, len(self.vectors))
-        weighted = self.vectors[token_of] * (1 + np.log(counts)).astype(np.float32)[:, None]
-        sums = np.zeros((len(ids), self.dimensions), np.float32)
-        if len(pairs):
-            present, first = np.unique(text_of, return_index=True)
-            sums[present] = np.add.reduceat(weighted, first, axis=0)
+        sums = np.zeros((len(texts), self.dimensions), np.float32)
+        batch = 256  # texts; bounds the memory beside the result
+        for at in range(0, len(texts), batch):
+            self.add_up([text.split() for text in texts[at:at + batch]], sums[at:at + batch])
         return sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-9)
 
-# %% ../nbs/04_embedding.ipynb #c12
+    def add_up(
+        self,
+        words: Sequence[Sequence[str]],  # of each text
+        sums: np.ndarray,                # (len(words), 256); written to
+    ) -> None:
+        "The weighted sums of the texts' token vectors."
+        known = self.tokens if len(self.tokens) < 500_000 else {}
+        known.update(self.encode(set(chain.from_iterable(words)).difference(known)))
+        self.tokens = known
+        ids = [b"".join(map(known.__getitem__, text)) for text in words]
+        text_of = np.repeat(np.arange(len(ids)), [len(tokens) // 2 for tokens in ids])
+        pairs = np.sort(text_of * len(self.vectors) + np.frombuffer(b"".join(ids), np.uint16))
+        first = np.flatnonzero(np.diff(pairs, prepend=-1))
+        weights = (1 + np.log(np.diff(first, append=len(pairs)))).astype(np.float32)
+        text_of, token_of = np.divmod(pairs[first], len(self.vectors))
+        edges = np.searchsorted(text_of, np.arange(len(ids) + 1))
+        gathered = np.empty((int(np.diff(edges).max()), self.dimensions), np.float32)
+        for text, (low, high) in enumerate(pairwise(edges.tolist())):
+            sums[text] = weights[low:high] @ np.take(self.vectors, token_of[low:high], axis=0, out=gathered[:high - low], mode="clip")
+
+    def encode(self, words: Collection[str]) -> Iterator[tuple[str, bytes]]:
+        "Words with their tokens. They are tokenised many at a time, and come apart where a token begins a word."
+        alone = [word for word in words if "▁" in word or "<" in word]  # would begin a word inside, or be taken for a mark such as <s>
+        plain = [word for word in words if not ("▁" in word or "<" in word)]
+        groups = [*([word] for word in alone), *(plain[at:at + 64] for at in range(0, len(plain), 64))]
+        encoded = tokenizer().encode_batch_fast([" ".join(group) for group in groups], add_special_tokens=False)
+        for group, encoding in zip(groups, encoded, strict=True):
+            ids = np.array(encoding.ids, np.uint16)
+            cuts = 2 * np.flatnonzero(self.begins[ids])[1:] if len(group) > 1 else np.array([], int)
+            tokens = ids.tobytes()
+            yield from zip(group, (tokens[low:high] for low, high in pairwise([0, *cuts.tolist(), len(tokens)])), strict=True)
+
+# %% ../nbs/04_embedding.ipynb #c14
 class LangChainEmbedder:
     "Any LangChain `Embeddings` behind the protocol."
 
@@ -83,7 +100,7 @@ class LangChainEmbedder:
         vectors = np.array(self.embeddings.embed_documents(list(texts)), dtype=np.float32)
         return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
 
-# %% ../nbs/04_embedding.ipynb #c15
+# %% ../nbs/04_embedding.ipynb #c17
 class CachedEmbedder:
     "An embedder that keeps its vectors in SQLite by content, so that nothing is embedded twice."
 
@@ -117,7 +134,7 @@ class CachedEmbedder:
             found |= {key: np.frombuffer(vector, dtype=np.float32) for key, vector in rows}
         return found
 
-# %% ../nbs/04_embedding.ipynb #c17
+# %% ../nbs/04_embedding.ipynb #c19
 @cache
 def embedder(
     name: str,                # provider:model

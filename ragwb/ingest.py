@@ -17,7 +17,7 @@ from typing import Any
 from .chunking import chunk
 from .documents import Document, DocumentError
 from .embedding import Embedder
-from .index import Collection, CollectionError, Entry
+from .index import Collection, CollectionError, Entry, damaged
 from .parsing import Limits, parse_many
 
 # %% ../nbs/10c_ingest.ipynb #c06
@@ -178,10 +178,12 @@ def ingest(
             run.flush()
             if run.report.new or run.report.changed:
                 collection.tidy(in_memory)
-                collection.sweep()
+            collection.sweep()  # a killed run may have left something, even if there is nothing new
     except (OSError, RuntimeError) as error:
         if is_disk_full(error):
             raise CollectionError(f"the disk is full: free some space and run the same command again; {collection.name!r} holds what was committed before") from error
+        if str(error).startswith("lance error"):
+            raise damaged(collection.name, error) from error
         raise
     run.report.seconds = time.perf_counter() - begun
     return run.report

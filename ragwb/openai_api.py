@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from .citations import Citation
-from .edge import Problem, openai_error, problem_of
+from .edge import Problem, Text, openai_error, problem_of, whole
 from .pipeline import Answer, Question
 from .service import Service, Serving
 
@@ -33,7 +33,7 @@ class ChatMessage(BaseModel):
     "A message of the conversation."
     model_config = ConfigDict(extra="ignore")
     role: str
-    content: str | list[dict[str, Any]] | None = None
+    content: Text | list[dict[str, Any]] | None = None
 
     @property
     def text(self) -> str:
@@ -43,13 +43,16 @@ class ChatMessage(BaseModel):
         others = {str(part.get("type")) for part in self.content} - {"text"}
         if others:
             raise Problem(422, "invalid", f"content of type {', '.join(sorted(others))[:100]} cannot be read here: send text, and put files into the collection")
-        return "\n".join(str(part.get("text", "")) for part in self.content)
+        try:
+            return whole("\n".join(str(part.get("text", "")) for part in self.content))
+        except ValueError as error:
+            raise Problem(422, "invalid", f"messages: {error}") from None
 
 
 class ChatRequest(BaseModel):
     "What a chat client sends; what else it sends is without effect."
-    model_config = ConfigDict(extra="ignore", json_schema_extra={"example": {"model": "ragwb", "messages": [{"role": "user", "content": "How many days of annual leave do I get?"}]}})
-    model: str = Field(max_length=200, description="`ragwb` for the default collection, `ragwb/NAME` for another one")
+    model_config = ConfigDict(extra="ignore", json_schema_extra={"example": {"model": "ragwb", "messages": [{"role": "user", "content": "How long is annual leave?"}]}})
+    model: Text = Field(max_length=200, description="`ragwb` for the default collection, `ragwb/NAME` for another one")
     messages: list[ChatMessage] = Field(min_length=1, max_length=2_000)
     stream: bool = False
     stream_options: dict[str, Any] | None = None

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['PARSERS', 'TEXTUAL', 'ZIPPED', 'OTHERS', 'SUPPORTED', 'DEFAULT_LIMITS', 'Source', 'Result', 'signed_format',
            'zipped_format', 'detect_format', 'Limits', 'parse', 'check_size', 'run_parser', 'checked', 'parse_source',
-           'serve', 'limit_memory', 'Worker', 'in_process', 'parse_many', 'processors', 'interleave']
+           'serve', 'leave_with', 'limit_memory', 'Worker', 'in_process', 'parse_many', 'processors', 'interleave']
 
 # %% ../nbs/02d_parsing.ipynb #c03
 import faulthandler
@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -171,17 +172,25 @@ def serve() -> None:
     "A worker's life: take (id, source, limits), parse, give the result, until the input ends."
     tasks, results = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints must not come between results
+    threading.Thread(target=leave_with, args=(os.getppid(),), daemon=True).start()
     while True:
         try:
             id, source, limits = pickle.load(tasks)
         except EOFError:
             return
         limit_memory(limits.max_memory)
-        faulthandler.dump_traceback_later(limits.timeout_s + 5, exit=True)  # for a worker whose parent is gone
+        faulthandler.dump_traceback_later(limits.timeout_s + 5, exit=True)  # for a library that holds the interpreter
         result = parse_source(id, source, limits)
         faulthandler.cancel_dump_traceback_later()
         pickle.dump(result, results, protocol=pickle.HIGHEST_PROTOCOL)
         results.flush()
+
+
+def leave_with(parent: int) -> None:
+    "Ends this process when its parent has gone, also in the middle of a document."
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
 
 
 def limit_memory(size: int) -> None:

@@ -77,9 +77,13 @@ function dropping(root, upload) {
   zone.addEventListener("drop", event => { event.preventDefault(); depth = 0; over(0); upload([...event.dataTransfer.files]) })
 }
 
-async function deliver(file, send, arrived) {
+function announce(file, send) {
   const upload = crypto.getRandomValues(new Uint32Array(2)).join("-")
   send({act: "upload", upload, name: file.name, size: file.size})
+  return upload
+}
+
+async function deliver(file, upload, send, arrived) {
   for (let at = 0; at === 0 || at < file.size; at += PIECE) {
     let data
     try { data = await file.slice(at, at + PIECE).arrayBuffer() }
@@ -99,7 +103,10 @@ export function render({model, el}) {
   el.append(root)
   const send = message => model.send_msg(message)
   const arrived = upload => new Promise(resolve => { waiting[upload] = resolve })
-  const upload = async files => { for (const file of files) await deliver(file, send, arrived) }
+  const upload = async files => {
+    const ids = files.map(file => announce(file, send))
+    for (const [i, file] of files.entries()) await deliver(file, ids[i], send, arrived)
+  }
 
   function settle(region) {
     region.querySelectorAll("dialog:not([open])").forEach(dialog => dialog.showModal())
@@ -167,10 +174,10 @@ class Screen(JSComponent):
     _stylesheets = [STYLE]
 
     def __init__(self, act: Callable[[dict[str, Any]], Any] | None = None, **params: Any):
-        super().__init__(**params)
+        super().__init__(**params)  # type: ignore[no-untyped-call]
         self.act = act
 
-    def show(self, **regions: str) -> None:
+    def put(self, **regions: str) -> None:
         "Changes regions; the others stay."
         if any(self.regions.get(name) != html for name, html in regions.items()):
             self.regions = self.regions | regions
@@ -179,6 +186,6 @@ class Screen(JSComponent):
         "A word to the browser that is no state: a piece of a file that arrived, a field to clear."
         self._send_msg(message)
 
-    async def _handle_msg(self, data: dict[str, Any]) -> None:
+    async def _handle_msg(self, data: dict[str, Any]) -> None:  # type: ignore[override]
         if self.act is not None:
             await self.act(data)

@@ -94,8 +94,10 @@ class Snapshot:
     columns = ("id", "document", "start", "end", "text", "context", "terms", "parent_start", "parent_end", "page", "labels", "vector")
 
     def __init__(self, collection: Collection):
-        self.version = collection.version
-        found = collection.table.search().where("kind = 'chunk'").select(list(self.columns)).limit(None).to_arrow()
+        self.version = 0
+        while self.version != collection.version:  # a commit came in between: the rows may be of either version
+            self.version = collection.version
+            found = collection.rows("kind = 'chunk'", self.columns)
         self.rows = found.sort_by("id").combine_chunks() if found.num_rows else found
         self.ids: list[str] = self.rows["id"].to_pylist()
 
@@ -153,7 +155,7 @@ class NativeSearch:
     "LanceDB's BM25 and vector indexes: for collections too large for memory. The vector leg is approximate."
 
     def __init__(self, collection: Collection):
-        self.table, self.version = collection.table, collection.version
+        self.collection, self.table, self.version = collection, collection.table, collection.version
 
     def where(self, filter: Filter) -> str:
         "The filter in the store's SQL."
@@ -167,18 +169,18 @@ class NativeSearch:
         if not words:
             return []
         search = self.table.search(MatchQuery(words, "terms"), query_type="fts").where(self.where(where), prefilter=True)
-        return [(row["id"], row["_score"]) for row in search.select(["id", "_score"]).limit(k).to_arrow().to_pylist()]
+        return [(row["id"], row["_score"]) for row in self.collection.read(search.select(["id", "_score"]).limit(k).to_arrow).to_pylist()]
 
     def nearest(self, vector: np.ndarray, k: int, where: Filter = {}) -> Leg:
         "The vector leg; candidates are refined on the stored vectors, or HNSW's distance would be the squared Euclidean one."
         search = self.table.search(vector, vector_column_name="vector").distance_type("cosine").refine_factor(4).where(self.where(where), prefilter=True)
-        rows = search.select(["id", "_distance"]).limit(k).to_arrow().to_pylist()
+        rows = self.collection.read(search.select(["id", "_distance"]).limit(k).to_arrow).to_pylist()
         return [(row["id"], 1 - row["_distance"]) for row in rows if row["_distance"] < 1]
 
     def chunks(self, ids: Sequence[str]) -> list[Chunk]:
         "The chunks of these ids, in their order."
         names = ["id", "document", "start", "end", "text", "context", "parent_start", "parent_end", "page"]
-        rows = self.table.search().where(f"id IN ({', '.join(map(quoted, ids))})").select(names).limit(None).to_arrow().to_pylist() if ids else []
+        rows = self.collection.select(f"id IN ({', '.join(map(quoted, ids))})", names) if ids else []
         known = {row.pop("id"): Chunk(**row) for row in rows}
         return [known[id] for id in ids]
 
@@ -188,4 +190,5 @@ def searcher(
     in_memory: int = 200_000,  # chunks; more are searched by LanceDB
 ) -> Searcher:
     "The way to search a collection of this size."
-    return Snapshot(collection) if collection.table.count_rows("kind = 'chunk'") <= in_memory else NativeSearch(collection)
+    small = collection.read(lambda: collection.table.count_rows("kind = 'chunk'")) <= in_memory
+    return Snapshot(collection) if small else NativeSearch(collection)

@@ -6,9 +6,8 @@
 __all__ = ['page_address', 'page_picture', 'text_view', 'paper_view', 'stepper', 'reader', 'nothing_open', 'source_gone']
 
 # %% ../nbs/14b_source_view.ipynb #c03
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from html import escape
-from typing import Any
 from urllib.parse import urlencode
 
 from .documents import Document, highlight

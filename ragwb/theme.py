@@ -129,9 +129,9 @@ summary u{text-underline-offset:3px;color:var(--accent)}
 .documents{height:100%;overflow:auto;padding:24px 32px}.documents.over{outline:3px dashed var(--accent);outline-offset:-12px}
 .documents>*{max-width:1200px;margin:0 auto 16px}
 .drop{border:1px dashed var(--muted);border-radius:8px;padding:14px 16px}
-.adding{background:var(--paper);border:1px solid var(--line);border-radius:8px;padding:4px 16px}.adding li{list-style:none;display:grid;grid-template-columns:minmax(0,1fr) 190px auto;gap:4px 12px;align-items:center;padding:8px 0;min-height:48px}.adding li+li{border-top:1px solid var(--line)}
-.adding .reason{grid-column:1/-1;color:var(--alarm);font-size:13px;overflow-wrap:anywhere}
-progress{width:100%;height:4px;accent-color:var(--accent);display:block}
+.adding{background:var(--paper);border:1px solid var(--line);border-radius:8px;padding:4px 16px}.adding li{list-style:none;display:grid;grid-template-columns:minmax(0,1fr) 170px 150px;gap:4px 16px;align-items:center;padding:8px 0;min-height:48px}.adding li+li{border-top:1px solid var(--line)}
+.adding li>:nth-child(3){justify-content:flex-end}.adding .reason{grid-column:1/-1;color:var(--alarm);font-size:13px;overflow-wrap:anywhere}
+progress{appearance:none;width:100%;height:4px;border:0;border-radius:2px;overflow:hidden;background:var(--line);display:block}progress::-webkit-progress-bar{background:var(--line)}progress::-webkit-progress-value{background:var(--accent)}progress::-moz-progress-bar{background:var(--accent)}
 .name{overflow:hidden;text-overflow:ellipsis;white-space:nowrap}
 .wide{overflow-x:auto}
 table.data{border-collapse:collapse;width:100%}table.data th,table.data td{text-align:left;padding:8px 12px;border-bottom:1px solid var(--line);vertical-align:top}table.list th,table.list td{vertical-align:middle}

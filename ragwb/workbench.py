@@ -100,30 +100,39 @@ class Workbench:
 
     def ask(self, question: Any, collection: str = "") -> Answer:
         "An answer, kept."
-        answer = self.pipeline(collection).invoke(question)
-        self.answers.save(answer)
+        pipeline = self.pipeline(collection)
+        answer = pipeline.invoke(question)
+        self.keep(answer, pipeline.collection)
         return answer
+
+    def keep(self, answer: Answer, collection: Collection) -> None:
+        "Keeps an answer, unless a document that it shows was deleted while it was being made."
+        self.answers.save(answer)
+        used = {place.document for place in (*answer.citations, *answer.hits)}
+        if collection.version != answer.index_version and not used <= collection.hashes().keys():
+            self.answers.path(answer.id).unlink(missing_ok=True)
 
     def stream(self, question: Any, collection: str = "") -> Iterator[Event]:
         "An answer as it is made; it is kept before it comes out whole."
-        for event in self.pipeline(collection).stream(question):
+        pipeline = self.pipeline(collection)
+        for event in pipeline.stream(question):
             if isinstance(event, Answer):
-                self.answers.save(event)
+                self.keep(event, pipeline.collection)
             yield event
 
     async def astream(self, question: Any, collection: str = "") -> AsyncIterator[Event]:
         "As `stream`, without holding the event loop."
-        async for event in self.pipeline(collection).astream(question):
+        pipeline = self.pipeline(collection)
+        async for event in pipeline.astream(question):
             if isinstance(event, Answer):
-                self.answers.save(event)
+                self.keep(event, pipeline.collection)
             yield event
 
     def delete(self, ids: Sequence[str], collection: str = "") -> int:
         "Deletes documents with their originals and the answers that lean on them; returns how many documents there were."
         opened = self.store.open(collection or self.settings.collection)
         gone = opened.delete(ids)
-        if gone:
-            self.answers.forget(opened.name, set(ids))
+        self.answers.forget(opened.name, set(ids))
         return gone
 
     def reindex(self, collection: str = "", progress: Callable[[Progress], None] | None = None) -> int:

@@ -1,18 +1,19 @@
 """Build the sample corpus: text sources in `sample/src/` become office documents in `sample/docs/`.
 
-    python experiments/data/build_sample.py                    build everything
-    python experiments/data/build_sample.py --check            exit 1 if the committed documents differ from a fresh build
-    python experiments/data/build_sample.py --check-questions  exit 1 if the golden questions do not hold against the sources
+    python experiments/data/build_sample.py                    build the documents and questions.jsonl
+    python experiments/data/build_sample.py --check            exit 1 if the committed files differ from a fresh build
+    python experiments/data/build_sample.py --check-questions  exit 1 if the golden questions do not hold against the documents
 
 A source `policies/travel-2025.pdf.md` is written in one small Markdown dialect (front matter, headings, paragraphs, bullet and
 numbered lists, tables, `Note:` paragraphs) and becomes `policies/travel-2025.pdf`. A source without the extra `.md` (CSV, JSON, TXT,
 MD) is copied as it is. Building twice gives the same bytes.
+
+`questions.jsonl` is `questions.src.jsonl` with each quote as ragwb reads it in the built document: `start`, `end` and the text between.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 import html
 import io
 import json
@@ -26,9 +27,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from email.message import EmailMessage
 from email.policy import SMTP
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import Stemmer
 from docx import Document
 from docx.shared import Cm, Pt, RGBColor
 from openpyxl import Workbook
@@ -44,10 +47,16 @@ from reportlab.pdfgen.canvas import Canvas
 from reportlab.platypus import BaseDocTemplate, CondPageBreak, Flowable, Frame, NextPageTemplate, PageBreak, PageTemplate, Paragraph, Spacer, Table
 from reportlab.platypus.tableofcontents import TableOfContents
 
+from ragwb.anchoring import AnchorError, anchor
+from ragwb.documents import Document as ParsedDocument
+from ragwb.documents import DocumentError
+from ragwb.parsing import parse
+
 HERE = Path(__file__).resolve().parent
 SOURCES = HERE / "sample" / "src"
 DOCUMENTS = HERE / "sample" / "docs"
 QUESTIONS = HERE / "sample" / "questions.src.jsonl"
+ANCHORED = HERE / "sample" / "questions.jsonl"
 
 COMPANY = "Orrinmere Pump & Valve"
 FIXED_TIME = datetime(2025, 6, 2, 8, 0, 0)
@@ -56,8 +65,11 @@ BLUE = colors.HexColor("#17486b")
 PALE = colors.HexColor("#e8eef3")
 GREY = colors.HexColor("#5d6770")
 
-KINDS = {"semantic": 70, "exact code": 35, "table": 30, "two documents": 20, "follow-up": 15, "unanswerable": 45}
+KINDS = {"semantic": 120, "exact code": 50, "table": 45, "two documents": 20, "follow-up": 20, "unanswerable": 70}  # questions at least
 SPLITS = ("dev", "test")
+ANSWERABLE_STYLES = ("plain", "paraphrase")
+UNANSWERABLE_STYLES = ("near miss", "off topic")
+PLAIN_SHARE = 0.6  # of a question's content words that stand in its evidence, or in a title or heading above it
 
 
 # ---------------------------------------------------------------- the Markdown dialect
@@ -270,7 +282,7 @@ def pdf_title(meta: Meta, styles: dict[str, ParagraphStyle]) -> list[Flowable]:
             Table(
                 cells,
                 [170 * mm / len(control)] * len(control),
-                style=[("BOX", (0, 0), (-1, -1), 0.6, BLUE), ("INNERGRID", (0, 0), (-1, -1), 0.4, PALE)],
+                style=[("BOX", (0, 0), (-1, -1), 0.6, BLUE), ("INNERGRID", (0, 0), (-1, -1), 0.4, PALE), ("VALIGN", (0, 0), (-1, -1), "TOP")],
             )
         )
         story.append(Spacer(1, 10))
@@ -680,90 +692,162 @@ def check_documents() -> list[str]:
     return problems + [f"{document}: no source" for document in sorted(extra)]
 
 
-def normal(text: str) -> str:
-    """Text without inline marks, table separators and white space."""
-    return re.sub(r"[\s|]+", "", plain(text))
+Row = dict[str, Any]  # a golden question
 
 
-def source_text(document: str, source: Path) -> str:
-    """What a reader of the document sees, from its source, normalised; headings, list items and cells follow each other."""
-    text = source.read_text(encoding="utf-8")
-    if document.endswith(".csv"):
-        return normal("\n".join(" | ".join(row) for row in csv.reader(io.StringIO(text))))
-    meta, body = split_front_matter(text)
-    if document.endswith(".eml"):
-        shown = " ".join(meta.get(key, "") for key in ("From", "To", "Cc", "Subject", "Date")) + "\n"
-        attached = (source.parent / meta["Attachment"]).read_text(encoding="utf-8") if "Attachment" in meta else ""
-        rows = "\n".join(" | ".join(row) for row in csv.reader(io.StringIO(attached)))
-        return normal(shown + body + "\n" + rows)
-    if document.endswith((".json", ".txt")):
-        return normal(text)
-    shown = " ".join(meta.values())
-    lines = [re.sub(r"^(#{1,6} +|- )", "", line) for line in body.splitlines() if not re.fullmatch(r"[|:\- ]+", line)]
-    return normal(shown + "\n" + "\n".join(lines))
+def read_questions() -> tuple[list[Row], list[str]]:
+    """The golden questions, and what cannot be read of them."""
+    rows: list[Row] = []
+    problems: list[str] = []
+    for number, line in enumerate(QUESTIONS.read_text(encoding="utf-8").splitlines(), 1):
+        try:
+            rows.append(json.loads(line))
+        except json.JSONDecodeError as error:
+            problems.append(f"line {number}: {error}")
+    return rows, problems
+
+
+@cache
+def parsed(document: str) -> ParsedDocument:
+    """A built document as ragwb reads it."""
+    return parse((DOCUMENTS / document).read_bytes(), document)
+
+
+def anchored(row: Row) -> tuple[Row, list[str]]:
+    """A question with the span of each quote in the canonical text and the quote as it stands there, and what could not be found."""
+    evidence: list[Row] = []
+    problems: list[str] = []
+    for entry in row["evidence"]:
+        document = entry["document"]
+        try:
+            text = parsed(document).text
+            start, end = anchor(text, entry["quote"])
+        except OSError:
+            problems.append(f"{row['id']}: no document {document}")
+        except (DocumentError, AnchorError) as error:
+            problems.append(f"{row['id']}: {document}: {error}")
+        else:
+            evidence.append({"document": document, "quote": text[start:end], "start": start, "end": end})
+    return {**row, "evidence": evidence}, problems
+
+
+def anchored_questions() -> tuple[str, list[str]]:
+    """The content of `questions.jsonl`, and why it cannot be written."""
+    rows, problems = read_questions()
+    lines = []
+    for row in rows:
+        found, missing = anchored(row)
+        problems += missing
+        lines.append(json.dumps(found, ensure_ascii=False) + "\n")
+    return "".join(lines), problems
+
+
+# Words that say nothing about what is asked: function words, and the asking itself.
+FUNCTION_WORDS = frozenset(
+    "a about after all also am an and any anything are as at be been before being but by can can't could did didn't do does doesn't doing don't down for from "
+    "get gets give given go had has have having he her him his how i i'm if in into is isn't it its just let long many may me mean means might much must my no "
+    "not of off often on one only or other our out over own please say shall she should so some somebody someone something still such tell than that the their "
+    "them then there these they this those to too under until up us very was we were what what's when where which while who whom whose why will with would you "
+    "your".split()
+)
+ONE_WORD = re.compile(r"[^\W_]+(?:[-./'][^\W_]+)*")
+STEMMER = Stemmer.Stemmer("english")
+
+
+def content_words(text: str) -> set[str]:
+    """Lower-case stems of the words of a text, without function words. Codes and numbers stay whole."""
+    words = ONE_WORD.findall(text.lower().replace("\u2019", "'"))
+    return {STEMMER.stemWord(word.removesuffix("'s")) for word in words if word not in FUNCTION_WORDS}
+
+
+def evidence_words(document: ParsedDocument, start: int, end: int) -> set[str]:
+    """The words of a quote, of the title and the headings above it and, in a table, of its rows and of the column names."""
+    text = document.text
+    if " | " in text[text.rfind("\n", 0, start) + 1 : (text + "\n").find("\n", end)]:
+        start, end = text.rfind("\n", 0, start) + 1, (text + "\n").find("\n", end)
+        head = start
+        while document.format in {"pdf", "md"} and "|" in text[text.rfind("\n", 0, max(head - 1, 0)) + 1 : head]:
+            head = text.rfind("\n", 0, head - 1) + 1  # these two formats name the columns in the first row, the others in every row
+        names = text[head : text.find("\n", head)]
+    else:
+        names = ""
+    told = " ".join([document.title, names, text[start:end], *(heading.title for heading in document.headings_at(start))])
+    return content_words(told) | content_words(re.sub(r"[-./_]", " ", told))
+
+
+def plain_share(row: Row) -> float:
+    """The share of an anchored question's content words, with those of its history, that its evidence has."""
+    told = set[str]().union(*(evidence_words(parsed(entry["document"]), entry["start"], entry["end"]) for entry in row["evidence"]))
+    asked = content_words(" ".join([*row.get("history", []), row["question"]]))
+    shared = [word for word in asked if word in told or (not re.search(r"\d", word) and content_words(re.sub(r"[-./]", " ", word)) <= told)]
+    return len(shared) / max(len(asked), 1)
 
 
 def check_questions() -> list[str]:
     """What is wrong with the golden questions."""
-    problems: list[str] = []
-    known = sources()
-    texts: dict[str, str] = {}
+    rows, problems = read_questions()
     ids: Counter[str] = Counter()
     seen: Counter[str] = Counter()
-    kinds: Counter[tuple[str, str]] = Counter()
-    for number, line in enumerate(QUESTIONS.read_text(encoding="utf-8").splitlines(), 1):
-        try:
-            item = json.loads(line)
-        except json.JSONDecodeError as error:
-            problems.append(f"line {number}: {error}")
-            continue
-        name = item["id"]
+    counts: Counter[tuple[str, str]] = Counter()
+    for row in rows:
+        name, kind, style = row["id"], row["kind"], row.get("style")
         ids[name] += 1
-        seen[" / ".join([*item.get("history", []), item["question"]]).lower()] += 1
-        kinds[item["kind"], item["split"]] += 1
-        if item["kind"] not in KINDS or item["split"] not in SPLITS:
+        seen[" / ".join([*row.get("history", []), row["question"]]).lower()] += 1
+        counts[kind, row["split"]] += 1
+        counts[kind, f"{style}"] += 1
+        if kind not in KINDS or row["split"] not in SPLITS:
             problems.append(f"{name}: unknown kind or split")
-        if unknown := set(item) - {"id", "split", "kind", "question", "answer", "evidence", "history"}:
+        if style not in (UNANSWERABLE_STYLES if kind == "unanswerable" else ANSWERABLE_STYLES):
+            problems.append(f"{name}: style {style!r} does not fit its kind")
+        if unknown := set(row) - {"id", "split", "kind", "style", "question", "answer", "evidence", "history"}:
             problems.append(f"{name}: unknown fields {unknown}")
-        if (item["kind"] == "unanswerable") != (not item["answer"]) or bool(item["answer"]) != bool(item["evidence"]):
+        if (kind == "unanswerable") != (not row["answer"]) or bool(row["answer"]) != bool(row["evidence"]):
             problems.append(f"{name}: answer and evidence do not fit its kind")
-        if (item["kind"] == "follow-up") != bool(item.get("history")):
+        if (kind == "follow-up") != bool(row.get("history")):
             problems.append(f"{name}: only a follow-up question has a history")
-        if item["kind"] == "two documents" and len({entry["document"] for entry in item["evidence"]}) != 2:
+        if kind == "two documents" and len({entry["document"] for entry in row["evidence"]}) != 2:
             problems.append(f"{name}: needs evidence from two documents")
-        for entry in item["evidence"]:
-            document = entry["document"]
-            if document not in known:
-                problems.append(f"{name}: no document {document}")
-                continue
-            if document not in texts:
-                texts[document] = source_text(document, known[document])
-            count = texts[document].count(normal(entry["quote"]))
-            if count != 1:
-                problems.append(f"{name}: quote occurs {count} times in {document}: {entry['quote']}")
+        found, missing = anchored(row)
+        problems += missing
+        if row["evidence"] and not missing and (style == "plain") != (plain_share(found) >= PLAIN_SHARE):
+            problems.append(f"{name}: {style}, but {plain_share(found):.0%} of its content words are its evidence's")
     problems += [f"{name}: id used {count} times" for name, count in ids.items() if count > 1]
     problems += [f"question asked {count} times: {question}" for question, count in seen.items() if count > 1]
     for kind, least in KINDS.items():
-        dev, test = (kinds[kind, split] for split in SPLITS)
+        dev, test = (counts[kind, split] for split in SPLITS)
         if dev + test < least or abs(dev - test) > 1:
             problems.append(f"{kind}: {dev} dev and {test} test questions, at least {least} wanted, in equal parts")
-        print(f"{kind:15} dev {dev:3}  test {test:3}")
+        styles = UNANSWERABLE_STYLES if kind == "unanswerable" else ANSWERABLE_STYLES
+        print(f"{kind:15} dev {dev:3}  test {test:3}  " + "  ".join(f"{style} {counts[kind, style]:3}" for style in styles))
     return problems
+
+
+def check_anchored() -> list[str]:
+    """Why the committed `questions.jsonl` is not that of a fresh build."""
+    fresh, problems = anchored_questions()
+    if not ANCHORED.is_file():
+        return [*problems, f"{ANCHORED.name}: missing"]
+    return problems if ANCHORED.read_text(encoding="utf-8") == fresh else [*problems, f"{ANCHORED.name}: stale"]
 
 
 def main() -> int:
     """Run what the command line asks for."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="compare the committed documents with a fresh build")
-    parser.add_argument("--check-questions", action="store_true", help="check the golden questions against the sources")
+    parser.add_argument("--check", action="store_true", help="compare the committed documents and questions.jsonl with a fresh build")
+    parser.add_argument("--check-questions", action="store_true", help="check the golden questions against the documents")
     options = parser.parse_args()
+    problems: list[str] = []
     if not options.check and not options.check_questions:
         built = build_all(DOCUMENTS)
         size = sum((DOCUMENTS / document).stat().st_size for document in built)
-        print(f"{len(built)} documents, {size / 1e6:.2f} MB")
-        return 0
-    problems = check_documents() if options.check else []
-    problems += check_questions() if options.check_questions else []
+        content, problems = anchored_questions()
+        if not problems:
+            ANCHORED.write_text(content, encoding="utf-8", newline="\n")
+        print(f"{len(built)} documents, {size / 1e6:.2f} MB, {content.count(chr(10))} questions")
+    if options.check:
+        problems += check_documents() + check_anchored()
+    if options.check_questions:
+        problems += check_questions()
     for problem in problems:
         print(problem)
     return 1 if problems else 0

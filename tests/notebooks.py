@@ -1,0 +1,109 @@
+"""Runs the notebooks. `python tests/notebooks.py` re-runs them all in order, keeps their outputs, cleans, exports and writes README.md."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+from nbdev.clean import clean_nb
+
+ROOT = Path(__file__).resolve().parent.parent
+NOTEBOOKS = sorted((ROOT / "nbs").glob("*.ipynb"))
+TIMEOUT = 180  # seconds for one cell
+COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+NOT_RUN = re.compile(r"^#\|\s*eval:\s*false", re.MULTILINE)
+
+
+class NotebookFailed(Exception):
+    "A cell that failed: which, its source, and the error without its page of traceback."
+
+
+def execute(path: Path) -> Any:
+    "The notebook run from top to bottom in a fresh kernel, in its folder. Raises NotebookFailed."
+    notebook = nbformat.read(path, as_version=4)
+    client = NotebookClient(notebook, timeout=TIMEOUT, kernel_name="python3", resources={"metadata": {"path": str(path.parent)}})
+    number, cell = 0, None
+    try:
+        with client.setup_kernel():
+            for number, cell in enumerate(notebook.cells):
+                if cell.cell_type == "code" and not NOT_RUN.search(cell.source):
+                    client.execute_cell(cell, number)
+    except CellExecutionError as error:
+        arrows = [line for line in COLOURS.sub("", error.traceback).splitlines() if re.match(r"\s*-+> *\d+ ", line)]
+        arrows = list(dict.fromkeys([*arrows[:1], *arrows[-1:]]))  # where in the cell, and where it ended
+        reason = "\n".join([*arrows, f"{error.ename}: {COLOURS.sub('', error.evalue)}"])
+        raise NotebookFailed(f"{path.name}, cell {number}:\n\n{cell.source}\n\n{reason}") from None
+    except (CellTimeoutError, DeadKernelError) as error:
+        raise NotebookFailed(f"{path.name}, cell {number}:\n\n{cell.source}\n\n{type(error).__name__}: {str(error).splitlines()[0]}") from None
+    return notebook
+
+
+def texts(outputs: list[Any]) -> Iterator[tuple[str, str]]:
+    "What a cell's outputs say: (kind, text), streams joined. Pictures differ with fonts and are left out, but not that there is one."
+    said = ""
+    for output in outputs:
+        if output["output_type"] == "stream":
+            said += output["text"]
+        elif output["output_type"] == "error":
+            yield "error", f"{output['ename']}: {output['evalue']}"
+        else:
+            for kind, data in sorted(output["data"].items()):
+                yield kind, "a picture" if kind.startswith("image/") else str(data).rstrip()
+    if said:
+        yield "printed", said.rstrip()
+
+
+def as_committed(notebook: Any) -> Any:
+    "The notebook as nbdev-clean would write it."
+    clean_nb(notebook, allowed_cell_metadata_keys=["tags"])
+    return notebook
+
+
+def differences(committed: Any, fresh: Any) -> Iterator[str]:
+    "Every code cell whose text outputs are not those that are committed."
+    for number, (old, new) in enumerate(zip(as_committed(committed).cells, as_committed(fresh).cells, strict=True)):
+        if old.cell_type != "code" or NOT_RUN.search(old.source):
+            continue
+        was, now = list(texts(old.outputs)), list(texts(new.outputs))
+        if was != now:
+            missing, added = [item for item in was if item not in now], [item for item in now if item not in was]
+            shown = "\n".join(f"  {sign} {kind}: {text[:600]}" for sign, found in (("-", missing), ("+", added)) for kind, text in found) or "  the same outputs in another order"
+            yield f"cell {number}: the outputs are not those that are committed (- committed, + now)\n\n{old.source}\n\n{shown}\n"
+
+
+def tool(*command: str) -> None:
+    "One of the environment's own commands, in the project's folder."
+    subprocess.run([Path(sys.executable).parent / command[0], *command[1:]], cwd=ROOT, check=True)
+
+
+def readme() -> str:
+    "README.md as nbs/index.ipynb gives it."
+    from nbconvert import MarkdownExporter
+    from traitlets.config import Config
+
+    settings = Config({"TagRemovePreprocessor": {"enabled": True, "remove_input_tags": ["hide-input"]}, "MarkdownExporter": {"preprocessors": ["nbconvert.preprocessors.TagRemovePreprocessor"]}})
+    body, _ = MarkdownExporter(config=settings).from_filename(str(ROOT / "nbs/index.ipynb"))
+    return re.sub(r"\n{3,}", "\n\n", body).strip() + "\n"
+
+
+def main() -> None:
+    "Re-runs all notebooks in place."
+    tool("nbdev-export")
+    for path in NOTEBOOKS:
+        print(path.name, flush=True)
+        nbformat.write(as_committed(execute(path)), path)
+    tool("nbdev-clean")
+    tool("nbdev-export")
+    (ROOT / "README.md").write_text(readme(), "utf-8")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except NotebookFailed as failed:
+        sys.exit(str(failed))

@@ -1,0 +1,200 @@
+"The app in a real browser: upload, ask, click a citation, rate, be refused, delete; and no request leaves the machine."
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from reportlab.pdfgen.canvas import Canvas
+
+SERVE = """
+import sys
+from pathlib import Path
+import uvicorn
+from ragwb.api import create_api
+from ragwb.app import add_app
+from ragwb.settings import Settings
+from ragwb.workbench import Workbench
+
+if __name__ == "__main__":
+    workbench = Workbench(Settings(home=Path(sys.argv[1]), port=int(sys.argv[2]), workers=1, max_file_mb=2))
+    api = create_api(workbench)
+    add_app(api, workbench)
+    uvicorn.run(api, host="127.0.0.1", port=int(sys.argv[2]), log_level="warning")
+"""
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+CHROMIUM = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
+EVIL = "<img src=http://203.0.113.7/x.png onerror=alert(1)>"
+
+if CHROMIUM is None and os.environ.get("RAGWB_REQUIRE_BROWSER") != "1":
+    pytest.skip("no Chromium here: apt-get install chromium (or set it on the PATH) to run the browser tests", allow_module_level=True)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    "The address of API and app, served by uvicorn in a process of its own."
+    folder = tmp_path_factory.mktemp("app")
+    (folder / "serve.py").write_text(SERVE)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    log = (folder / "log").open("w")
+    process = subprocess.Popen([sys.executable, str(folder / "serve.py"), str(folder / "home"), str(port)], stdout=log, stderr=log)
+    url, patience = f"http://127.0.0.1:{port}", time.monotonic() + 40
+    try:
+        while True:
+            assert process.poll() is None and time.monotonic() < patience, (folder / "log").read_text()
+            try:
+                if httpx.get(f"{url}/healthz").status_code == 200:
+                    break
+            except httpx.TransportError:
+                time.sleep(0.1)
+        yield url
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    from playwright.sync_api import sync_playwright
+
+    assert CHROMIUM, "RAGWB_REQUIRE_BROWSER=1, but there is no Chromium: apt-get install chromium"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def window(chromium, server, width=1280, height=800):
+    "A page whose every request, error and pop-up is noted, and judged at the end."
+    page = chromium.new_page(viewport={"width": width, "height": height})
+    page.set_default_timeout(15_000)
+    asked, wrong = [], []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("websocket", lambda socket: asked.append(socket.url))
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
+    page.on("dialog", lambda dialog: (wrong.append(f"pop-up: {dialog.message}"), dialog.dismiss()))
+    yield page
+    outside = [url for url in asked if urlsplit(url).scheme not in ("data", "blob") and urlsplit(url).netloc != urlsplit(server).netloc]
+    page.close()
+    assert asked and outside == [] and wrong == []
+
+
+@pytest.fixture(scope="module")
+def papers(tmp_path_factory):
+    "A PDF and a Markdown file, with HTML in their text."
+    folder = tmp_path_factory.mktemp("papers")
+    canvas = Canvas(str(folder / "seals.pdf"), pagesize=(420, 300), invariant=True)
+    for line, y in (("Seal data sheet", 250), (f"Reviewed by {EVIL}", 220), ("The seal A1-990 is made of nitrile.", 180), ("The seal A1-990 is tightened with a torque of 42 N m.", 160)):
+        canvas.drawString(40, y, line)
+    canvas.save()
+    (folder / "leave.md").write_text(f"# Leave policy 2025\n\n## Annual leave\n\nFull-time employees get 30 days of annual leave. {EVIL}\n\n![]({EVIL})\n")
+    (folder / "broken.pdf").write_bytes((folder / "seals.pdf").read_bytes()[:200])
+    return folder
+
+
+def ask(page, question):
+    page.get_by_label("Question", exact=True).fill(question)
+    page.keyboard.press("Enter")
+    page.locator(".turn h2", has_text=question).wait_for()
+    turn = page.locator(f"#turn-{page.locator('.turn').count()}")
+    turn.locator("summary").wait_for()
+    return turn
+
+
+def test_from_upload_to_delete(chromium, server, papers):
+    from playwright.sync_api import expect
+
+    with window(chromium, server) as page:
+        page.goto(f"{server}/documents")
+        page.get_by_text("No documents yet").wait_for()
+        page.locator("input[type=file]").set_input_files([papers / "seals.pdf", papers / "leave.md", papers / "broken.pdf"])
+        expect(page.get_by_role("heading", name="2 added, 1 failed")).to_be_visible(timeout=30_000)
+        expect(page.locator(".reason")).to_contain_text("the end of the file is missing")
+        expect(page.get_by_role("button", name="Try again")).to_be_visible()
+        rows = page.locator("table.list tbody tr")
+        expect(rows).to_have_count(2)
+        expect(rows.filter(has_text="seals.pdf").locator("td").nth(2)).to_have_text("1")
+        page.get_by_label("Search documents").fill("leave")
+        expect(rows).to_have_count(1)
+        rows.get_by_role("button", name="Leave policy 2025").click()
+        expect(page.locator(".chunks span").first).to_contain_text("Full-time employees")
+        expect(page).to_have_url(re.compile("document=leave.md"))
+        page.reload()
+        expect(page.locator(".chunks")).to_contain_text("<img src=")
+
+        page.get_by_role("link", name="Ask").click()
+        expect(page.locator(".welcome .row").first).to_be_visible()
+        turn = ask(page, "What torque is the seal A1-990 tightened with?")
+        expect(turn.locator(".answer")).to_contain_text("42 N m")
+        expect(turn.locator("summary")).to_contain_text("local:extractive")
+        turn.locator(".chip").first.click()
+        mark = page.locator(".sheet .cited").first
+        expect(mark).to_be_visible()
+        picture = page.locator(".sheet img")
+        expect(picture).to_have_js_property("complete", True)
+        assert picture.evaluate("picture => picture.naturalWidth") > 500
+        inside, outside = mark.bounding_box(), page.locator(".sheet").bounding_box()
+        assert abs((inside["y"] + inside["height"] / 2 - outside["y"]) / outside["height"] - (300 - 163) / 300) < 0.03  # on the printed line
+
+        turn.get_by_label("Good answer").click()
+        expect(turn.get_by_label("Good answer")).to_have_attribute("aria-pressed", "true")
+        turn.locator("summary").click()
+        expect(turn.locator(".why")).to_contain_text("BM25")
+        refused = ask(page, "Who won the world cup of 1998 in seal juggling?")
+        expect(refused.locator(".refusal")).to_contain_text("The documents do not answer this")
+        assert refused.locator(".chip").count() == 0 and turn.locator(".refusal").count() == 0
+        page.get_by_label("Question", exact=True).fill("?!")
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("alert").filter(has_text="the question is empty")).to_be_visible()
+        expect(page.get_by_label("Question", exact=True)).to_have_value("?!")
+
+        page.get_by_role("link", name="Documents").click()
+        page.get_by_label("Delete seals.pdf").click()
+        expect(page.get_by_role("dialog")).to_contain_text("the stored answers that lean on it")
+        expect(page.get_by_role("button", name="Keep it")).to_be_focused()
+        page.keyboard.press("Escape")
+        expect(page.get_by_role("dialog")).to_have_count(0)
+        page.get_by_label("Delete seals.pdf").click()
+        page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+        expect(rows.filter(has_text="seals.pdf")).to_have_count(0)
+        expect(rows).to_have_count(1)
+    assert [document["id"] for document in httpx.get(f"{server}/v1/documents").json()["documents"]] == ["leave.md"]
+
+
+def test_small_window_and_shared_address(chromium, server, papers):
+    from playwright.sync_api import expect
+
+    httpx.post(f"{server}/v1/documents", files=[("files", ("seals.pdf", (papers / "seals.pdf").read_bytes()))], params={"collection": "phone"}, timeout=30).raise_for_status()
+    with window(chromium, server, 375, 812) as page:
+        page.goto(f"{server}/ask?collection=phone")
+        turn = ask(page, "What is the seal A1-990 made of?")
+        turn.locator(".chip").first.click()
+        expect(page.locator(".sheet .cited").first).to_be_in_viewport()
+        assert page.evaluate("document.documentElement.scrollWidth") <= 375
+        expect(page).to_have_url(re.compile("answer=.*citation=1"))
+        page.get_by_label("Toggle theme").focus()  # by keyboard, as everything else
+        page.keyboard.press("Enter")
+        expect(page.locator(".mui-dark").first).to_be_visible()
+        page.wait_for_function("document.cookie.includes('ragwb-theme=dark')")
+        page.reload()
+        expect(page.locator(".turn h2")).to_have_text("What is the seal A1-990 made of?")
+        expect(page.locator(".sheet .cited").first).to_be_visible()
+        expect(page.locator(".mui-dark").first).to_be_visible()
+        page.get_by_label("Close the source").click()
+        expect(page.locator(".reader")).to_have_count(0)
+
+
+def test_page_says_that_nothing_may_be_fetched_from_elsewhere(server):
+    policy = httpx.get(f"{server}/documents").headers["content-security-policy"]
+    assert "default-src 'self'" in policy and "http" not in policy
