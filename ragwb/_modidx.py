@@ -220,6 +220,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                    'ragwb/documents_page.py'),
                                       'ragwb.documents_page.DocumentsPage.info': ( 'documents_page.html#documentspage.info',
                                                                                    'ragwb/documents_page.py'),
+                                      'ragwb.documents_page.DocumentsPage.left': ( 'documents_page.html#documentspage.left',
+                                                                                   'ragwb/documents_page.py'),
                                       'ragwb.documents_page.DocumentsPage.load': ( 'documents_page.html#documentspage.load',
                                                                                    'ragwb/documents_page.py'),
                                       'ragwb.documents_page.DocumentsPage.query': ( 'documents_page.html#documentspage.query',

@@ -160,7 +160,7 @@ def collections(service: Serving) -> dict[str, Any]:
     return {"collections": service.workbench.collections(), "default": service.workbench.settings.collection}
 
 # %% ../nbs/13c_api.ipynb #c14
-RATED = {"answer_id": "20261123-170312-1f3a9c2b", "rating": "down", "reason": "outdated", "comment": "That was the 2023 policy."}
+RATED: dict[str, Any] = {"answer_id": "20261123-170312-1f3a9c2b", "rating": "down", "reason": "outdated", "comment": "That was the 2023 policy."}
 
 
 class Feedback(BaseModel):

@@ -174,6 +174,7 @@ def add_app(
             query = {name: values[0].decode() for name, values in pn.state.session_args.items()}
             window = Window(workbench, uploads, page, query)
             pn.state.onload(window.start)
+            pn.state.on_session_destroyed(lambda _: window.documents.left())
             pn.state.add_periodic_callback(window.documents.tick, 400)  # type: ignore[arg-type]
             return window.view(pn.state.cookies.get(THEME_COOKIE) == "dark")
 

@@ -51,6 +51,7 @@ def evaluate_dataset(
     config: PipelineConfig,
     split: str = "",                              # only questions of this split
     with_ladder: bool = True,
+    answers: bool = True,                         # False: retrieval only, no model is asked
     cache: Path | None = None,                    # vectors of providers are kept here
     progress: Callable[[Progress], None] | None = None,
 ) -> Evaluation:
@@ -69,4 +70,4 @@ def evaluate_dataset(
         pipeline = Pipeline(collection, config, model)
         bm25 = Pipeline(collection, replace(config, retrieval=replace(config.retrieval, vector_weight=0.0)), model) if with_ladder else None
         tell = (lambda done, total: progress(Progress("asking", "asking", "", done, total))) if progress else (lambda done, total: None)
-        return evaluate(anchor_questions(dataset, texts), pipeline, texts, config.fingerprint, pipeline if with_ladder else None, bm25, progress=tell)
+        return evaluate(anchor_questions(dataset, texts), pipeline, texts, config.fingerprint, pipeline if with_ladder else None, bm25, answers, progress=tell)

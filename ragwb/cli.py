@@ -267,7 +267,7 @@ def eval_command(ctx: click.Context, dataset: Path, config: str, split: str, row
 
     workbench = open_workbench(ctx, config)
     with progress_bar(as_json) as progress:
-        evaluation = evaluate_dataset(dataset, workbench.config or PipelineConfig(), split, not no_ladder, workbench.settings.home / "embeddings.sqlite", progress)
+        evaluation = evaluate_dataset(dataset, workbench.config or PipelineConfig(), split, not no_ladder, cache=workbench.settings.home / "embeddings.sqlite", progress=progress)
     if rows_path:
         rows_path.write_text("".join(json.dumps(row, ensure_ascii=False, default=str) + "\n" for row in evaluation.rows), "utf-8")
     if as_json:

@@ -162,6 +162,7 @@ class DocumentsPage:
         self.chunk_page = 0
         self.seen = (-1, 0)       # changes of the uploads, of them done
         self.loaded = False
+        self.sent = set[str]()    # uploads that come from this window
         self.screen = Screen(self.act, skeleton=SKELETON, sizing_mode="stretch_both")
         self.screen.put(list=SEARCH.format(uploads="") + WAITING, notice="", dialog="")
 
@@ -215,6 +216,12 @@ class DocumentsPage:
         html = await asyncio.to_thread(document_page, document, info, chunks, self.chunk_page, now)
         self.screen.put(list=f'<div class="stack" id="document" data-top="{escape(info.id)}-{self.chunk_page}">{html}</div>')
 
+    def left(self) -> None:
+        "The window was closed: what it was still sending will not come."
+        for id in self.sent:
+            if id in self.uploads.items and self.uploads.items[id].stage == "sending":
+                self.uploads.set(id, stage="failed", reason="the window was closed before the file had arrived: choose it once more")
+
     async def tick(self) -> None:
         "Looks whether files moved on; called a few times a second."
         if self.uploads.changes == self.seen[0] or self.document:
@@ -227,6 +234,7 @@ class DocumentsPage:
         "Something was done."
         match message["act"]:
             case "upload":
+                self.sent.add(message["upload"])
                 self.uploads.begin(message["upload"], self.collection, str(message["name"]), int(message["size"]))
             case "piece":
                 more = self.uploads.piece(message["upload"], bytes(message["data"]), bool(message["last"]))

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from html import escape
-from typing import Any
 
 from .answer_view import table
 from .chunking import Chunk, colour_chunks

@@ -225,15 +225,19 @@ def confidence(found: Evidence) -> float:  # 0 to 1
 def select(
     ranked: Sequence[Candidate],  # best first
     most: int,                    # sentences
-    nearly: float = 0.05,         # a further sentence must be at least this likely, compared with the best
+    nearly: float = 0.1,          # a further sentence must be at least this likely, compared with the best
+    same: float = 0.7,            # share of common terms from which two sentences say the same
 ) -> list[Candidate]:             # best first; at least one if there is any
     "The fewest sentences that carry the answer."
     chosen: list[Candidate] = []
+    said: list[set[str]] = []
     for candidate in ranked:
         if len(chosen) == most or (chosen and exp(candidate.score - chosen[0].score) < nearly):
             break
-        if candidate.text not in [kept.text for kept in chosen]:
+        here = set(terms(candidate.text))
+        if not any(len(here & other) >= same * len(here | other) for other in said):
             chosen.append(candidate)
+            said.append(here)
     return chosen
 
 # %% ../nbs/09_extractive.ipynb #c29

@@ -1,5 +1,6 @@
 """Runs the notebooks. `python tests/notebooks.py` re-runs them all in order, keeps their outputs, cleans, exports and writes README.md."""
 
+import os
 import re
 import subprocess
 import sys
@@ -16,6 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = sorted((ROOT / "nbs").glob("*.ipynb"))
 TIMEOUT = 180  # seconds for one cell
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+SCRIPTS = re.compile(r"javascript|holoviews")  # in a MIME type
 NOT_RUN = re.compile(r"^#\|\s*eval:\s*false", re.MULTILINE)
 
 
@@ -27,9 +29,10 @@ def execute(path: Path) -> Any:
     "The notebook run from top to bottom in a fresh kernel, in its folder. Raises NotebookFailed."
     notebook = nbformat.read(path, as_version=4)
     client = NotebookClient(notebook, timeout=TIMEOUT, kernel_name="python3", resources={"metadata": {"path": str(path.parent)}})
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAGWB_")}
     number, cell = 0, None
     try:
-        with client.setup_kernel():
+        with client.setup_kernel(env=environment):
             for number, cell in enumerate(notebook.cells):
                 if cell.cell_type == "code" and not NOT_RUN.search(cell.source):
                     client.execute_cell(cell, number)
@@ -59,7 +62,15 @@ def texts(outputs: list[Any]) -> Iterator[tuple[str, str]]:
 
 
 def as_committed(notebook: Any) -> Any:
-    "The notebook as nbdev-clean would write it."
+    """The notebook as nbdev-clean would write it, without two things that differ from run to run: scripts that Panel sends to
+    a notebook's page, and the plain `repr` beside an HTML or Markdown one, which nobody sees."""
+    for cell in notebook.cells:
+        if cell.cell_type != "code":
+            continue
+        cell.outputs = [output for output in cell.outputs if not any(SCRIPTS.search(kind) for kind in output.get("data", {}))]
+        for data in (output["data"] for output in cell.outputs if "data" in output):
+            if {"text/html", "text/markdown"} & set(data):
+                data.pop("text/plain", None)
     clean_nb(notebook, allowed_cell_metadata_keys=["tags"])
     return notebook
 

@@ -95,7 +95,8 @@ def papers(tmp_path_factory):
     "A PDF and a Markdown file, with HTML in their text."
     folder = tmp_path_factory.mktemp("papers")
     canvas = Canvas(str(folder / "seals.pdf"), pagesize=(420, 300), invariant=True)
-    for line, y in (("Seal data sheet", 250), (f"Reviewed by {EVIL}", 220), ("The seal A1-990 is made of nitrile.", 180), ("The seal A1-990 is tightened with a torque of 42 N m.", 160)):
+    lines = "Seal data sheet", f"Reviewed by {EVIL}", "The seal A1-990 is made of nitrile.", "The seal A1-990 is tightened with a torque of 42 N m."
+    for line, y in zip(lines, (250, 220, 180, 160), strict=True):
         canvas.drawString(40, y, line)
     canvas.save()
     (folder / "leave.md").write_text(f"# Leave policy 2025\n\n## Annual leave\n\nFull-time employees get 30 days of annual leave. {EVIL}\n\n![]({EVIL})\n")

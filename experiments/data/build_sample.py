@@ -843,7 +843,8 @@ def main() -> int:
         content, problems = anchored_questions()
         if not problems:
             ANCHORED.write_text(content, encoding="utf-8", newline="\n")
-        print(f"{len(built)} documents, {size / 1e6:.2f} MB, {content.count(chr(10))} questions")
+        written = f"{ANCHORED.name} not written" if problems else f"{len(content.splitlines())} questions"
+        print(f"{len(built)} documents, {size / 1e6:.2f} MB, {written}")
     if options.check:
         problems += check_documents() + check_anchored()
     if options.check_questions:

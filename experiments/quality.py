@@ -1,0 +1,115 @@
+"""Measure answer quality on the local default against its targets and write reports/quality.json.
+
+Usage: python experiments/quality.py --bench ../shared/bench      (make quality BENCH=../shared/bench)
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from ragwb.benchmark import evaluate_dataset
+from ragwb.config import ChunkingConfig, PipelineConfig
+from ragwb.evaluation import Evaluation
+
+HERE = Path(__file__).parent
+REPORT = HERE.parent / "reports" / "quality.json"
+SAMPLE = HERE / "data" / "sample"
+Row = dict[str, Any]
+
+
+def shown(evaluation: Evaluation, metric: str) -> str:
+    """A metric with its interval."""
+    found = evaluation.metrics[metric]
+    return f"{found.value:.3f} [{found.low:.3f}, {found.high:.3f}]"
+
+
+def row(measure: str, target: str, evaluation: Evaluation, metric: str, met: Callable[[float], bool], note: str = "") -> Row:
+    """One line of the table."""
+    value = evaluation.metrics[metric].value
+    return {"measure": measure, "target": target, "measured": shown(evaluation, metric), "met": bool(met(value)), "note": note}
+
+
+def by_style(evaluation: Evaluation, styles: dict[str, str], metric: str, style: str) -> str:
+    """A metric's mean over the questions of one style, of the held-out split."""
+    values = [float(line["scores"][metric]) for line in evaluation.rows if styles.get(line["id"]) == style and line["split"] == "test" and metric in line["scores"]]
+    return f"{np.mean(values):.3f} (n = {len(values)})" if values else "–"
+
+
+def better_leg(evaluation: Evaluation, metric: str, vector: Evaluation) -> tuple[float, float, float]:
+    """Hybrid, BM25 alone, vectors alone."""
+    return evaluation.metrics[metric].value, evaluation.ladder["bm25"][metric], vector.metrics[metric].value
+
+
+def legs_row(name: str, metric: str, hybrid: Evaluation, vector: Evaluation) -> Row:
+    """Whether the hybrid is at least as good as its better leg."""
+    fused, bm25, alone = better_leg(hybrid, metric, vector)
+    return {"measure": f"{name}: hybrid not worse than its better leg, {metric}", "target": "≥ both legs", "measured": f"{fused:.3f} (BM25 {bm25:.3f}, vectors {alone:.3f})",
+            "met": bool(fused >= max(bm25, alone)), "note": ""}
+
+
+def chunking_table(bench: Path, config: PipelineConfig) -> list[Row]:
+    """Strategies of chunking beside each other on the chunking set and the sample questions (retrieval only)."""
+    tried = [ChunkingConfig("tokens", 300), ChunkingConfig("tokens", 400), *(ChunkingConfig(name, size) for name in ("recursive", "sentences") for size in (800, 1_000, 1_400)),
+             ChunkingConfig("sentences", 1_400, 200), ChunkingConfig("headings", 1_400), ChunkingConfig("semantic", 1_400), ChunkingConfig("parents", 400)]
+    lines = []
+    for chunking in tried:
+        found = [evaluate_dataset(path, replace(config, chunking=chunking), with_ladder=False, answers=False) for path in (bench / "chunking", SAMPLE)]
+        lines.append({"strategy": chunking.strategy, "size": chunking.size, "overlap": chunking.overlap} | {
+            f"{name} {metric}": round(one.metrics[f"evidence_{metric}@5"].value, 4) for name, one in zip(("chunking", "sample"), found, strict=True) for metric in ("recall", "iou")})
+    return lines
+
+
+def measure(bench: Path) -> dict[str, Any]:
+    """Every row of the table of targets, and the tables behind it."""
+    config = PipelineConfig()
+    vectors_only = replace(config, retrieval=replace(config.retrieval, vector_weight=1.0))
+    xquad = evaluate_dataset(bench / "xquad" / "xquad.en.json", config)
+    chunking = evaluate_dataset(bench / "chunking", config)
+    sample = evaluate_dataset(SAMPLE, config)
+    held_out = evaluate_dataset(SAMPLE, config, split="test")
+    vector = [evaluate_dataset(path, vectors_only, with_ladder=False, answers=False) for path in (bench / "xquad" / "xquad.en.json", bench / "chunking", SAMPLE)]
+    styles = {line["id"]: line.get("style", "") for line in map(json.loads, (SAMPLE / "questions.jsonl").read_text("utf-8").splitlines())}
+    citations = min(one.metrics["citation_precision"].value for one in (xquad, chunking, sample))
+    recall, iou = chunking.metrics["evidence_recall@5"].value, chunking.metrics["evidence_iou@5"].value
+    rows: Sequence[Row] = [
+        row("xquad paragraphs, nDCG@10, hybrid", "≥ .967", xquad, "ndcg@10", lambda v: v >= 0.967),
+        row("xquad, gold answer inside at most two cited sentences", "≥ .87", xquad, "answer_contained", lambda v: v >= 0.87),
+        {"measure": "chunking set, evidence recall at 5 chunks, with IoU", "target": "≥ .90, ≥ .05", "measured": f"{shown(chunking, 'evidence_recall@5')}, {shown(chunking, 'evidence_iou@5')}",
+         "met": recall >= 0.90 and iou >= 0.05, "note": "counted in characters"},
+        row("sample questions, held-out half: right evidence cited", "≥ .85", held_out, "evidence_cited", lambda v: v >= 0.85,
+            f"plain wording {by_style(sample, styles, 'evidence_cited', 'plain')}, far paraphrases {by_style(sample, styles, 'evidence_cited', 'paraphrase')}"),
+        row("sample questions, held-out half: unanswerable refused", "≥ .90", held_out, "unanswerable_refused", lambda v: v >= 0.90,
+            f"off topic {by_style(sample, styles, 'unanswerable_refused', 'off topic')}, near misses {by_style(sample, styles, 'unanswerable_refused', 'near miss')}"),
+        row("sample questions, held-out half: answerable wrongly refused", "≤ .05", held_out, "answerable_refused", lambda v: v <= 0.05),
+        {"measure": "citations whose quote equals its span, all three sets", "target": "1.000", "measured": f"{citations:.3f}", "met": citations == 1.0, "note": ""},
+        legs_row("xquad", "ndcg@10", xquad, vector[0]),
+        legs_row("chunking set", "evidence_recall@5", chunking, vector[1]),
+        legs_row("sample questions", "evidence_recall@5", sample, vector[2]),
+    ]
+    return {"config": config.fingerprint, "rows": rows, "ladder": {one.dataset: one.ladder for one in (xquad, chunking, sample)}, "chunking": chunking_table(bench, config),
+            "kinds": {kind: {metric: round(found.value, 4) for metric, found in metrics.items()} for kind, metrics in sample.by_kind().items()}}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--bench", type=Path, required=True, help="folder with xquad/ and chunking/")
+    result = measure(parser.parse_args().bench)
+    REPORT.parent.mkdir(exist_ok=True)
+    REPORT.write_text(json.dumps(result, ensure_ascii=False, indent=1) + "\n", "utf-8")
+    table = Table("measure", "target", "measured", "met", "note", box=None)
+    for line in result["rows"]:
+        table.add_row(line["measure"], line["target"], line["measured"], "yes" if line["met"] else "NO", line["note"])
+    Console(width=180).print(table)
+
+
+if __name__ == "__main__":
+    main()
