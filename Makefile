@@ -48,9 +48,9 @@ demo: install  ## ingest the sample company, ask three questions, serve the app 
 	@$(RAGWB) ingest $(DOCS)
 	@echo; echo "2. Ask"
 	@for question in \
-	    "What torque do the gland bolts of a CX-80 need?" \
 	    "How many days of annual leave do full-time employees get?" \
-	    "Who won the 1998 chess championship?"; do \
+	    "What does the seal kit K7-120-V cost?" \
+	    "What torque does the A1-990-S need?"; do \
 	    echo; echo "? $$question"; $(RAGWB) ask "$$question" || exit 1; done
 	@echo
 	@if [ "$(DEMO_SERVE)" = 0 ]; then echo "3. Not served: DEMO_SERVE=0"; \

@@ -110,7 +110,7 @@ class Pages:
         "A sentence with its gaps filled."
         sentence, gaps = holed
         words = self.random.choices(self.words, cum_weights=self.weights, k=gaps)
-        return sentence.format(*words, code=self.random.randint(1, 9_999))
+        return sentence.format(*words, code=self.random.randint(1, 999))
 
     def blocks(self) -> Iterator[tuple[str, list[str]]]:
         "A page of 4 to 6 KB as (kind, lines)."

@@ -7,11 +7,12 @@ __all__ = ['ID', 'AnswerError', 'AnswerStore']
 
 # %% ../nbs/10b_answers.ipynb #c03
 import json
-import os
 import re
+import time
 from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 from .pipeline import Answer
@@ -40,7 +41,7 @@ class AnswerStore:
     def write(self, path: Path, value: dict[str, Any]) -> None:
         "Writes a file whole or not at all."
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+        partial = path.with_name(f".{path.name}.{token_hex(4)}.part")  # two may rate one answer at once
         try:
             partial.write_text(json.dumps(value, ensure_ascii=False, indent=1), "utf-8")
             partial.replace(path)
@@ -80,11 +81,17 @@ class AnswerStore:
     def forget(self, collection: str, documents: Collection[str]) -> int:
         "Deletes the answers that cite, found or show any of these documents; returns how many."
         gone = 0
+        for partial in self.folder.glob("*/.*.part"):  # of a writer that was killed; one at work needs no minute
+            if time.time() - partial.stat().st_mtime > 60:
+                partial.unlink(missing_ok=True)
         for path in list(self.paths()):
-            record = json.loads(path.read_text("utf-8"))
+            try:
+                record = json.loads(path.read_text("utf-8"))
+            except FileNotFoundError:  # somebody else has just deleted it
+                continue
             used = {place["document"] for place in (*record["citations"], *record["passages"])}
             if record["collection"] == collection and not used.isdisjoint(documents):
                 path.with_suffix(".feedback").unlink(missing_ok=True)
-                path.unlink()
+                path.unlink(missing_ok=True)
                 gone += 1
         return gone

@@ -95,7 +95,7 @@ def html_grid(table: etree._Element) -> tuple[list[list[str]], int]:
         column = 0
         for cell in cells:
             text = text_of(cell)
-            for part in range(span(cell, "colspan")):
+            for _ in range(span(cell, "colspan")):
                 while column in row:
                     column += 1
                 row[column] = text

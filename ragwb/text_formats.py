@@ -121,7 +121,7 @@ def front_matter(text: str) -> tuple[dict[str, str], int]:
     if match is None or not isinstance(values, dict):
         return {}, 0
     lists = {key: ", ".join(value) for key, value in values.items() if isinstance(value, list) and all(isinstance(v, str) for v in value)}
-    return {str(key): value for key, value in (values | lists).items() if isinstance(value, str)}, match.end()
+    return {clean(str(key)): clean(value) for key, value in (values | lists).items() if isinstance(value, str)}, match.end()
 
 
 def parse_markdown(data: bytes, id: str, content_hash: str, max_characters: int = 20_000_000) -> Document:

@@ -18,6 +18,7 @@ NOTEBOOKS = sorted((ROOT / "nbs").glob("*.ipynb"))
 TIMEOUT = 180  # seconds for one cell
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 SCRIPTS = re.compile(r"javascript|holoviews")  # in a MIME type
+LONG_DECIMAL = re.compile(r"\d+\.\d{6,}(?:e-?\d+)?")
 NOT_RUN = re.compile(r"^#\|\s*eval:\s*false", re.MULTILINE)
 
 
@@ -46,6 +47,11 @@ def execute(path: Path) -> Any:
     return notebook
 
 
+def same_digits(text: str) -> str:
+    "Long decimals with five significant digits: the last ones differ between processors."
+    return LONG_DECIMAL.sub(lambda number: f"{float(number[0]):.5g}", text)
+
+
 def texts(outputs: list[Any]) -> Iterator[tuple[str, str]]:
     "What a cell's outputs say: (kind, text), streams joined. Pictures differ with fonts and are left out, but not that there is one."
     said = ""
@@ -56,9 +62,9 @@ def texts(outputs: list[Any]) -> Iterator[tuple[str, str]]:
             yield "error", f"{output['ename']}: {output['evalue']}"
         else:
             for kind, data in sorted(output["data"].items()):
-                yield kind, "a picture" if kind.startswith("image/") else str(data).rstrip()
+                yield kind, "a picture" if kind.startswith("image/") else same_digits(str(data).rstrip())
     if said:
-        yield "printed", said.rstrip()
+        yield "printed", same_digits(said.rstrip())
 
 
 def as_committed(notebook: Any) -> Any:
@@ -97,8 +103,10 @@ def readme() -> str:
     from nbconvert import MarkdownExporter
     from traitlets.config import Config
 
-    settings = Config({"TagRemovePreprocessor": {"enabled": True, "remove_input_tags": ["hide-input"]}, "MarkdownExporter": {"preprocessors": ["nbconvert.preprocessors.TagRemovePreprocessor"]}})
-    body, _ = MarkdownExporter(config=settings).from_filename(str(ROOT / "nbs/index.ipynb"))
+    settings = Config({"TagRemovePreprocessor": {"enabled": True, "remove_input_tags": {"hide-input"}}})
+    notebook = nbformat.read(ROOT / "nbs/index.ipynb", as_version=4)
+    notebook.metadata["language_info"] = {"name": "python"}  # of the fences
+    body, _ = MarkdownExporter(config=settings).from_notebook_node(notebook)
     return re.sub(r"\n{3,}", "\n\n", body).strip() + "\n"
 
 

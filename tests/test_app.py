@@ -47,7 +47,7 @@ def server(tmp_path_factory):
         port = free.getsockname()[1]
     log = (folder / "log").open("w")
     process = subprocess.Popen([sys.executable, str(folder / "serve.py"), str(folder / "home"), str(port)], stdout=log, stderr=log)
-    url, patience = f"http://127.0.0.1:{port}", time.monotonic() + 40
+    url, patience = f"http://127.0.0.1:{port}", time.monotonic() + 120
     try:
         while True:
             assert process.poll() is None and time.monotonic() < patience, (folder / "log").read_text()
@@ -64,8 +64,9 @@ def server(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def chromium():
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=30_000)
     assert CHROMIUM, "RAGWB_REQUIRE_BROWSER=1, but there is no Chromium: apt-get install chromium"
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
@@ -77,7 +78,7 @@ def chromium():
 def window(chromium, server, width=1280, height=800):
     "A page whose every request, error and pop-up is noted, and judged at the end."
     page = chromium.new_page(viewport={"width": width, "height": height})
-    page.set_default_timeout(15_000)
+    page.set_default_timeout(30_000)
     asked, wrong = [], []
     page.on("request", lambda request: asked.append(request.url))
     page.on("websocket", lambda socket: asked.append(socket.url))
@@ -120,7 +121,7 @@ def test_from_upload_to_delete(chromium, server, papers):
         page.goto(f"{server}/documents")
         page.get_by_text("No documents yet").wait_for()
         page.locator("input[type=file]").set_input_files([papers / "seals.pdf", papers / "leave.md", papers / "broken.pdf"])
-        expect(page.get_by_role("heading", name="2 added, 1 failed")).to_be_visible(timeout=30_000)
+        expect(page.get_by_role("heading", name="2 added, 1 failed")).to_be_visible()
         expect(page.locator(".reason")).to_contain_text("the end of the file is missing")
         expect(page.get_by_role("button", name="Try again")).to_be_visible()
         rows = page.locator("table.list tbody tr")

@@ -7,10 +7,11 @@ from notebooks import NOTEBOOKS, NotebookFailed, differences, execute
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebook(path):
-    committed = nbformat.read(path, as_version=4)
     try:
-        fresh = execute(path)
+        problems = list(differences(nbformat.read(path, as_version=4), execute(path)))
     except NotebookFailed as failed:
-        pytest.fail(str(failed), pytrace=False)
-    if stale := list(differences(committed, fresh)):
-        pytest.fail(f"{path.name}: run `make notebooks`, or find out why it changed\n\n" + "\n".join(stale), pytrace=False)
+        problems = [str(failed)]
+    else:
+        problems = problems and [f"{path.name}: run `make notebooks`, or find out why it changed", *problems]
+    if problems:
+        pytest.fail("\n\n".join(problems), pytrace=False)

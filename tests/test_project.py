@@ -1,0 +1,171 @@
+"The state of the project: exports, clean notebooks, README, requirements, paths, sizes. `make check` runs this file alone."
+
+import ast
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import packages_distributions, version
+from pathlib import Path
+
+import pytest
+from notebooks import NOTEBOOKS, ROOT, readme
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+BIN = Path(sys.executable).parent
+INDEX = "index"      # the notebook that becomes README.md and may import everything
+OPTIONAL = {"langchain"}  # imported only where a user names another provider, with a word on what to install
+
+
+def project_files() -> list[Path]:
+    "What is in the repository or about to be."
+    listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    return [path for name in listed.split("\0") if name and (path := ROOT / name).is_file()]
+
+
+def code_cells(path: Path) -> list[str]:
+    "The sources of a notebook's code cells."
+    return ["".join(cell["source"]) for cell in json.loads(path.read_text("utf-8"))["cells"] if cell["cell_type"] == "code"]
+
+
+def module_of(path: Path) -> str:
+    "The module that a notebook exports, or nothing."
+    names = [found[1] for source in code_cells(path) if (found := re.search(r"^#\|\s*default_exp:?\s+(\S+)", source, re.MULTILINE))]
+    assert len(names) <= 1, f"{path.name} has several default_exp: {', '.join(names)}"
+    return names[0] if names else ""
+
+
+def parsed(source: str) -> ast.Module | None:
+    "A cell's syntax tree; None for one with magics."
+    try:
+        return ast.parse(source)
+    except SyntaxError:
+        return None
+
+
+def own_imports(source: str) -> set[str]:
+    "The modules of ragwb that a cell imports, also inside functions."
+    found: set[str] = set()
+    for node in ast.walk(parsed(source) or ast.Module([], [])):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[1] for alias in node.names if alias.name.startswith("ragwb.")}
+        elif isinstance(node, ast.ImportFrom) and node.module == "ragwb":
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("ragwb."):
+            found.add((node.module or "").split(".")[1])
+    return found
+
+
+@pytest.fixture(scope="module")
+def rebuilt(tmp_path_factory):
+    "A copy of the notebooks, exported and cleaned."
+    folder = tmp_path_factory.mktemp("rebuilt")
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    (folder / "nbs").mkdir()
+    (folder / "ragwb").mkdir()
+    shutil.copy(ROOT / "ragwb/__init__.py", folder / "ragwb")
+    for path in NOTEBOOKS:
+        shutil.copy(path, folder / "nbs")
+    for command in ("nbdev-export", "nbdev-clean"):
+        subprocess.run([BIN / command], cwd=folder, check=True, capture_output=True)
+    return folder
+
+
+def test_exports(rebuilt):
+    here, fresh = ({path.relative_to(folder / "ragwb").as_posix(): path.read_text("utf-8") for path in (folder / "ragwb").rglob("*.py")} for folder in (ROOT, rebuilt))
+    assert not (orphans := sorted(set(here) - set(fresh))), f"no notebook exports {', '.join(orphans)}: delete them, or write their notebook"
+    assert not (missing := sorted(set(fresh) - set(here))), f"not exported yet: {', '.join(missing)}: run nbdev-export"
+    assert not (stale := sorted(name for name in fresh if fresh[name] != here[name])), f"not what their notebooks export: {', '.join(stale)}: run nbdev-export"
+
+
+def test_clean(rebuilt):
+    dirty = [path.name for path in NOTEBOOKS if path.read_bytes() != (rebuilt / "nbs" / path.name).read_bytes()]
+    assert not dirty, f"not clean: {', '.join(dirty)}: run nbdev-clean"
+
+
+def test_one_notebook_per_module():
+    of: dict[str, list[str]] = {}
+    for path in NOTEBOOKS:
+        if path.stem != INDEX:
+            of.setdefault(module_of(path), []).append(path.name)
+    assert "" not in of, f"no default_exp in {', '.join(of[''])}"
+    assert not (shared := {module: names for module, names in of.items() if len(names) > 1}), f"notebooks that overwrite each other's module: {shared}"
+
+
+def test_only_earlier_modules():
+    order = {module_of(path): number for number, path in enumerate(NOTEBOOKS)}
+    wrong = [f"{path.name} imports {name}" for number, path in enumerate(NOTEBOOKS) if path.stem != INDEX
+             for source in code_cells(path) for name in own_imports(source) if order.get(name, -1) > number]
+    assert not wrong, f"only earlier notebooks may be imported: {'; '.join(wrong)}"
+
+
+def test_readme():
+    assert (ROOT / "README.md").read_text("utf-8") == readme(), "README.md is not what nbs/index.ipynb gives: run make notebooks"
+
+
+def test_versions_agree():
+    namespace: dict[str, str] = {}
+    exec((ROOT / "ragwb/__init__.py").read_text("utf-8"), namespace)
+    assert namespace["__version__"] == PROJECT["project"]["version"]
+    assert f"## {PROJECT['project']['version']}" in (ROOT / "CHANGELOG.md").read_text("utf-8")
+
+
+def requirements(*extras: str) -> list[Requirement]:
+    "What pyproject.toml asks for."
+    project = PROJECT["project"]
+    return [Requirement(text) for text in [*project["dependencies"], *(text for extra in extras for text in project["optional-dependencies"][extra])]]
+
+
+def test_pins():
+    lines = [line for line in (ROOT / "constraints.txt").read_text("utf-8").splitlines() if line and not line.startswith("#")]
+    assert not (odd := [line for line in lines if not re.fullmatch(r"[A-Za-z0-9_.-]+==[\w.!+]+", line)]), f"not name==version: {odd}"
+    pins = {canonicalize_name(name): pinned for name, pinned in (line.split("==") for line in lines)}
+    assert len(pins) == len(lines), "a package is pinned twice"
+    for wanted in requirements("dev", "bench"):
+        pinned = pins.get(canonicalize_name(wanted.name))
+        assert pinned and wanted.specifier.contains(pinned), f"{wanted} is not met by constraints.txt: {pinned or 'no pin'}"
+    for wanted in requirements("dev"):
+        assert version(wanted.name) == pins[canonicalize_name(wanted.name)], f"{wanted.name} {version(wanted.name)} is installed, not the pinned one: run make dev"
+
+
+def test_what_is_imported_is_required():
+    declared = {canonicalize_name(wanted.name) for wanted in requirements()}
+    sources = packages_distributions()
+    undeclared = set()
+    for path in (ROOT / "ragwb").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
+            for name in {name.split(".")[0] for name in names} - OPTIONAL - set(sys.stdlib_module_names) - {"ragwb"}:
+                if not declared & {canonicalize_name(package) for package in sources.get(name, [name])}:
+                    undeclared.add(f"{name} in {path.name}")
+    assert not undeclared, f"not among the dependencies of pyproject.toml: {', '.join(sorted(undeclared))}"
+
+
+REGISTRIES = re.compile("|".join(("py" + r"pi\.org", r"files\.python" + "hosted", r"registry\.np" + "mjs", r"deb\.deb" + r"ian\.org", "--(?:extra-)?index" + "-url")))
+MACHINES = re.compile(r"(?<![\w.~-])/(?:wo" + r"rk|ro" + r"ot|home/\w+|Users/\w+)/\w")
+
+
+def test_no_address_of_one_machine():
+    found = []
+    for path in project_files():
+        try:
+            text = path.read_text("utf-8")
+        except UnicodeDecodeError:
+            continue
+        found += [f"{path.relative_to(ROOT)}: {text[max(0, match.start() - 30):match.end() + 30]!r}" for pattern in (REGISTRIES, MACHINES) for match in pattern.finditer(text)]
+    assert not found, "registries and paths of one machine do not belong into the project:\n" + "\n".join(found)
+
+
+def test_sizes():
+    large = [f"{path.relative_to(ROOT)} ({path.stat().st_size / 1e6:.1f} MB)" for path in project_files() if path.stat().st_size > 3e6]
+    assert not large, f"over 3 MB: {', '.join(large)}"
+
+
+def test_sample_is_what_its_sources_give():
+    for option in ("--check", "--check-questions"):
+        done = subprocess.run([sys.executable, ROOT / "experiments/data/build_sample.py", option], capture_output=True, text=True)
+        assert done.returncode == 0, f"build_sample.py {option}: {done.stdout}{done.stderr}"
