@@ -10,6 +10,7 @@ import json
 import re
 import time
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from secrets import token_hex
@@ -76,14 +77,19 @@ class AnswerStore:
 
     def recent(self, n: int) -> list[dict[str, Any]]:
         "The n newest answers."
-        return [self.load(path.stem) for path, _ in zip(self.paths(), range(n), strict=False)]
+        found: list[dict[str, Any]] = []
+        for path, _ in zip(self.paths(), range(n), strict=False):
+            with suppress(AnswerError):  # deleted since the folder was read
+                found.append(self.load(path.stem))
+        return found
 
     def forget(self, collection: str, documents: Collection[str]) -> int:
         "Deletes the answers that cite, found or show any of these documents; returns how many."
         gone = 0
         for partial in self.folder.glob("*/.*.part"):  # of a writer that was killed; one at work needs no minute
-            if time.time() - partial.stat().st_mtime > 60:
-                partial.unlink(missing_ok=True)
+            with suppress(FileNotFoundError):  # it has just been finished
+                if time.time() - partial.stat().st_mtime > 60:
+                    partial.unlink()
         for path in list(self.paths()):
             try:
                 record = json.loads(path.read_text("utf-8"))

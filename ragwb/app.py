@@ -167,7 +167,6 @@ def add_app(
     workbench: Workbench,
 ) -> None:
     "Mounts the app: its pages, and the pictures of PDF pages."
-    pn.extension()
     uploads = Uploads(workbench)
 
     def opened(page: str) -> Any:

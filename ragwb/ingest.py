@@ -41,7 +41,7 @@ class IngestReport:
     skipped: list[tuple[str, str]] = field(default_factory=list)  # file, reason; nothing that ragwb reads
     chunks: int = 0      # written by this run
     pages: int = 0       # parsed by this run
-    seconds: float = 0.0
+    seconds: float = field(default=0.0, repr=False)  # a committed notebook has no clock
 
     def to_dict(self) -> dict[str, Any]:
         "For JSON."
