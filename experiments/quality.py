@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,9 +17,12 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from ragwb.benchmark import evaluate_dataset
+from ragwb.benchmark import evaluate_dataset, index_dataset
 from ragwb.config import ChunkingConfig, PipelineConfig
-from ragwb.evaluation import Evaluation
+from ragwb.datasets import anchor_questions, load_dataset
+from ragwb.embedding import embedder
+from ragwb.evaluation import Evaluation, evaluate
+from ragwb.pipeline import Pipeline
 
 HERE = Path(__file__).parent
 REPORT = HERE.parent / "reports" / "quality.json"
@@ -68,6 +72,21 @@ def chunking_table(bench: Path, config: PipelineConfig) -> list[Row]:
     return lines
 
 
+def fusion_table(bench: Path, config: PipelineConfig) -> list[Row]:
+    """Ranking and evidence under each weight of the vector leg, from BM25 alone to vectors alone."""
+    lines: dict[float, Row] = {weight: {"weight": weight} for weight in (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0)}
+    for name, path, metric in (("xquad nDCG@10", bench / "xquad" / "xquad.en.json", "ndcg@10"), ("chunking recall", bench / "chunking", "evidence_recall@5"), ("sample recall", SAMPLE, "evidence_recall@5")):
+        dataset, model = load_dataset(path), embedder(config.embedder, None)
+        with tempfile.TemporaryDirectory() as home:
+            collection = index_dataset(dataset, config, Path(home), None, None)
+            texts = {id: collection.document(id).text for id in dataset.documents}
+            anchored = anchor_questions(dataset, texts)
+            for weight, line in lines.items():
+                pipeline = Pipeline(collection, replace(config, retrieval=replace(config.retrieval, vector_weight=weight)), model)
+                line[name] = round(evaluate(anchored, pipeline, texts, answers=False).metrics[metric].value, 4)
+    return list(lines.values())
+
+
 def measure(bench: Path) -> dict[str, Any]:
     """Every row of the table of targets, and the tables behind it."""
     config = PipelineConfig()
@@ -95,7 +114,7 @@ def measure(bench: Path) -> dict[str, Any]:
         legs_row("chunking set", "evidence_recall@5", chunking, vector[1]),
         legs_row("sample questions", "evidence_recall@5", sample, vector[2]),
     ]
-    return {"config": config.fingerprint, "rows": rows, "ladder": {one.dataset: one.ladder for one in (xquad, chunking, sample)}, "chunking": chunking_table(bench, config),
+    return {"config": config.fingerprint, "rows": rows, "ladder": {one.dataset: one.ladder for one in (xquad, chunking, sample)}, "chunking": chunking_table(bench, config), "fusion": fusion_table(bench, config),
             "kinds": {kind: {metric: round(found.value, 4) for metric, found in metrics.items()} for kind, metrics in sample.by_kind().items()}}
 
 

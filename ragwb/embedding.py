@@ -70,7 +70,7 @@ class WordLlamaEmbedder:
         edges = np.searchsorted(text_of, np.arange(len(ids) + 1))
         gathered = np.empty((int(np.diff(edges).max()), self.dimensions), np.float32)
         for text, (low, high) in enumerate(pairwise(edges.tolist())):
-            sums[text] = weights[low:high] @ np.take(self.vectors, token_of[low:high], axis=0, out=gathered[:high - low], mode="clip")
+            sums[text] = np.einsum("i,ij->j", weights[low:high], np.take(self.vectors, token_of[low:high], axis=0, out=gathered[:high - low], mode="clip"))
 
     def encode(self, words: Collection[str]) -> Iterator[tuple[str, bytes]]:
         "Words with their tokens. They are tokenised many at a time, and come apart where a token begins a word."

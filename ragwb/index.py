@@ -296,7 +296,7 @@ class Store:
 
     def create(self, name: str, config: PipelineConfig, dimensions: int) -> Collection:
         "Opens a collection, or makes it for a config; an existing one keeps its own chunking and embedder."
-        if not name or not all(c.isalnum() or c in "-_" for c in name) or len(name) > 64:
+        if not name or not all((c.isascii() and c.isalnum()) or c in "-_" for c in name) or len(name) > 64:
             raise CollectionError(f"collection name {name!r}: 1 to 64 letters, digits, - and _ are allowed")
         with self.lock(name):
             if name not in self.names():

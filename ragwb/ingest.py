@@ -84,7 +84,9 @@ class Ingest:
         self.progress = progress or (lambda _: None)
         self.report = IngestReport()
         self.known = collection.hashes()
+        self.started: set[str] = set()
         self.waiting: list[tuple[Document, Source]] = []
+        self.characters = 0  # of what is waiting
         self.done = 0
 
     def tell(self, document: str, stage: str, reason: str = "") -> None:
@@ -99,41 +101,54 @@ class Ingest:
 
     def changed_sources(self, sources: Iterable[Source]) -> Iterator[Source]:
         "The sources whose content is not in the collection yet; each id once."
-        seen: set[str] = set()
+        seen: dict[str, str] = {}
         for source in sources:
             try:
-                same = self.known.get(source.id) == content_hash(source.read())
+                hashed = content_hash(source.read())
             except DocumentError as error:
                 self.fail(source.id, error.reason)
                 continue
-            if same or source.id in seen:
+            if seen.setdefault(source.id, hashed) != hashed:
+                self.fail(source.id, "another file of the same name came before it: give them different names")
+            elif self.known.get(source.id) == hashed or source.id in self.started:
                 self.report.unchanged += 1
                 self.tell(source.id, "unchanged")
-                continue
-            seen.add(source.id)
-            self.tell(source.id, "parsing")
-            yield source
+            else:
+                self.started.add(source.id)
+                self.tell(source.id, "parsing")
+                yield source
 
     def add(self, document: Document, source: Source) -> None:
         "Takes a parsed document; writes when enough has come together."
         self.tell(document.id, "indexing")
         self.waiting.append((document, source))
-        if sum(len(waiting.text) for waiting, _ in self.waiting) >= BATCH_CHARACTERS:
+        self.characters += len(document.text)
+        if self.characters >= BATCH_CHARACTERS:
             self.flush()
+
+    def unchanged_since(self) -> Iterator[tuple[Document, bytes]]:
+        "What is waiting, with the original; a file that is not any more what was parsed is a failure."
+        for document, source in self.waiting:
+            try:
+                data = source.read()
+            except DocumentError as error:
+                self.fail(document.id, error.reason)
+                continue
+            if content_hash(data) == document.content_hash:
+                yield document, data
+            else:
+                self.fail(document.id, "changed while it was being read: ingest it again")
 
     def flush(self) -> None:
         "Writes what is waiting in one commit."
-        ready = [(document, source, source.read()) for document, source in self.waiting]
-        self.waiting = []
-        for document, _, data in [entry for entry in ready if content_hash(entry[2]) != entry[0].content_hash]:
-            self.fail(document.id, "changed while it was being read: ingest it again")
-        ready = [entry for entry in ready if content_hash(entry[2]) == entry[0].content_hash]
+        ready = list(self.unchanged_since())
+        self.waiting, self.characters = [], 0
         if not ready:
             return
-        pieces = [chunk(document, self.collection.chunking, self.embedder.embed) for document, _, _ in ready]
+        pieces = [chunk(document, self.collection.chunking, self.embedder.embed) for document, _ in ready]
         vectors = self.embedder.embed([piece.indexed for group in pieces for piece in group])
         entries, at = [], 0
-        for (document, _, data), group in zip(ready, pieces, strict=True):
+        for (document, data), group in zip(ready, pieces, strict=True):
             self.collection.keep_original(data, document.content_hash, f".{document.format}")
             entries.append(Entry(document, group, vectors[at:at + len(group)], len(data)))
             at += len(group)
@@ -171,7 +186,7 @@ def ingest(
         with collection.lock():
             collection.table.checkout_latest()
             run = Ingest(collection, embedder, progress, len(sources))
-            by_id = {source.id: source for source in sources}
+            by_id = {source.id: source for source in reversed(sources)}
             items = ((source.id, source.data) for source in run.changed_sources(sources))
             for parsed in parse_many(items, workers=workers or None, limits=limits):
                 if isinstance(parsed, DocumentError):

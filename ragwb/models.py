@@ -72,7 +72,8 @@ def standalone_by_rule(
     question: str,
     history: Sequence[str],  # earlier questions, oldest first
 ) -> str:                    # the question itself if it needs none of them
-    "A follow-up question with the words of the one that it leans on."
+    "A follow-up question with the words of the one that it leans on, which may lean on another; four questions back is far enough."
+    history = history[-4:]
     if not history or not (POINTS_BACK.search(question) or len(set(terms(question))) <= 2):
         return question
     before = standalone_by_rule(history[-1], history[:-1])

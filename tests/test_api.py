@@ -512,3 +512,5 @@ def test_what_cannot_be_asked_is_an_error_of_the_client(chat, messages):
 def test_a_long_conversation_with_a_pasted_book(chat):
     made = chat.chat.completions.create(model="ragwb", messages=said("And what is it made of?", *["And it?"] * 1_900, TORQUE, "word " * 20_000))
     assert made.model_extra["ragwb"]["standalone"] == f"{TORQUE} And what is it made of?"
+    endless = chat.chat.completions.create(model="ragwb", messages=said("And it?", *["And it?"] * 1_900))
+    assert endless.model_extra["ragwb"]["standalone"].count("And it?") == 21  # itself and the last twenty

@@ -202,7 +202,7 @@ def test_a_time_out_fails_its_document_only() -> None:
     results = by_id(parse_many([("slow.docx", WORD), ("a.docx", WORD), ("b.md", b"# b")], workers=1, limits=Limits(timeout_s=1.5)))
     assert results["slow.docx"].reason == "took longer than 1.5 s"  # type: ignore[union-attr]
     assert isinstance(results["a.docx"], Document) and isinstance(results["b.md"], Document)
-    assert time.perf_counter() - before < 10 and not own_children()
+    assert time.perf_counter() - before < 6 and not own_children()  # a watchdog in the worker would act at 6.5
 
 
 @pytest.mark.usefixtures("crashing")
