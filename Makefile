@@ -66,7 +66,7 @@ check: dev  ## only the state of the project: exports, clean notebooks, README, 
 	@$(BIN)/python -m pytest -q tests/test_project.py
 
 lint: dev  ## ruff and mypy
-	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff check --quiet --output-format concise .
 	@$(BIN)/mypy
 
 notebooks: dev  ## run all notebooks in order, keep their outputs; clean, export, README

@@ -21,7 +21,7 @@ def place_of(citation: Mapping[str, Any]) -> str:
 def with_chips(
     text: str,                              # of an answer
     citations: Sequence[Mapping[str, Any]], # [n] is citations[n - 1]
-    answer: str,                            # its id, goes with a click
+    answer: str,                            # its id, goes with a click; empty while it is being made: the chips wait
     current: int = 0,                       # the citation that is open
 ) -> str:                                   # HTML
     "An answer's text with its citations as buttons."
@@ -30,7 +30,7 @@ def with_chips(
         if not 1 <= n <= len(citations):
             return match.group()
         told = f"Citation {n}: {place_of(citations[n - 1])}"
-        return f'<button class="chip" data-act="cite" data-answer="{escape(answer)}" data-n="{n}" aria-current="{str(n == current).lower()}" aria-label="{told}" title="{told}">{n}</button>'
+        return f'<button class="chip" data-act="cite" data-answer="{escape(answer)}" data-n="{n}" aria-current="{str(n == current).lower()}" aria-label="{told}" title="{told}"{"" if answer else " disabled"}>{n}</button>'
 
     together = re.sub(r"\S{0,24} ?(?:\[\d{1,3}\])+", r'<span class="together">\g<0></span>', escape(text))  # a chip never stands alone on a line
     return re.sub(r"\[(\d{1,3})\]", chip, together)

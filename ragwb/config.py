@@ -38,7 +38,7 @@ class RetrievalConfig:
     k: int = 5                  # hits given to the model
     candidates: int = 50        # hits taken from each leg before fusion
     fusion: str = "convex"      # convex (scores) or rrf (ranks)
-    vector_weight: float = 0.3  # weight of the vector leg, 0 to 1; BM25 has the rest
+    vector_weight: float = 0.2  # weight of the vector leg, 0 to 1; BM25 has the rest
     cutoff: float = 0.55        # hits below this share of the best fused score are left out, 0 to 1
     reranker: str = ""          # provider:model; empty: none
 

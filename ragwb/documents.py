@@ -125,6 +125,8 @@ def clean(
     text: str,  # text of one block as a library gave it
 ) -> str:       # one line, single spaces
     "One block's text on one line: NFC, no soft hyphens or control characters, white space folded."
+    if text.isascii() and text.isprintable():  # most cells of most tables
+        return " ".join(text.split())
     kept = "".join(" " if c.isspace() else c for c in unicodedata.normalize("NFC", text) if c.isspace() or (c.isprintable() and c != "\u00ad"))
     return " ".join(kept.split())
 

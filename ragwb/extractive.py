@@ -223,7 +223,7 @@ def confidence(found: Evidence) -> float:  # 0 to 1
 def select(
     ranked: Sequence[Candidate],  # best first
     most: int,                    # sentences
-    nearly: float = 0.1,          # a further sentence must be at least this likely, compared with the best
+    nearly: float = 0.05,         # a further sentence must be at least this likely, compared with the best
     same: float = 0.7,            # share of common terms from which two sentences say the same
 ) -> list[Candidate]:             # best first; at least one if there is any
     "The fewest sentences that carry the answer."

@@ -194,14 +194,17 @@ class Collection:
     def keep_original(self, data: bytes, content_hash: str, suffix: str) -> None:
         "Keeps an original under its content hash; half a file is never seen under that name."
         path = self.originals / f"{content_hash}{suffix}"
-        if not path.exists():
+        if path.exists():
+            return
+        if not self.originals.is_dir():
             self.originals.mkdir(parents=True, exist_ok=True)
-            partial = path.with_name(f".{content_hash}.{os.getpid()}.part")
-            try:
-                partial.write_bytes(data)
-                partial.replace(path)
-            finally:
-                partial.unlink(missing_ok=True)
+        partial = path.with_name(f".{content_hash}.{os.getpid()}.part")
+        try:
+            partial.write_bytes(data)
+            partial.replace(path)
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
 
     def original(self, document: Document | DocumentInfo) -> bytes | None:
         "A document's original bytes, if they were kept."

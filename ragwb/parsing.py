@@ -21,7 +21,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
 from queue import SimpleQueue
@@ -121,9 +121,10 @@ def serve() -> None:
     threading.Thread(target=leave_with, args=(int(sys.argv[-1]),), daemon=True).start()
     while True:
         try:
-            id, source, limits = pickle.load(tasks)
+            id, source, allowed = pickle.load(tasks)
         except EOFError:
             return
+        limits = Limits(**allowed)
         limit_memory(limits.max_memory)
         faulthandler.dump_traceback_later(limits.timeout_s + 5, exit=True)  # for a library that holds the interpreter
         result = parse_source(id, source, limits)
@@ -183,7 +184,7 @@ class Worker:
         timer.daemon = True
         timer.start()
         try:
-            pickle.dump((id, source, limits), process.stdin)
+            pickle.dump((id, source, asdict(limits)), process.stdin)
             process.stdin.flush()
             result: Result = pickle.load(process.stdout)
             return result

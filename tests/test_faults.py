@@ -228,7 +228,9 @@ def test_two_writers_and_a_reader_at_once(tmp_path: Path) -> None:
             answer = workbench.ask("What torque does pump 0 take at the flange?")
             asked += not answer.refused
             time.sleep(0.02)
-            assert all(citation.quote in text_of(int(citation.document[:2]), 0) + text_of(int(citation.document[:2]), 1) for citation in answer.citations if citation.document.endswith(".md"))
+            for citation in answer.citations:
+                n = int(citation.document[:2])
+                assert not citation.document.endswith(".md") or citation.quote in text_of(n, 0) + text_of(n, 1)
         reports = [json.loads(process.communicate()[0]) for process in counted]
         assert [process.returncode for process in counted] == [0, 0]
         assert sum(report["new"] + report["changed"] for report in reports) == (35, 36)[version]
@@ -372,8 +374,8 @@ def test_one_upload_eight_times_at_once(tmp_path: Path) -> None:
     assert_sound(tmp_path)
 
 
-ODD = ["it's.md", 'say "no".md', "100% $HOME `a`.md", "semi;colon, comma.md", "a#0-10.md", "back(slash).md", "key=value.md", "Prüfung ß.md", "报告 2025.md", "🙂.md", "' OR 'a'='a.md", "--.md", "%.md", "_.md",
-       "x" * 252 + ".md", "é" * 126 + ".md", "sub dir/it's/deep.md"]
+ODD = ["it's.md", 'say "no".md', "100% $HOME `a`.md", "semi;colon, comma.md", "a#0-10.md", "round(er).md", "key=value.md", "Prüfung ß.md", "报告 2025.md", "🙂.md", "' OR 'a'='a.md",
+       "--.md", "%.md", "_.md", "x" * 252 + ".md", "é" * 126 + ".md", "sub dir/it's/deep.md"]
 
 
 def test_odd_names(tmp_path: Path) -> None:

@@ -104,7 +104,8 @@ def test_only_earlier_modules():
 
 
 def test_readme():
-    assert (ROOT / "README.md").read_text("utf-8") == readme(), "README.md is not what nbs/index.ipynb gives: run make notebooks"
+    same = (ROOT / "README.md").read_text("utf-8") == readme()
+    assert same, "README.md is not what nbs/index.ipynb gives: run make notebooks"
 
 
 def test_versions_agree():
