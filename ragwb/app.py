@@ -89,11 +89,12 @@ class Window:
 
     async def start(self) -> None:
         "Fills the window once it is there."
+        first, query = self.page, self.query  # somebody may go elsewhere meanwhile
         collections = await asyncio.to_thread(self.workbench.collections)
         self.bar.put(bar=top_bar(collections, self.collection, self.workbench.settings.profile))
-        await self.pages[self.page].start(self.query)
+        await self.pages[first].start(query)
         for name, shown in self.pages.items():
-            if name != self.page:
+            if name != first:
                 await shown.start({})
 
     async def act(self, message: dict[str, Any]) -> None:
@@ -113,11 +114,11 @@ class Window:
                 await self.pages[self.page].act(message)
 
     async def go(self, page: str) -> None:
-        "To another page; what was open there is still open."
+        "To another page: to the list of documents, or to the conversation as it was left."
         self.page = page if page in PAGES else "ask"
         self.draw()
         if page == "documents":
-            await self.documents.load()
+            await self.documents.start({})
         elif not self.ask.turns:
             await self.ask.suggest()
 
