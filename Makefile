@@ -60,7 +60,7 @@ serve: install  ## serve API and app on your own data folder (RAGWB_HOME, RAGWB_
 	@trap 'exit 0' INT; $(RAGWB) serve
 
 test: dev  ## everything: notebooks, tests, the state of the project
-	@$(BIN)/python -m pytest -q -n $(WORKERS)
+	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal
 
 check: dev  ## only the state of the project: exports, clean notebooks, README, pins, paths, sizes
 	@$(BIN)/python -m pytest -q tests/test_project.py

@@ -23,10 +23,9 @@ from functools import cached_property
 from importlib.metadata import version
 from itertools import accumulate
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import psutil
 from rich.console import Console
 from rich.table import Table
 
@@ -42,10 +41,14 @@ from ragwb.search import Snapshot
 from ragwb.settings import Settings
 from ragwb.workbench import Workbench
 
+if TYPE_CHECKING:
+    import psutil
+
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = ROOT / "experiments/data/sample"
 REPORT = ROOT / "reports/bench.json"
-PEERS = {"langchain_chroma": "langchain-chroma", "langchain_text_splitters": "langchain-text-splitters", "chromadb": "chromadb", "bm25s": "bm25s"}
+PEERS = ("bm25s", "chromadb", "langchain-chroma", "langchain-text-splitters")
+TOOLS = ("psutil", "reportlab")
 
 
 @dataclass(frozen=True)
@@ -515,6 +518,8 @@ def ask(bench: Bench) -> Figure:
 
 def memory(bench: Bench) -> Figure:
     "Peak memory of an ingest of a long PDF, workers included."
+    import psutil
+
     def peak(pages: int) -> dict[str, float]:
         "Most that the processes held at any time, in MB."
         path = Pages(5).write_pdf(bench.new_folder("long") / "long.pdf", pages)
@@ -543,19 +548,23 @@ def memory(bench: Bench) -> Figure:
     )
 
 
-def resident(process: psutil.Process) -> float:
+def resident(process: "psutil.Process") -> float:
     "Memory that a process holds, in MB; 0 once it has ended."
+    from psutil import NoSuchProcess
+
     try:
         return float(process.memory_info().rss) / 1e6
-    except psutil.Error:
+    except NoSuchProcess:
         return 0.0
 
 
-def children(process: psutil.Process) -> list[psutil.Process]:
+def children(process: "psutil.Process") -> "list[psutil.Process]":
     "The processes that a process has started."
+    from psutil import NoSuchProcess
+
     try:
         return list(process.children(recursive=True))
-    except psutil.Error:
+    except NoSuchProcess:
         return []
 
 
@@ -594,8 +603,8 @@ def main() -> None:
     given = options.parse_args()
     if given.pdfs and not any(given.pdfs.rglob("*.pdf")):
         options.error(f"--pdfs {given.pdfs}: no PDF there")
-    if missing := [package for module, package in PEERS.items() if importlib.util.find_spec(module) is None]:
-        raise SystemExit(f"the peers {', '.join(missing)} are not installed: pip install -e .[bench]")
+    if missing := [package for package in (*PEERS, *TOOLS) if importlib.util.find_spec(package.replace("-", "_")) is None]:
+        raise SystemExit(f"not installed: {', '.join(missing)}; pip install -e .[bench]")
     console = Console()
     folder = Path(tempfile.mkdtemp(prefix="ragwb-bench-"))
     try:
@@ -607,7 +616,7 @@ def main() -> None:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     console.print(table(figures))
-    console.print(f"peers: {', '.join(f'{package} {version(package)}' for package in sorted(PEERS.values()))}")
+    console.print(f"peers: {', '.join(f'{package} {version(package)}' for package in PEERS)}")
     if given.only or given.quick:
         return
     REPORT.parent.mkdir(exist_ok=True)

@@ -59,7 +59,7 @@ class PipelineConfig:
     retrieval: RetrievalConfig = field(default_factory=RetrievalConfig)
     prompt: str = "answer:1"           # name:version
     model: str = "local:extractive"    # provider:model
-    refusal_threshold: float = 0.3     # local model: confidence below which it refuses, 0 to 1
+    refusal_threshold: float = 0.28    # local model: confidence below which it refuses, 0 to 1
     max_sentences: int = 3             # local model: the most sentences it cites
     context_tokens: int = 3_000        # budget for passages in the prompt
     max_tokens: int = 800              # budget for the answer

@@ -23,11 +23,12 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage
 from langchain_core.runnables import Runnable, RunnableConfig
 
+from .chunking import Chunk
 from .citations import Citation, cite, is_no_answer, prove, statements
 from .config import PipelineConfig, config_from
 from .documents import Document, highlight
 from .embedding import Embedder
-from .index import Collection
+from .index import Collection, CollectionError
 from .models import LOCAL_MODEL, Usage, chat_model, standalone, usage_of
 from .prompts import Passage, framed, messages, within_budget
 from .retrieval import Hit, Hits, Reranker, retrieve
@@ -162,11 +163,23 @@ class Pipeline(Runnable[Any, Any]):
             piece = hit.chunk
             if any(p.document == piece.document and p.start <= piece.start and piece.end <= p.end for p in made):
                 continue
-            low, high = piece.parent_start, piece.parent_end
-            text = piece.text if (low, high) == (piece.start, piece.end) else self.document(piece.document, version).quote(low, high)
+            low, high, text = self.parent(piece, version)
             place = piece.context + (f", page {piece.page}" if piece.page else "")
             made.append(Passage(len(made) + 1, piece.document, low, high, text, place or piece.document, hit.score / hits[0].score))
         return within_budget(made, self.config.context_tokens)
+
+    def parent(self, piece: Chunk, version: int) -> tuple[int, int, str]:
+        "Start, end and text of what a chunk is answered from; the chunk itself if its document has changed since it was found."
+        if (piece.parent_start, piece.parent_end) != (piece.start, piece.end) and self.unchanged(piece.document, version, piece.start, piece.text):
+            return piece.parent_start, piece.parent_end, self.document(piece.document, version).text[piece.parent_start:piece.parent_end]
+        return piece.start, piece.end, piece.text
+
+    def unchanged(self, id: str, version: int, start: int, text: str) -> bool:
+        "Whether a document still has a text where the search found it: somebody may have changed or deleted it in the meantime."
+        try:
+            return self.document(id, version).text.startswith(text, start)
+        except CollectionError:
+            return False
 
     def events(self, given: Any) -> Iterator[Event]:
         "An answer as it is made."
@@ -251,7 +264,7 @@ class Speaking:
         for statement in statements(self.pieces(prompt)):
             if is_no_answer(statement):
                 return
-            proven = [found for number, quote in statement.proofs if (found := prove(number, quote, self.passages))]
+            proven = [found for number, quote in statement.proofs if (found := prove(number, quote, self.passages)) and self.stands(*found)]
             self.dropped += len(statement.proofs) - len(proven)
             if not proven:
                 continue
@@ -266,6 +279,11 @@ class Speaking:
             self.text += piece
             yield piece
             yield from fresh
+
+
+    def stands(self, passage: Passage, start: int, end: int) -> bool:
+        "Whether the document itself says what the passage says."
+        return self.pipeline.unchanged(passage.document, self.version, start, passage.text[start - passage.start:end - passage.start])
 
 
 def refusal(query: str, hits: Sequence[Hit]) -> str:
