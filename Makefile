@@ -13,7 +13,7 @@ DOCS := experiments/data/sample/docs
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo serve test check lint notebooks sample bench clean
+.PHONY: help install dev demo serve test check lint notebooks sample bench quality clean
 MAKEFLAGS += --no-print-directory
 
 help:  ## what can be made
@@ -77,6 +77,10 @@ sample: dev  ## build the sample documents from their sources
 
 bench: $(VENV)/.bench  ## ragwb against its peers: table and reports/bench.json
 	@$(BIN)/python experiments/bench.py
+
+BENCH      ?= ../shared/bench
+quality: dev  ## answer quality against its targets, on public data in $(BENCH): table and reports/quality.json
+	@$(BIN)/python experiments/quality.py --bench $(BENCH)
 
 clean:  ## remove caches, builds and the demonstration's data; keeps .venv and .ragwb
 	rm -rf $(DEMO_HOME) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache _proc _docs

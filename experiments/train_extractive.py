@@ -182,9 +182,10 @@ def main() -> None:
     for title, source in (("dev", rows), ("held-out", tests)):
         print(f"{title}: threshold, unanswerable refused, answerable refused (sample) | near miss, off topic, plain, paraphrase | xquad answerable refused, without its paragraph")
         for threshold in (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7):
-            print(f"  {threshold:.1f}  {refused(threshold, lambda good, one: not good and one.dataset == 'sample', source):.3f}  {refused(threshold, lambda good, one: good and one.dataset == 'sample', source):.3f} |",
-                  *(f"{refused(threshold, lambda good, one, style=style: one.style == style, source):.3f}" for style in ("near miss", "off topic", "plain", "paraphrase")),
-                  f"| {refused(threshold, lambda good, one: good and one.dataset == 'xquad', source):.3f}  {refused(threshold, lambda good, one: not good and one.dataset == 'xquad', source):.3f}")
+            of_sample = [refused(threshold, lambda good, one, wanted=wanted: good == wanted and one.dataset == "sample", source) for wanted in (False, True)]
+            of_style = [refused(threshold, lambda good, one, style=style: one.style == style, source) for style in ("near miss", "off topic", "plain", "paraphrase")]
+            of_xquad = [refused(threshold, lambda good, one, wanted=wanted: good == wanted and one.dataset == "xquad", source) for wanted in (True, False)]
+            print(f"  {threshold:.1f} ", " | ".join("  ".join(f"{value:.3f}" for value in group) for group in (of_sample, of_style, of_xquad)))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from .config import PipelineConfig
 from .datasets import Dataset, DatasetError, anchor_questions, load_dataset

@@ -9,7 +9,6 @@ __all__ = ['json_option', 'collection_option', 'config_option', 'known_errors', 
 
 # %% ../nbs/15_cli.ipynb #c03
 import json
-import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -262,7 +261,6 @@ def delete(ctx: click.Context, ids: Sequence[str], collection: str, yes: bool, a
 def eval_command(ctx: click.Context, dataset: Path, config: str, split: str, rows_path: Path | None, no_ladder: bool, as_json: bool) -> None:
     "Score a config on a data set: a BEIR folder, SQuAD JSON, or span questions."
     from ragwb.benchmark import evaluate_dataset
-
     from ragwb.config import PipelineConfig
 
     workbench = open_workbench(ctx, config)

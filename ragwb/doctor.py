@@ -72,11 +72,11 @@ def check_collections(settings: Settings) -> str:
     "Every collection opens."
     from ragwb.index import CollectionError, Store
 
-    store = Store(settings.home)
     try:
+        store = Store(settings.home)
         held = [f"{name} ({store.open(name).table.count_rows()} rows)" for name in store.names()]
     except CollectionError as error:
-        raise CheckFailed(str(error), "use the ragwb that wrote it, or another data folder") from None
+        raise CheckFailed(str(error), "do what the message says, or set RAGWB_HOME to another data folder") from None
     return ", ".join(held) or "none yet: ragwb ingest PATH makes one"
 
 # %% ../nbs/12_doctor.ipynb #c06

@@ -21,7 +21,7 @@ def reciprocal_rank_fusion(
     "Weighted reciprocal rank fusion (Cormack et al., SIGIR 2009): sum of weight / (k + rank), ranks from 1."
     check_weights(legs, weights)
     fused: dict[str, float] = defaultdict(float)
-    for leg, weight in zip(legs, weights):
+    for leg, weight in zip(legs, weights, strict=True):
         for rank, (id, _) in enumerate(leg, start=1):
             fused[id] += weight / (k + rank)
     return best_first(fused)
@@ -50,7 +50,7 @@ def convex_combination(
     "Weighted mean of scores, each divided by its leg's maximum (Bruch et al., TOIS 2023, with a fixed minimum of 0)."
     check_weights(legs, weights)
     fused: dict[str, float] = defaultdict(float)
-    for leg, weight in zip(legs, weights):
+    for leg, weight in zip(legs, weights, strict=True):
         top = max((score for _, score in leg), default=0.0)
         for id, score in leg:
             fused[id] += weight / sum(weights) * (score / top if top > 0 else 0.0)

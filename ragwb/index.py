@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from .chunking import Chunk
-from .config import ChunkingConfig, PipelineConfig, fingerprint
+from .config import ChunkingConfig, PipelineConfig
 from .documents import Document
 from .language import terms
 
@@ -38,7 +38,8 @@ class CollectionError(ValueError):
 def damaged(name: str, error: BaseException) -> CollectionError:
     "What to say when LanceDB cannot read its own files."
     said = str(error).removeprefix("lance error: ").partition(", /")[0]
-    return CollectionError(f"collection {name!r} is damaged or cannot be read ({said}): restore the data folder from a copy, or move the collection's folder in lancedb/ away and ingest its documents again")
+    what_to_do = "restore the data folder from a copy, or move the collection's folder in lancedb/ away and ingest its documents again"
+    return CollectionError(f"collection {name!r} is damaged or cannot be read ({said}): {what_to_do}")
 
 
 def schema(
@@ -101,7 +102,8 @@ def rows_of(
     for piece, vector in zip(entry.chunks, entry.vectors, strict=True):
         place = {"start": piece.start, "end": piece.end, "parent_start": piece.parent_start, "parent_end": piece.parent_end, "page": piece.page}
         words = " ".join(terms(piece.indexed))
-        rows.append(shared | place | {"kind": "chunk", "id": f"{document.id}#{piece.start}-{piece.end}", "text": piece.text, "context": piece.context, "terms": words, "vector": vector})
+        own = {"kind": "chunk", "id": f"{document.id}#{piece.start}-{piece.end}", "text": piece.text, "context": piece.context, "terms": words}
+        rows.append(shared | place | own | {"vector": vector})
     return rows
 
 # %% ../nbs/06_index.ipynb #c11
@@ -251,7 +253,10 @@ class Collection:
         if self.table.count_rows("kind = 'chunk'") > native_above:
             present = {column for index in self.table.list_indices() for column in index.columns}
             if "terms" not in present:
-                self.table.create_index("terms", config=FTS(base_tokenizer="whitespace", lower_case=False, stem=False, remove_stop_words=False, ascii_folding=False, with_position=False))
+                as_they_are = FTS(
+                    base_tokenizer="whitespace", lower_case=False, stem=False, remove_stop_words=False, ascii_folding=False, with_position=False
+                )
+                self.table.create_index("terms", config=as_they_are)
             if "vector" not in present:
                 self.table.create_index("vector", config=HnswSq(distance_type="cosine"))
             self.table.optimize()

@@ -45,7 +45,8 @@ class IngestReport:
 
     def to_dict(self) -> dict[str, Any]:
         "For JSON."
-        return asdict(self) | {"failed": [{"document": d, "reason": r} for d, r in self.failed], "skipped": [{"file": f, "reason": r} for f, r in self.skipped], "seconds": round(self.seconds, 2)}
+        named = {"failed": [{"document": d, "reason": r} for d, r in self.failed], "skipped": [{"file": f, "reason": r} for f, r in self.skipped]}
+        return asdict(self) | named | {"seconds": round(self.seconds, 2)}
 
     def _repr_markdown_(self) -> str:
         rows = "".join(f"\n| failed | `{document}`: {reason} |" for document, reason in self.failed)

@@ -64,7 +64,10 @@ def usage_of(
     return Usage(max(0, told.get("input_tokens", 0) - cached - stored), told.get("output_tokens", 0), cached, stored, wrote.get("reasoning") or 0)
 
 # %% ../nbs/09a_models.ipynb #c11
-POINTS_BACK = re.compile(r"^\s*(?:and|or|but|also|then|what about|how about|what if|same)\b|\b(?:it|its|they|them|their|theirs|that|those|this|these|one|ones|he|she|his|her|there|former|latter|same|instead)\b", re.IGNORECASE)
+POINTS_BACK = re.compile(
+    r"^\s*(?:and|or|but|also|then|what about|how about|what if|same)\b"
+    r"|\b(?:it|its|they|them|their|theirs|that|those|this|these|one|ones|he|she|his|her|there|former|latter|same|instead)\b", re.IGNORECASE
+)
 CODE = re.compile(r"\b(?=[\w./-]*\d)(?=[\w./-]*[A-Za-z])[\w./-]*\w\b")
 
 

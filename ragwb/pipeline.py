@@ -14,7 +14,6 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
-from functools import cached_property
 from html import escape
 from secrets import token_hex
 from typing import Any
@@ -25,8 +24,8 @@ from langchain_core.runnables import Runnable, RunnableConfig
 
 from .chunking import Chunk
 from .citations import Citation, cite, is_no_answer, prove, statements
-from .config import PipelineConfig, config_from
-from .documents import Document, highlight
+from .config import PipelineConfig
+from .documents import Document
 from .embedding import Embedder
 from .index import Collection, CollectionError
 from .models import LOCAL_MODEL, Usage, chat_model, standalone, usage_of
@@ -53,7 +52,9 @@ class Question:
         max_chars: int = 8_000,  # longer questions are refused
     ) -> "Question":
         "A question from what a caller gives. Raises QuestionError for one that is empty or too long."
-        asked = given if isinstance(given, Question) else cls(given) if isinstance(given, str) else cls(given["question"], tuple(given.get("history", ())), given.get("where") or {})
+        if isinstance(given, Mapping):
+            given = cls(given["question"], tuple(given.get("history", ())), given.get("where") or {})
+        asked = cls(given) if isinstance(given, str) else given
         if not any(c.isalnum() for c in asked.text):
             raise QuestionError("the question is empty: ask something in words")
         if len(asked.text) > max_chars:
@@ -236,8 +237,9 @@ class Pipeline(Runnable[Any, Any]):
         speaking = Speaking(self, passages, version)
         for _ in speaking.events(question):
             pass
-        return Answer("oracle", question, question, (), {}, speaking.text.strip(), tuple(speaking.citations), not speaking.citations, speaking.dropped, Hits(), self.collection.name,
-                      self.config, version, self.config.model, speaking.usage, {}, "")
+        proven = tuple(speaking.citations)
+        return Answer("oracle", question, question, (), {}, speaking.text.strip(), proven, not proven, speaking.dropped, Hits(),
+                      self.collection.name, self.config, version, self.config.model, speaking.usage, {}, "")
 
 
 class Speaking:
@@ -255,7 +257,7 @@ class Speaking:
     def pieces(self, prompt: list[tuple[str, str]]) -> Iterator[str]:
         "The model's words; what it used is kept."
         for part in self.pipeline.model.stream(prompt):
-            self.reply = part if self.reply is None else self.reply + part  # type: ignore[operator]
+            self.reply = part if self.reply is None else self.reply + part  # type: ignore[operator, assignment]
             yield str(part.text)
 
     def events(self, question: str) -> Iterator[str | Citation]:

@@ -26,7 +26,8 @@ TEMPLATES = {
         "<passages>\n{passages}\n</passages>\n\nQuestion: {question}",
     ),
     "standalone:1": (
-        "Rewrite the last question of a conversation so that it can be understood without the conversation. Keep its language, its codes and its numbers. Write the question and nothing else.",
+        "Rewrite the last question of a conversation so that it can be understood without the conversation. "
+        "Keep its language, its codes and its numbers. Write the question and nothing else.",
         "Earlier questions:\n{history}\n\nLast question: {question}",
     ),
 }

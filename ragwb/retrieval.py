@@ -8,7 +8,7 @@ __all__ = ['LEGS', 'POOL', 'Reranker', 'Hit', 'Hits', 'search_legs', 'retrieve',
 # %% ../nbs/07_retrieval.ipynb #c03
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from html import escape
 
 from .chunking import Chunk
@@ -48,8 +48,11 @@ class Hits(tuple[Hit, ...]):
     "Hits, best first, with a table to look at."
 
     def _repr_html_(self) -> str:
-        rows = "".join(f"<tr><td>{n}</td><td>{hit.score:.3f}</td><td>{escape(hit.document)}</td><td style='text-align:left'>{escape(hit.chunk.text[:90])}</td><td>{hit.why}</td></tr>"
-                       for n, hit in enumerate(self, start=1))
+        rows = "".join(
+            f"<tr><td>{n}</td><td>{hit.score:.3f}</td><td>{escape(hit.document)}</td>"
+            f"<td style='text-align:left'>{escape(hit.chunk.text[:90])}</td><td>{hit.why}</td></tr>"
+            for n, hit in enumerate(self, start=1)
+        )
         return f"<table><tr><th></th><th>score</th><th>document</th><th style='text-align:left'>passage</th><th>found by</th></tr>{rows}</table>"
 
 # %% ../nbs/07_retrieval.ipynb #c09
@@ -105,9 +108,10 @@ def fuse_legs(searcher: Searcher, legs: tuple[Leg, Leg], config: RetrievalConfig
         return []
     fuse = convex_combination if config.fusion == "convex" else reciprocal_rank_fusion
     fused = fuse(legs, [1 - config.vector_weight, config.vector_weight])[:k]
-    places = [{id: (rank, score) for rank, (id, score) in enumerate(leg, start=1)} for leg in legs]
+    ranks = {name: {id: rank for rank, (id, _) in enumerate(leg, start=1)} for name, leg in zip(LEGS, legs, strict=True)}
+    scores = {name: dict(leg) for name, leg in zip(LEGS, legs, strict=True)}
     return [
-        Hit(piece, score, {name: place[id][0] for name, place in zip(LEGS, places, strict=True) if id in place}, {name: place[id][1] for name, place in zip(LEGS, places, strict=True) if id in place})
+        Hit(piece, score, {name: place[id] for name, place in ranks.items() if id in place}, {name: place[id] for name, place in scores.items() if id in place})
         for (id, score), piece in zip(fused, searcher.chunks([id for id, _ in fused]), strict=True)
     ]
 

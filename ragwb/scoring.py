@@ -18,7 +18,18 @@ import numpy as np
 
 from .datasets import Dataset, Question
 from .documents import Span
-from .metrics import Interval, bootstrap, contains_answer, evidence_cited, evidence_score, ndcg_at_k, proven, recall_at_k, reciprocal_rank, token_f1
+from ragwb.metrics import (
+    Interval,
+    bootstrap,
+    contains_answer,
+    evidence_cited,
+    evidence_score,
+    ndcg_at_k,
+    proven,
+    recall_at_k,
+    reciprocal_rank,
+    token_f1,
+)
 
 # %% ../nbs/11c_scoring.ipynb #c06
 class Located(Protocol):

@@ -167,7 +167,8 @@ class NativeSearch:
         words = " ".join(terms(query))
         if not words:
             return []
-        search = self.table.search(MatchQuery(words, "terms"), query_type="fts").where(self.where(where), prefilter=True)
+        search = self.table.search(MatchQuery(words, "terms"), query_type="fts")  # type: ignore[call-arg]
+        search = search.where(self.where(where), prefilter=True)
         return [(row["id"], row["_score"]) for row in self.collection.read(search.select(["id", "_score"]).limit(k).to_arrow).to_pylist()]
 
     def nearest(self, vector: np.ndarray, k: int, where: Filter = {}) -> Leg:

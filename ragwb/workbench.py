@@ -17,9 +17,9 @@ from .chunking import chunk
 from .config import PipelineConfig
 from .documents import DocumentError
 from .embedding import Embedder, embedder
-from .index import Collection, CollectionError, Entry, Store, describe, rows_of, schema
-from .ingest import IngestReport, Progress, Source, ingest
 from .files import find_files, safe_name
+from .index import Collection, Entry, Store, describe, rows_of, schema
+from .ingest import IngestReport, Progress, Source, ingest
 from .parsing import Limits
 from .pipeline import Answer, Event, Pipeline
 from .settings import Settings

@@ -1,8 +1,15 @@
-"A contributor's own settings take no part, and RAGWB_REQUIRE_BROWSER, which is read when the tests are collected, is no setting of the workbench."
+"What holds for all tests."
 
 import os
+import signal
+import threading
+
+# Started in the background, a process ignores Ctrl-C and so do its children; the tests that send it need the usual behaviour.
+if threading.current_thread() is threading.main_thread():
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_finish():
+    "A contributor's settings take no part, and RAGWB_REQUIRE_BROWSER, read at collection, is no setting of the workbench."
     for name in [name for name in os.environ if name.startswith("RAGWB_")]:
         del os.environ[name]

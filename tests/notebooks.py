@@ -67,13 +67,18 @@ def texts(outputs: list[Any]) -> Iterator[tuple[str, str]]:
         yield "printed", same_digits(said.rstrip())
 
 
+def is_script(data: dict[str, Any]) -> bool:
+    "True for what only a page runs."
+    return any(SCRIPTS.search(kind) for kind in data) or "".join(data.get("text/html", "")).startswith("<script")
+
+
 def as_committed(notebook: Any) -> Any:
     """The notebook as nbdev-clean would write it, without two things that differ from run to run: scripts that Panel sends to
     a notebook's page, and the plain `repr` beside an HTML or Markdown one, which nobody sees."""
     for cell in notebook.cells:
         if cell.cell_type != "code":
             continue
-        cell.outputs = [output for output in cell.outputs if not any(SCRIPTS.search(kind) for kind in output.get("data", {}))]
+        cell.outputs = [output for output in cell.outputs if not is_script(output.get("data", {}))]
         for data in (output["data"] for output in cell.outputs if "data" in output):
             if {"text/html", "text/markdown"} & set(data):
                 data.pop("text/plain", None)
