@@ -172,7 +172,8 @@ def candidates(
         in_table = False
         for sentence in group:
             number, here, row, heading = len(found), set(terms(sentence)), is_row(sentence), looks_like_heading(sentence)
-            head = here if row and not in_table else head
+            if row and not in_table:
+                head = here if ": " not in sentence else set()  # a row that carries its column names needs no head
             in_table = row
             features = Features(
                 matcher.match(number), share(before, here), share(above | section, here), share(head - above - section, here) if row else 0.0,
@@ -236,7 +237,8 @@ def select(
         if len(chosen) == most or (chosen and exp(candidate.score - chosen[0].score) < nearly):
             break
         here = set(terms(candidate.text))
-        if not any(len(here & other) >= same * len(here | other) for other in said):
+        neighbour = bool(chosen) and 0 < candidate.features.codes < chosen[0].features.codes
+        if not neighbour and not any(len(here & other) >= same * len(here | other) for other in said):
             chosen.append(candidate)
             said.append(here)
     return chosen
