@@ -100,7 +100,7 @@ nav a:hover{background:var(--paper)}nav a[aria-current]{background:var(--paper);
 .chip{font-size:13px;line-height:1.35;min-height:0;min-width:1.6em;padding:0 6px;margin:0 1px;border-radius:99px;border-color:var(--accent);color:var(--accent);vertical-align:1px;font-weight:700}
 svg{width:16px;height:16px;fill:currentColor;vertical-align:-3px}
 .chip[aria-current=true]{background:var(--accent);color:var(--on)}
-.chip:hover{background:var(--tint)}.together{white-space:nowrap}
+.chip:hover{background:var(--tint);color:var(--accent)}.together{white-space:nowrap}
 .facts{padding-top:6px;position:relative}.facts>.thumbs{position:absolute;right:0;top:2px}.facts summary{padding:2px 84px 2px 0}.facts form{padding-top:8px}
 details>summary{cursor:pointer;color:var(--muted);font-size:13px;list-style:none}details>summary::-webkit-details-marker{display:none}
 summary u{text-underline-offset:3px;color:var(--accent)}
