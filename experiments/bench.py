@@ -542,7 +542,7 @@ def memory(bench: Bench) -> Figure:
         f"{long['together']:.0f} MB",
         long["together"] < 1_500,
         f"main process {long['main']:.0f} MB and worker {long['workers']:.0f} MB at their peaks, the file {long['file']:.1f} MB; "
-        f"a tenth of the pages takes {short['together']:.0f} MB, so most of it is the libraries. A file of more than 10,000 pages is refused",
+        f"a tenth of the pages takes {short['together']:.0f} MB. A file of more than 10,000 pages is refused",
         {"megabytes": long, "megabytes_of_a_tenth": short},
     )
 
