@@ -19,7 +19,7 @@ from typing import Any
 from .answer_view import turn
 from .answers import AnswerError
 from .citations import Citation
-from .config import ConfigError
+from .config import ConfigError, ModelConfig
 from .documents import Document
 from .index import CollectionError
 from .models import LOCAL_MODEL
@@ -53,7 +53,7 @@ def examples(
     looked_at: int = 12,  # documents, spread over the collection
 ) -> list[str]:
     "Questions about what is in a collection, each of which is answered."
-    local = Pipeline(pipeline.collection, replace(pipeline.config, model=LOCAL_MODEL), pipeline.embedder)
+    local = Pipeline(pipeline.collection, replace(pipeline.config, fast=ModelConfig(LOCAL_MODEL), role="fast"), pipeline.embedder)
     ids = [info.id for info in pipeline.collection.documents()]
     found = [question for id, question in SAMPLE.items() if id in ids and not local.invoke(question).refused][:wanted]
     suggestions = [(id, list(about(local.document(id, local.collection.version)))[:6]) for id in ids[:: max(1, len(ids) // looked_at)][:looked_at] if len(found) < wanted]

@@ -27,18 +27,19 @@ def chat_model(
     config: PipelineConfig,  # its model, and the limits that shape an answer
 ) -> BaseChatModel:
     "The chat model that a config names. Raises ConfigError with what to install or set if it cannot be made."
-    if config.model == LOCAL_MODEL:
+    role = config.answering
+    if role.model == LOCAL_MODEL:
         return ExtractiveChatModel(refusal_threshold=config.refusal_threshold, max_sentences=config.max_sentences)
-    if ":" not in config.model or config.model.startswith("local:"):
-        raise ConfigError(f"unknown model {config.model!r}: use {LOCAL_MODEL} or provider:model, e.g. openai:gpt-4.1-mini")
+    if ":" not in role.model or role.model.startswith("local:"):
+        raise ConfigError(f"unknown model {role.model!r}: use {LOCAL_MODEL} or provider:model, e.g. openai:gpt-4.1-mini")
     try:
         from langchain.chat_models import init_chat_model
     except ImportError:
-        raise ConfigError(f"model {config.model!r} needs LangChain: pip install langchain and the provider's package") from None
+        raise ConfigError(f"model {role.model!r} needs LangChain: pip install langchain and the provider's package") from None
     try:
-        return init_chat_model(config.model, max_tokens=config.max_tokens, temperature=0)
+        return init_chat_model(role.model, max_tokens=role.max_tokens, temperature=role.temperature)
     except (ImportError, ValueError) as error:
-        raise ConfigError(f"model {config.model!r} cannot be made: {error}") from None
+        raise ConfigError(f"model {role.model!r} cannot be made: {error}") from None
 
 # %% ../nbs/09a_models.ipynb #c08
 @dataclass(frozen=True)

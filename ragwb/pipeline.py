@@ -207,8 +207,8 @@ class Pipeline(Runnable[Any, Any]):
         yield Answer(
             id=f"{now:%Y%m%d-%H%M%S}-{token_hex(4)}", question=asked.text, standalone=query, history=asked.history, where=asked.where, text=speaking.text.strip(),
             citations=tuple(speaking.citations), refused=not speaking.citations, dropped=speaking.dropped, hits=hits, collection=self.collection.name, config=self.config,
-            index_version=searching.version, model=self.config.model, usage=usage + speaking.usage, timings_ms=timings, created=now.isoformat(timespec="seconds"),
-            cost_usd=0.0 if self.config.model == LOCAL_MODEL and self.config.embedder.startswith("local:") else None,
+            index_version=searching.version, model=self.config.answering.model, usage=usage + speaking.usage, timings_ms=timings, created=now.isoformat(timespec="seconds"),
+            cost_usd=0.0 if self.config.answering.model == LOCAL_MODEL and self.config.embedder.startswith("local:") else None,
         )  # fmt: skip
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Answer:
@@ -239,7 +239,7 @@ class Pipeline(Runnable[Any, Any]):
             pass
         proven = tuple(speaking.citations)
         return Answer("oracle", question, question, (), {}, speaking.text.strip(), proven, not proven, speaking.dropped, Hits(),
-                      self.collection.name, self.config, version, self.config.model, speaking.usage, {}, "")
+                      self.collection.name, self.config, version, self.config.answering.model, speaking.usage, {}, "")
 
 
 class Speaking:

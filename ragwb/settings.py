@@ -23,15 +23,31 @@ class Settings:
     profile: str = "local"
     home: Path = Path(".ragwb")        # the data folder: indexes, originals, answers
     collection: str = "default"        # used where none is named
-    config: str = ""                   # path of a pipeline config (JSON); empty: the packaged default
+    config: str = ""                   # pipeline config: a packaged one by name (local, aws) or the path of a JSON file; empty: local
     host: str = "127.0.0.1"            # the server listens here
     port: int = 8321                   # 1 to 65535
     workers: int = 0                   # processes that parse documents; 0: one per core
     max_file_mb: int = 100             # larger files are refused
     max_question_chars: int = 8_000    # longer questions are refused
+    deadline_s: int = 120              # seconds after which a question gets an answer or an error, 1 to 3600
+    storage: str = ""                  # s3://bucket/prefix that holds originals, indexes, answers and reports; empty: the data folder
+    refresh_s: int = 5                 # a server looks for a newer index on S3 this often, seconds; on disk it always does
+    bucket_owner: str = ""             # account that must own the bucket; empty: not checked
+    kms_key: str = ""                  # key that encrypts what is written to S3; empty: the bucket's own default
+    region: str = "us-east-1"          # of Bedrock and S3
+    inference_profile: str = "us"      # Bedrock's geography: us, eu, apac, jp or global; put before a Nova model's id
+    guardrail_id: str = ""             # Bedrock guardrail, where the pipeline config asks for one
+    guardrail_version: str = "DRAFT"
+    concurrency: int = 8               # calls to a provider at once, 1 to 256
+    bedrock_endpoint: str = ""         # another address than AWS's own, such as that of `ragwb emulate`
+    s3_endpoint: str = ""              # another S3 server, such as SeaweedFS or MinIO
 
     def __post_init__(self) -> None:
-        for name, low, high in (("port", 1, 65_535), ("workers", 0, 256), ("max_file_mb", 1, 10_000), ("max_question_chars", 1, 1_000_000)):
+        ranges = {"port": (1, 65_535), "workers": (0, 256), "max_file_mb": (1, 10_000), "max_question_chars": (1, 1_000_000),
+                  "deadline_s": (1, 3_600), "refresh_s": (0, 86_400), "concurrency": (1, 256)}
+        if self.storage and not self.storage.startswith("s3://"):
+            raise SettingsError(f"storage = {self.storage!r}: s3://bucket or s3://bucket/prefix is needed, or nothing for the data folder")
+        for name, (low, high) in ranges.items():
             if not low <= getattr(self, name) <= high:
                 raise SettingsError(f"{name} = {getattr(self, name)}: must lie between {low} and {high}")
 

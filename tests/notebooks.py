@@ -1,4 +1,5 @@
-"""Runs the notebooks. `python tests/notebooks.py` re-runs them all in order, keeps their outputs, cleans, exports and writes README.md."""
+"""Runs the notebooks. `python tests/notebooks.py` re-runs them all in order, keeps their outputs, cleans, exports and writes README.md;
+`python tests/notebooks.py 05_fusion 06_index` does so with these alone."""
 
 import os
 import re
@@ -115,19 +116,22 @@ def readme() -> str:
     return re.sub(r"\n{3,}", "\n\n", body).strip() + "\n"
 
 
-def main() -> None:
-    "Re-runs all notebooks in place."
+def main(names: list[str]) -> None:
+    "Re-runs notebooks in place: all, or those that are named."
+    if unknown := set(names) - {path.stem for path in NOTEBOOKS}:
+        sys.exit(f"no notebook {', '.join(sorted(unknown))} in nbs/")
     tool("nbdev-export")
     for path in NOTEBOOKS:
-        print(path.name, flush=True)
-        nbformat.write(as_committed(execute(path)), path)
-    tool("nbdev-clean")
+        if not names or path.stem in names:
+            print(path.name, flush=True)
+            nbformat.write(as_committed(execute(path)), path)
+            tool("nbdev-clean", "--fname", str(path))
     tool("nbdev-export")
     (ROOT / "README.md").write_text(readme(), "utf-8")
 
 
 if __name__ == "__main__":
     try:
-        main()
+        main(sys.argv[1:])
     except NotebookFailed as failed:
         sys.exit(str(failed))
