@@ -175,7 +175,7 @@ def links(error: BaseException | None) -> Iterator[BaseException]:
     "An error, and the errors that it came from."
     while error is not None:
         yield error
-        error = error.__cause__ or error.__context__
+        error = error.__cause__
 
 
 def names_of(error: BaseException) -> set[str]:
