@@ -82,6 +82,7 @@ class GuardrailConfig:
     blocked_words: tuple[str, ...] = ()    # local: words that block
     attacks: bool = True                   # local: prompt attacks are blocked in questions, and flagged and kept from the model in passages
     grounding: float = 0.0                 # contextual grounding below this blocks an answer, 0 to 1; 0: not asked for
+    inline: bool = False                   # bedrock: the model's call carries the guardrail; a reply is judged as it is written, not proven statements
 
     def __post_init__(self) -> None:
         if self.provider.partition(":")[0] not in ("", "local", "bedrock"):
