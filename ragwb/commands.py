@@ -27,11 +27,12 @@ def known_errors() -> tuple[type[BaseException], ...]:
     from ragwb.datasets import DatasetError
     from ragwb.documents import DocumentError
     from ragwb.drift_report import DriftError
+    from ragwb.experiments import ExperimentError
     from ragwb.index import CollectionError
     from ragwb.pipeline import QuestionError
     from ragwb.settings import SettingsError
 
-    return AnswerError, ConfigError, DatasetError, DocumentError, DriftError, CollectionError, QuestionError, SettingsError
+    return AnswerError, ConfigError, DatasetError, DocumentError, DriftError, CollectionError, ExperimentError, QuestionError, SettingsError
 
 
 def one_line(error: Exception) -> str:
