@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['BREAKS', 'SERVING', 'refused', 'whole', 'timed', 'settle', 'events', 'EventStream', 'create_emulator', 'answered',
-           'Running', 'running']
+           'Running', 'listening', 'running']
 
 # %% ../nbs/15h_emulator.ipynb #c03
 import json
@@ -30,7 +30,7 @@ from .exchange import KEY, Account, Exchange, Outcome
 from .faults import FaultError, Faults, ServiceError, faults_from
 from .operations import HANDLERS, metadata, told
 from .service_model import ValidationError, json_object, statuses
-from .wire import Key, Signed, SignatureError, event, exception_event
+from .wire import Key, SignatureError, Signed, event, exception_event
 
 # %% ../nbs/15h_emulator.ipynb #c06
 BREAKS = ("modelStreamErrorException", "internalServerException", "throttlingException", "serviceUnavailableException")
@@ -157,17 +157,20 @@ async def answered(account: Account, request: Request) -> ASGIApp:
     return await whole(account, exchange, outcome, request)
 
 # %% ../nbs/15h_emulator.ipynb #c10
+SERVING: dict[str, Any] = {"log_level": "critical", "lifespan": "off", "timeout_keep_alive": 75, "server_header": False}
+
+
 @dataclass(frozen=True)
 class Running:
-    "An emulator that serves."
+    "An emulator that listens."
     account: Account
-    endpoint: str
+    listener: socket.socket
 
     @property
-    def environment(self) -> dict[str, str]:
-        "As boto3 reads it: test credentials, and nothing of the user's own AWS profile."
-        return {"AWS_ACCESS_KEY_ID": KEY[0], "AWS_SECRET_ACCESS_KEY": KEY[1], "AWS_REGION": self.account.region, "AWS_DEFAULT_REGION": self.account.region,
-                "AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull, "AWS_EC2_METADATA_DISABLED": "true"}  # fmt: skip
+    def endpoint(self) -> str:
+        "Its address."
+        host, port = self.listener.getsockname()[:2]
+        return f"http://{host}:{port}"
 
     @property
     def settings(self) -> dict[str, str]:
@@ -175,31 +178,59 @@ class Running:
         return {"bedrock_endpoint": self.endpoint, "region": self.account.region, "guardrail_id": GUARDRAIL, "guardrail_version": "DRAFT"}
 
     @property
+    def credentials(self) -> dict[str, str]:
+        "What boto3 finds in the environment: test credentials, and nothing of the user's own AWS profile."
+        return {"AWS_ACCESS_KEY_ID": KEY[0], "AWS_SECRET_ACCESS_KEY": KEY[1], "AWS_REGION": self.account.region, "AWS_DEFAULT_REGION": self.account.region,
+                "AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull, "AWS_EC2_METADATA_DISABLED": "true"}  # fmt: skip
+
+    @property
+    def environment(self) -> dict[str, str]:
+        "Credentials and settings as variables."
+        return self.credentials | {f"RAGWB_{name.upper()}": value for name, value in self.settings.items()}
+
+    @property
     def calls(self) -> list[dict[str, Any]]:
         "The bill."
         return self.account.bill.calls
 
+    def server(self) -> Any:
+        "A uvicorn server of it; `run(sockets=[listener])` serves."
+        import uvicorn
+
+        return uvicorn.Server(uvicorn.Config(create_emulator(self.account), **SERVING))
+
+
+def listening(
+    account: Account,
+    host: str = "127.0.0.1",
+    port: int = 0,            # 0: a free one
+) -> Running:
+    "An emulator whose port is open; who comes before it serves waits. Raises OSError if the port is taken."
+    listener = socket.socket()
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(256)
+    except OSError:
+        listener.close()
+        raise
+    return Running(account, listener)
+
 
 @contextmanager
 def running(
-    faults: Faults | None = None,            # None: nothing goes wrong
-    keys: Mapping[str, str] | None = None,   # further secrets by access key id, such as those of an S3 server beside it
+    faults: Faults | None = None,           # None: nothing goes wrong
+    keys: Mapping[str, str] | None = None,  # further secrets by access key id, such as those of an S3 server beside it
     region: str = "us-east-1",
 ) -> Iterator[Running]:
     "An emulator on a free port of this machine while the block runs."
-    import uvicorn
-
-    account = Account(faults, {access: Key(secret) for access, secret in (keys or {}).items()}, region)
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(create_emulator(account), **SERVING))
-        thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
-        thread.start()
-        try:
-            yield Running(account, f"http://127.0.0.1:{listener.getsockname()[1]}")
-        finally:
-            server.should_exit = server.force_exit = True
-            thread.join()
-
-
-SERVING: dict[str, Any] = {"log_level": "critical", "lifespan": "off", "timeout_keep_alive": 75, "server_header": False}
+    emulator = listening(Account(faults, {access: Key(secret) for access, secret in (keys or {}).items()}, region))
+    server = emulator.server()
+    thread = threading.Thread(target=server.run, args=([emulator.listener],), daemon=True)
+    thread.start()
+    try:
+        yield emulator
+    finally:
+        server.should_exit = server.force_exit = True
+        thread.join()
+        emulator.listener.close()
