@@ -25,10 +25,11 @@ from langchain_core.runnables import Runnable, RunnableConfig
 from .chunking import Chunk
 from .citations import Citation, cite, is_no_answer, prove, statements
 from .config import PipelineConfig
+from .cost import Usage, usage_of
 from .documents import Document
 from .embedding import Embedder
 from .index import Collection, CollectionError
-from .models import LOCAL_MODEL, Usage, chat_model, standalone, usage_of
+from .models import LOCAL_MODEL, chat_model, standalone
 from .prompts import Passage, framed, messages, within_budget
 from .retrieval import Hit, Hits, Reranker, retrieve
 from .search import Filter, Searcher, searcher
@@ -186,7 +187,8 @@ class Pipeline(Runnable[Any, Any]):
         "An answer as it is made."
         begun = time.perf_counter()
         asked = Question.of(given, self.max_question_chars)
-        query, usage = standalone(asked.text, asked.history, self.model)
+        query, calls = standalone(asked.text, asked.history, self.model)
+        usage = sum((call.usage for call in calls), Usage())
         timings = {"standalone": 1e3 * (time.perf_counter() - begun)}
 
         mark = time.perf_counter()
