@@ -124,7 +124,9 @@ def main(names: list[str]) -> None:
     for path in NOTEBOOKS:
         if not names or path.stem in names:
             print(path.name, flush=True)
-            nbformat.write(as_committed(execute(path)), path)
+            fresh = path.with_suffix(".fresh")
+            nbformat.write(as_committed(execute(path)), fresh)
+            fresh.replace(path)  # whole: another may be exporting
             tool("nbdev-clean", "--fname", str(path))
     tool("nbdev-export")
     (ROOT / "README.md").write_text(readme(), "utf-8")
