@@ -23,12 +23,13 @@ from .ask_page import AskPage
 from .documents_page import DocumentsPage, Uploads
 from .index import CollectionError
 from .pdf import render_page
+from .playground_page import PlaygroundPage
 from .screen import Screen
 from .theme import FRAME, LIGHT, THEME
 from .workbench import Workbench
 
 # %% ../nbs/14g_app.ipynb #c06
-PAGES = {"ask": "Ask", "documents": "Documents"}
+PAGES = {"ask": "Ask", "documents": "Documents", "playground": "Playground"}
 
 
 def address(page: str, collection: str, query: Mapping[str, str]) -> str:
@@ -69,9 +70,9 @@ class Window:
         self.collection = query.get("collection") or workbench.settings.collection
         self.ask = AskPage(workbench, self.collection, self.moved)
         self.documents = DocumentsPage(workbench, uploads, self.collection, self.moved)
-        self.pages: dict[str, AskPage | DocumentsPage] = {"ask": self.ask, "documents": self.documents}
-        for shown in self.pages.values():
-            shown.screen.act = self.act
+        self.playground = PlaygroundPage(workbench, self.collection, self.moved)
+        self.pages: dict[str, AskPage | DocumentsPage | PlaygroundPage] = {"ask": self.ask, "documents": self.documents, "playground": self.playground}
+        self.ask.screen.act = self.documents.screen.act = self.act
         self.rail = Screen(self.act, skeleton='<div data-region="nav"></div>', follow=True, stylesheets=[RAIL])
         self.bar = Screen(self.act, skeleton='<div data-region="bar" style="height:100%"></div>', sizing_mode="stretch_width")
         self.draw()
@@ -94,7 +95,7 @@ class Window:
         self.bar.put(bar=top_bar(collections, self.collection, self.workbench.settings.profile))
         await self.pages[first].start(query)
         for name, shown in self.pages.items():
-            if name != first:
+            if name not in (first, "playground"):  # that one computes, and only for who looks at it
                 await shown.start({})
 
     async def act(self, message: dict[str, Any]) -> None:
@@ -114,18 +115,18 @@ class Window:
                 await self.pages[self.page].act(message)
 
     async def go(self, page: str) -> None:
-        "To another page: to the list of documents, or to the conversation as it was left."
+        "To another page: to the list of documents, to the playground, or to the conversation as it was left."
         self.page = page if page in PAGES else "ask"
         self.draw()
-        if page == "documents":
-            await self.documents.start({})
+        if self.page in ("documents", "playground"):
+            await self.pages[self.page].start({})
         elif not self.ask.turns:
             await self.ask.suggest()
 
     async def choose(self, collection: str, query: Mapping[str, str]) -> None:
         "To another collection, or to another place in this one."
         if collection != self.collection:
-            self.collection = self.ask.collection = self.documents.collection = collection
+            self.collection = self.ask.collection = self.documents.collection = self.playground.collection = collection
             self.documents.seen = (-1, 0)
             self.ask.clear()
         self.query = query

@@ -55,7 +55,7 @@ def chunks_on_text(
     html = []
     for low, high, number, gold in pieces(len(document.text), chunks, evidence):
         said = escape(document.text[low:high])
-        said = f"<u>{said}</u>" if gold else said
+        said = f'<u class="cited">{said}</u>' if gold else said
         if number is not None:
             hit = ' class="hit"' if (chunks[number].start, chunks[number].end) in framed else ""
             said = f'<span{hit} style="background:{COLOURS[number % len(COLOURS)]};color:#1c2430">{said}</span>'
@@ -90,11 +90,11 @@ def ranks_moving(
     right: Sequence[str],
     names: tuple[str, str, str] = ("BM25", "fused", "vectors"),
     rows: int = 10,
-    width: int = 520,
+    width: int = 320,
 ) -> str:                   # SVG
     "Where each hit stands in either leg and in the fusion."
     columns, step = [list(ids)[:rows] for ids in (left, middle, right)], 24
-    xs = [64, width / 2, width - 64]
+    xs = [40, width / 2, width - 40]
     place = [{id: 34 + step * n for n, id in enumerate(ids)} for ids in columns]
     lines = "".join(
         f'<path d="M{xs[a]:.0f} {place[a][id]} C{(xs[a] + xs[1]) / 2:.0f} {place[a][id]} {(xs[a] + xs[1]) / 2:.0f} {place[1][id]} {xs[1]:.0f} {place[1][id]}"/>'
@@ -133,7 +133,7 @@ def word_diff(
 # %% ../nbs/14fa_playground_views.ipynb #c25
 KNOBS = """
 .playground{padding:20px 24px;display:flex;flex-direction:column;gap:16px;height:100%;overflow:auto}
-.knobs{display:flex;flex-wrap:wrap;gap:10px 24px;align-items:end}
+.knobs{display:flex;flex-wrap:wrap;gap:10px 24px;align-items:start}
 .knob{display:grid;grid-template-columns:minmax(0,1fr) auto;gap:0 8px;font-size:13px;min-width:150px}.knob span{grid-column:1/-1;color:var(--muted)}
 .knob input[type=range]{padding:0;border:0;accent-color:var(--accent);width:100%}.knob select{grid-column:1/-1}
 .knob.wide{flex:1 1 22em}.knob.wide input{grid-column:1/-1;width:100%}
@@ -143,7 +143,7 @@ KNOBS = """
 .ranks{width:100%;max-width:560px;height:auto}.ranks path{fill:none;stroke:var(--accent);stroke-width:1.5;opacity:.6}.ranks circle{fill:var(--paper);stroke:var(--accent)}.ranks text{fill:var(--ink);font-size:11px}
 .chunks{max-height:60vh;overflow:auto}.chunks u{text-decoration:underline 2px #a3261b;text-underline-offset:3px}.chunks .hit{outline:2px solid #0b665c;outline-offset:-1px}
 .diff ins{background:var(--tint);text-decoration:none}.diff del{opacity:.6}
-.sides{display:grid;grid-template-columns:repeat(auto-fit,minmax(280px,1fr));gap:16px}.sides>section{background:var(--paper);border:1px solid var(--line);border-radius:8px;padding:16px;min-width:0;overflow-wrap:anywhere}
+.sides{display:grid;grid-template-columns:repeat(auto-fit,minmax(280px,1fr));gap:16px}.sides>section{background:var(--paper);border:1px solid var(--line);border-radius:8px;padding:16px;min-width:0;overflow-wrap:anywhere}.sides ol{padding:8px 0 0 1.5em}
 .busy{opacity:.5}
 @media (max-width:760px){.figures{grid-template-columns:minmax(0,1fr)}.playground{padding:12px}}
 """
