@@ -32,7 +32,7 @@ from rich.table import Table
 from ragwb.chunking import chunk
 from ragwb.config import PipelineConfig
 from ragwb.documents import Document
-from ragwb.embedding import Embedder, WordLlamaEmbedder, embedder
+from ragwb.embedding import Embedder, WordLlamaEmbedder, wordllama_embedder
 from ragwb.fusion import Leg, convex_combination
 from ragwb.language import KNOWN_WORDS, is_row, sentences, tokenizer
 from ragwb.parsing import parse_many
@@ -259,9 +259,9 @@ class Turns:
 
 def fresh_embedder() -> Embedder:
     "The local embedder without the words that it has learnt, so that no side of a comparison finds them ready."
-    embedder.cache_clear()
+    wordllama_embedder.cache_clear()
     KNOWN_WORDS.clear()
-    return embedder(WordLlamaEmbedder.name, None)
+    return wordllama_embedder()
 
 
 # The rows

@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['ENDPOINTS', 'MAKING', 'DENIED', 'INVALID', 'MISSING', 'SIGNED', 'THROTTLED', 'CAUSES', 'UNKNOWN', 'client',
-           'new_client', 'Cause', 'AwsError', 'explain', 'diagnose', 'links', 'names_of', 'words_of']
+           'new_client', 'Cause', 'AwsError', 'explain', 'diagnose', 'links', 'names_of', 'words_of', 'BrokenAnswer',
+           'aws_errors']
 
 # %% ../nbs/00b_aws.ipynb #c03
 import re
@@ -121,7 +122,7 @@ CAUSES = (
     Cause("timeout", "ReadTimeoutError ConnectTimeoutError ConnectTimeout ReadTimeout TimeoutError ServerTimeoutError ModelTimeoutException RequestTimeout "
           "RequestTimeoutException HTTP408 HTTP504", "no answer came in time: {said}", "try again; if it stays, raise the model's timeout_s and look at the network", passes=True),
     Cause("service", "InternalServerException InternalServerError InternalFailure InternalError ServiceUnavailableException ServiceUnavailable ModelErrorException "
-          "ModelStreamErrorException DependencyFailedException BadGatewayException HTTP424 HTTP500 HTTP502 HTTP503 500 503",
+          "ModelStreamErrorException BrokenAnswer DependencyFailedException BadGatewayException HTTP424 HTTP500 HTTP502 HTTP503 500 503",
           "the service itself has failed: {said}", "try again later; AWS's health page tells of outages", passes=True),
     Cause("certificate", "SSLError", "the connection is not trusted: {said}", "a proxy that opens TLS needs its certificate in AWS_CA_BUNDLE"),
     Cause("unreachable", "EndpointConnectionError ConnectionClosedError ProxyConnectionError ConnectionError HTTPClientError ResponseStreamingError IncompleteReadError "
@@ -192,3 +193,15 @@ def words_of(error: BaseException) -> str:
     response = getattr(error, "response", None)
     said = (response.get("Error", {}).get("Message") if isinstance(response, dict) else "") or str(error) or type(error).__name__
     return " ".join(said.split())[:300].removesuffix(".")
+
+# %% ../nbs/00b_aws.ipynb #c10
+class BrokenAnswer(Exception):
+    "An answer that was cut short or is not what the service promises; asking again may help."
+
+
+def aws_errors() -> tuple[type[BaseException], ...]:
+    "What boto3 raises when a call fails, to be caught and explained; anything else is a fault in our code."
+    from botocore.exceptions import BotoCoreError, ClientError
+    from urllib3.exceptions import HTTPError
+
+    return AwsError, BotoCoreError, ClientError, BrokenAnswer, HTTPError, OSError

@@ -19,6 +19,7 @@ from .index import Collection, Store
 from .ingest import Ingest, Progress, Source, content_hash, ingest
 from .parsing import Limits
 from .pipeline import Pipeline
+from .settings import Settings
 from .text_formats import parse_text
 
 # %% ../nbs/12a_benchmark.ipynb #c06
@@ -26,11 +27,11 @@ def index_dataset(
     dataset: Dataset,
     config: PipelineConfig,
     home: Path,                                   # a folder for this run
-    cache: Path | None,                           # vectors of providers are kept here
+    settings: Settings | None,                    # how providers are reached, and the data folder that keeps their vectors
     progress: Callable[[Progress], None] | None,
 ) -> Collection:
     "A data set's documents as a collection. Raises DatasetError if one of them cannot be read: its questions would be lost silently."
-    model = embedder(config.embedder, cache)
+    model = embedder(config.embedder, settings)
     collection = Store(home).create("eval", config, model.dimensions)
     files = [Source(id, data) for id, data in dataset.documents.items() if isinstance(data, Path)]
     report = ingest(collection, model, files, Limits(), progress=progress)
@@ -51,7 +52,7 @@ def evaluate_dataset(
     split: str = "",                              # only questions of this split
     with_ladder: bool = True,
     answers: bool = True,                         # False: retrieval only, no model is asked
-    cache: Path | None = None,                    # vectors of providers are kept here
+    settings: Settings | None = None,             # how providers are reached, and the data folder that keeps their vectors
     progress: Callable[[Progress], None] | None = None,
 ) -> Evaluation:
     "A config on a data set. Raises DatasetError for a data set that cannot be used."
@@ -63,9 +64,9 @@ def evaluate_dataset(
             raise DatasetError(dataset.name, f"no question of the split {split!r}; there are: {there}")
         dataset = replace(dataset, questions=kept)
     with tempfile.TemporaryDirectory(prefix="ragwb-eval-") as folder:
-        collection = index_dataset(dataset, config, Path(folder), cache, progress)
+        collection = index_dataset(dataset, config, Path(folder), settings, progress)
         texts = {id: collection.document(id).text for id in dataset.documents}
-        model = embedder(config.embedder, cache)
+        model = embedder(config.embedder, settings)
         pipeline = Pipeline(collection, config, model)
         bm25 = Pipeline(collection, replace(config, retrieval=replace(config.retrieval, vector_weight=0.0)), model) if with_ladder else None
         tell = (lambda done, total: progress(Progress("asking", "asking", "", done, total))) if progress else (lambda done, total: None)

@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 # %% ../nbs/29a_main_commands.ipynb #c06
 @main.command("ingest")
-@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("paths", nargs=-1, required=True)
 @collection_option
 @config_option
 @json_option
 @click.pass_context
-def ingest_command(ctx: click.Context, paths: Sequence[Path], collection: str, config: str, as_json: bool) -> None:
-    "Put files and folders into a collection: new and changed ones are read, the others left alone."
+def ingest_command(ctx: click.Context, paths: Sequence[str], collection: str, config: str, as_json: bool) -> None:
+    "Put files, folders and s3://bucket/prefix into a collection: new and changed documents are read, the others left alone."
     workbench = open_workbench(ctx, config)
     with progress_bar(as_json) as progress:
         report = workbench.ingest_paths(paths, collection, progress)
@@ -161,7 +161,7 @@ def eval_command(ctx: click.Context, dataset: Path, config: str, split: str, row
 
     workbench = open_workbench(ctx, config)
     with progress_bar(as_json) as progress:
-        evaluation = evaluate_dataset(dataset, workbench.config or PipelineConfig(), split, not no_ladder, cache=workbench.settings.home / "embeddings.sqlite", progress=progress)
+        evaluation = evaluate_dataset(dataset, workbench.config or PipelineConfig(), split, not no_ladder, settings=workbench.settings, progress=progress)
     if rows_path:
         rows_path.write_text("".join(json.dumps(row, ensure_ascii=False, default=str) + "\n" for row in evaluation.rows), "utf-8")
     if as_json:

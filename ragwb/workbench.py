@@ -6,23 +6,30 @@
 __all__ = ['Workbench']
 
 # %% ../nbs/10d_workbench.ipynb #c03
+import logging
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from shutil import copyfileobj
+from tempfile import TemporaryDirectory
+from typing import Any, BinaryIO
 
 from .answers import AnswerStore
+from .aws import AwsError
 from .chunking import chunk
 from .config import PipelineConfig
 from .documents import DocumentError
 from .embedding import Embedder, embedder
-from .files import find_files, safe_name
+from .files import find_files, safe_name, why_skip_name
 from .index import Collection, Entry, Store, describe, rows_of, schema
 from .ingest import IngestReport, Progress, Source, ingest
 from .parsing import Limits
 from .pipeline import Answer, Event, Pipeline
 from .settings import Settings
+from .storage import Bucket, is_remote
 
 # %% ../nbs/10d_workbench.ipynb #c05
 class Workbench:
@@ -34,8 +41,9 @@ class Workbench:
         config: PipelineConfig | None = None,  # None: the defaults, with a collection's own chunking and embedder
     ):
         self.settings, self.config = settings, config
-        self.store = Store(settings.home)
-        self.answers = AnswerStore(settings.home)
+        self.store = Store(settings)
+        self.answers = AnswerStore(self.store.objects)
+        self.unkept = 0  # answers that could not be kept, such as with keys that may only read
         self.pipelines: dict[str, Pipeline] = {}
         self.lock = threading.Lock()
 
@@ -50,7 +58,7 @@ class Workbench:
 
     def embedder(self, name: str) -> Embedder:
         "An embedder by name; what providers give is kept in the data folder."
-        return embedder(name, self.settings.home / "embeddings.sqlite")
+        return embedder(name, self.settings)
 
     def config_of(self, collection: Collection) -> PipelineConfig:
         "The config that a collection is asked with: the one given, or the defaults with what the collection was built with."
@@ -79,22 +87,58 @@ class Workbench:
             opened.check(self.config)
         return ingest(opened, self.embedder(opened.meta["embedder"]), sources, self.limits, self.settings.workers, progress)
 
-    def ingest_paths(self, paths: Sequence[Path], collection: str = "", progress: Callable[[Progress], None] | None = None) -> IngestReport:
-        "Files and folders. Raises DocumentError for a path that does not exist."
-        found = find_files(paths)
-        report = self.ingest([Source(id, path) for id, path in found.files], collection, progress)
-        report.skipped = [(str(path), reason) for path, reason in found.skipped]
+    def ingest_paths(self, paths: Sequence[str | Path], collection: str = "", progress: Callable[[Progress], None] | None = None) -> IngestReport:
+        "Files and folders, and prefixes of buckets as s3://bucket/prefix. Raises DocumentError for a path that does not exist."
+        report = IngestReport()
+        for url in (path for path in paths if is_remote(path)):
+            report.add(self.ingest_prefix(str(url), collection, progress))
+        local = [path for path in paths if not is_remote(path)]
+        if local:
+            found = find_files(local)
+            report.add(self.ingest([Source(id, path) for id, path in found.files], collection, progress))
+            report.skipped += [(str(path), reason) for path, reason in found.skipped]
         return report
 
-    def ingest_files(self, files: Sequence[tuple[str, bytes]], collection: str = "", progress: Callable[[Progress], None] | None = None) -> IngestReport:
-        "Uploads: names and bytes. A name that is no safe file name fails, the others go in."
-        sources, failed = [], []
-        for name, data in files:
-            try:
-                sources.append(Source(safe_name(name), data))
-            except DocumentError as error:
-                failed.append((name, error.reason))
-        report = self.ingest(sources, collection, progress) if sources else IngestReport()
+    def ingest_prefix(self, url: str, collection: str = "", progress: Callable[[Progress], None] | None = None) -> IngestReport:
+        "What lies below s3://bucket/prefix, some hundred objects at a time. Raises DocumentError if there is nothing."
+        report, bucket = IngestReport(), Bucket(replace(self.settings, storage=url))
+        listed = bucket.items("")
+        while batch := list(islice(listed, 200)):
+            reasons = {item.key: why_skip_name(item.key) for item in batch}
+            report.skipped += [(f"{bucket.place}/{key}", why) for key, why in reasons.items() if why]
+            with self.passing() as folder:
+                sources = [Source(item.key, folder / str(number)) for number, item in enumerate(batch) if not reasons[item.key]]
+                lost = bucket.at_once(lambda source: bucket.fetch(source.id, source.data), sources)
+                report.failed += [(source.id, why) for source, why in zip(sources, lost, strict=True) if why]
+                report.add(self.ingest([source for source, why in zip(sources, lost, strict=True) if not why], collection, progress))
+        if report == IngestReport():
+            raise DocumentError(url, "nothing lies below this prefix", f"look with aws s3 ls {url}")
+        return report
+
+    @contextmanager
+    def passing(self) -> Iterator[Path]:
+        "A folder for files that are on their way, in the data folder."
+        self.settings.home.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix="passing-", dir=self.settings.home) as folder:
+            yield Path(folder)
+
+    def ingest_files(self, files: Sequence[tuple[str, bytes | BinaryIO]], collection: str = "", progress: Callable[[Progress], None] | None = None) -> IngestReport:
+        "Uploads: names, and bytes or open files, which are never held in memory whole. A name that is no safe file name fails, the others go in."
+        sources, failed = list[Source](), []
+        with ExitStack() as stack:
+            folder: Path | None = None
+            for number, (name, data) in enumerate(files):
+                try:
+                    id = safe_name(name)
+                except DocumentError as error:
+                    failed.append((name, error.reason))
+                    continue
+                if not isinstance(data, bytes):
+                    folder = folder or stack.enter_context(self.passing())
+                    with (folder / str(number)).open("wb") as copy:
+                        copyfileobj(data, copy)
+                sources.append(Source(id, data if isinstance(data, bytes) else folder / str(number)))  # type: ignore[operator]
+            report = self.ingest(sources, collection, progress) if sources else IngestReport()
         report.failed += failed
         return report
 
@@ -106,11 +150,17 @@ class Workbench:
         return answer
 
     def keep(self, answer: Answer, collection: Collection) -> None:
-        "Keeps an answer, unless a document that it shows was deleted while it was being made."
-        self.answers.save(answer)
-        used = {place.document for place in (*answer.citations, *answer.hits)}
-        if collection.version != answer.index_version and not used <= collection.hashes().keys():
-            self.answers.path(answer.id).unlink(missing_ok=True)
+        "Keeps an answer, unless a document that it shows was deleted while it was being made. What S3 does not let us keep is counted and said, and the answer stands."
+        try:
+            self.answers.save(answer)
+            used = {place.document for place in (*answer.citations, *answer.hits)}
+            collection.catch_up()
+            if collection.version != answer.index_version and not used <= collection.hashes().keys():
+                self.answers.drop([answer.id])
+        except AwsError as error:
+            self.unkept += 1
+            if self.unkept == 1 or error.kind not in ("forbidden", "permission"):
+                logging.getLogger("ragwb").warning("answer %s is not kept: %s", answer.id, error)
 
     def stream(self, question: Any, collection: str = "") -> Iterator[Event]:
         "An answer as it is made; it is kept before it comes out whole."
