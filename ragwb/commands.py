@@ -24,6 +24,7 @@ def known_errors() -> tuple[type[BaseException], ...]:
     "The error families whose message is meant for the user."
     from ragwb.answers import AnswerError
     from ragwb.config import ConfigError
+    from ragwb.cost import BudgetExceeded
     from ragwb.datasets import DatasetError
     from ragwb.documents import DocumentError
     from ragwb.drift_report import DriftError
@@ -32,7 +33,7 @@ def known_errors() -> tuple[type[BaseException], ...]:
     from ragwb.pipeline import QuestionError
     from ragwb.settings import SettingsError
 
-    return AnswerError, ConfigError, DatasetError, DocumentError, DriftError, CollectionError, ExperimentError, QuestionError, SettingsError
+    return AnswerError, BudgetExceeded, ConfigError, DatasetError, DocumentError, DriftError, CollectionError, ExperimentError, QuestionError, SettingsError
 
 
 def one_line(error: Exception) -> str:

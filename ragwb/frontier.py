@@ -4,11 +4,12 @@
 
 # %% auto #0
 __all__ = ['RIGHT', 'PROMPT_TOKENS', 'right', 'dearest_answer', 'Caps', 'Contender', 'spend', 'search', 'Point', 'points_of',
-           'frontier', 'Found', 'draw', 'serve_command', 'write_found', 'race_over']
+           'frontier', 'Found', 'draw', 'serve_command', 'write_found', 'search_dataset', 'race_over']
 
 # %% ../nbs/18a_frontier.ipynb #c03
 import json
 import re
+import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,8 +21,9 @@ import numpy as np
 
 from .config import PipelineConfig
 from .cost import Budget, BudgetExceeded, Usage, cost_of
-from .datasets import Dataset, Question
+from .datasets import Dataset, Question, anchor_questions
 from .evaluation import html_table
+from .grid import ROOTS, Task, code_version, dataset_hash, parse_once, pipeline_of
 from .metrics import Interval, bootstrap
 from .racing import Race, blocks
 from .scoring import Answered, Row, System, run
@@ -271,6 +273,25 @@ def write_found(
     return [*files, folder / "frontier.svg"]
 
 # %% ../nbs/18a_frontier.ipynb #c26
+def search_dataset(
+    dataset: Dataset,
+    configs: Mapping[str, PipelineConfig],
+    home: Path,                   # vectors and, while it lasts, indexes are kept here
+    caps: Caps = Caps(),
+    worthwhile: float = 0.05,
+    seed: int = 0,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Found:
+    "Searches a data set as it lies on disk. Raises DatasetError for one that cannot be used, BudgetExceeded for a cap that is too small."
+    task = Task(dataset, dataset_hash(dataset), True, str(home), code_version(*ROOTS))
+    try:
+        texts = parse_once(task)
+        task = replace(task, dataset=anchor_questions(dataset, texts))
+        return search(task.dataset, configs, lambda config: pipeline_of(task, config), texts, caps, worthwhile, seed, progress=progress)
+    finally:
+        shutil.rmtree(task.scratch, ignore_errors=True)
+
+# %% ../nbs/18a_frontier.ipynb #c29
 def race_over(
     rows: Mapping[str, Sequence[Row]],  # label -> the rows of the same questions
     worthwhile: float = 0.05,
