@@ -22,6 +22,7 @@ class Citation:
     start: int
     end: int
     quote: str
+    masked: bool = False  # a guardrail has masked words of the quote, which then is not what the document says
 
 # %% ../nbs/10_citations.ipynb #c07
 def find_quote(
