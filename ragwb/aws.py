@@ -122,7 +122,7 @@ CAUSES = (
     Cause("timeout", "ReadTimeoutError ConnectTimeoutError ConnectTimeout ReadTimeout TimeoutError ServerTimeoutError ModelTimeoutException RequestTimeout "
           "RequestTimeoutException HTTP408 HTTP504", "no answer came in time: {said}", "try again; if it stays, raise the model's timeout_s and look at the network", passes=True),
     Cause("service", "InternalServerException InternalServerError InternalFailure InternalError ServiceUnavailableException ServiceUnavailable ModelErrorException "
-          "ModelStreamErrorException BrokenAnswer DependencyFailedException BadGatewayException HTTP424 HTTP500 HTTP502 HTTP503 500 503",
+          "ModelStreamErrorException BrokenAnswer ResponseParserError ParserError DependencyFailedException BadGatewayException HTTP424 HTTP500 HTTP502 HTTP503 500 503",
           "the service itself has failed: {said}", "try again later; AWS's health page tells of outages", passes=True),
     Cause("certificate", "SSLError", "the connection is not trusted: {said}", "a proxy that opens TLS needs its certificate in AWS_CA_BUNDLE"),
     Cause("unreachable", "EndpointConnectionError ConnectionClosedError ProxyConnectionError ConnectionError HTTPClientError ResponseStreamingError IncompleteReadError "
@@ -201,7 +201,9 @@ class BrokenAnswer(Exception):
 
 def aws_errors() -> tuple[type[BaseException], ...]:
     "What boto3 raises when a call fails, to be caught and explained; anything else is a fault in our code."
+    from botocore.eventstream import ParserError
     from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.parsers import ResponseParserError
     from urllib3.exceptions import HTTPError
 
-    return AwsError, BotoCoreError, ClientError, BrokenAnswer, HTTPError, OSError
+    return AwsError, BotoCoreError, ClientError, ResponseParserError, ParserError, BrokenAnswer, HTTPError, OSError

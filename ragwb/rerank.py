@@ -12,7 +12,7 @@ from functools import cache
 from math import ceil, isfinite
 from typing import Any
 
-from .aws import BrokenAnswer, aws_errors, client, explain
+from .aws import AwsError, BrokenAnswer, aws_errors, client, explain
 from .config import ConfigError
 from .resilience import CircuitOpen, Deadline, DeadlineExceeded, Policy, breaker, persist
 from .retrieval import Hit
@@ -82,7 +82,7 @@ class Reranking:
             return hits
         try:
             scores = self.reranker.scores(question, [hit.chunk.indexed for hit in hits], self.deadline)
-        except (*aws_errors(), CircuitOpen) as error:
+        except (AwsError, CircuitOpen, DeadlineExceeded) as error:
             self.problem = f"not reranked: {error}"
             return hits
         self.queries += ceil(len(hits) / PASSAGES_A_QUERY)
