@@ -20,7 +20,8 @@ from .datasets import Quote, load_dataset, read_rows
 from .evaluation import html_table
 from .index import CollectionError
 from .language import sentences, terms
-from .registry import open_registry
+from .prompt_registry import create, names, read
+from .storage import objects
 from .workbench import Workbench
 
 # %% ../nbs/12e_candidates.ipynb #c08
@@ -70,11 +71,11 @@ class Candidates:
     "The candidates of a data folder, and what became of them."
 
     def __init__(self, workbench: Workbench):
-        self.workbench, self.files = workbench, open_registry(workbench.settings).files
+        self.workbench, self.objects = workbench, objects(workbench.settings)
 
     def decided(self) -> set[str]:
         "The answers about which somebody has decided."
-        return {name.removeprefix("candidates/").removesuffix(".json") for name in self.files.names("candidates")}
+        return set(names(self.objects, "candidates"))
 
     def waiting(
         self,
@@ -96,12 +97,13 @@ class Candidates:
 
     def outcome(self, id: str) -> dict[str, Any]:
         "What was decided about a candidate; empty if nothing was."
-        return json.loads(self.files.read(f"candidates/{id}.json") or b"{}")  # type: ignore[no-any-return]
+        return read(self.objects, f"candidates/{id}.json") or {}
 
     def decide(self, id: str, outcome: str, reason: str = "") -> None:
         "Keeps a decision. Raises CandidateError if somebody else was faster."
         at = datetime.now(UTC).isoformat(timespec="seconds")
-        if not self.files.create(f"candidates/{id}.json", json.dumps({"outcome": outcome, "reason": reason, "at": at}).encode()):
+        made = {"outcome": outcome, "reason": reason, "at": at, "mark": token_hex(4)}
+        if not create(self.objects, f"candidates/{id}.json", json.dumps(made).encode()):
             raise CandidateError(f"candidate {id} was {self.outcome(id)['outcome']} by somebody else in the meantime")
 
     def reject(self, id: str, reason: str = "") -> None:

@@ -12,15 +12,18 @@ import re
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
-from .config import PipelineConfig, config_from, named_config
-from .prompt_registry import Files, Folder, Prompts, RegistryError
+from .config import ConfigError, PipelineConfig, config_from, named_config
+from .folder import Objects
+from .prompt_registry import Prompts, RegistryError, create, names, read
 from .settings import Settings
+from .storage import objects
 
 # %% ../nbs/12b_registry.ipynb #c06
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}")
@@ -36,6 +39,7 @@ class Move:
     at: str                      # ISO 8601, UTC
     reason: str = ""             # in words
     evidence: Mapping[str, Any] | None = None  # what was measured before
+    mark: str = field(default_factory=lambda: token_hex(4))  # tells it from another of the same moment
 
     def to_json(self) -> bytes:
         "For storing."
@@ -62,47 +66,46 @@ class Moves(tuple[Move, ...]):
 class Registry:
     "The configs and aliases of a data folder or bucket."
 
-    def __init__(self, files: Files, clock: Callable[[], datetime] = lambda: datetime.now(UTC)):
-        self.files, self.clock, self.prompts = files, clock, Prompts(files)
+    def __init__(self, objects: Objects, clock: Callable[[], datetime] = lambda: datetime.now(UTC)):
+        self.objects, self.clock, self.prompts = objects, clock, Prompts(objects)
 
     def add(self, config: PipelineConfig) -> str:
         "Keeps a config; returns its fingerprint. Raises RegistryError if it names a prompt that is not there."
         config = self.prompts.ready(config)
-        self.files.create(f"configs/{config.fingerprint}.json", config.to_json().encode())
+        create(self.objects, f"configs/{config.fingerprint}.json", config.to_json().encode())
         return config.fingerprint
 
     def configs(self) -> list[str]:
         "The fingerprints of the configs that are kept."
-        return [name.removeprefix("configs/").removesuffix(".json") for name in self.files.names("configs")]
+        return names(self.objects, "configs")
 
     def load(self, fingerprint: str) -> PipelineConfig:
         "A config that is kept, by its fingerprint or the beginning of it. Raises RegistryError if it is none or not the only one."
-        found = [name for name in self.configs() if name.startswith(fingerprint)]
-        if len(found) != 1:
-            raise RegistryError(f"{len(found) or 'no'} config{'s' * (len(found) != 1)} {fingerprint!r} kept here: ragwb configs lists them")
-        data = self.files.read(f"configs/{found[0]}.json") or b""
+        found = [fingerprint] if len(fingerprint) == 12 else [name for name in self.configs() if name.startswith(fingerprint)]
+        stored = read(self.objects, f"configs/{found[0]}.json") if len(found) == 1 else None
+        if stored is None:
+            raise RegistryError(f"{len(found) if len(found) > 1 else 'no'} configs {fingerprint!r} are kept here: ragwb configs lists them")
         try:
-            return self.prompts.ready(config_from(json.loads(data)))
-        except ValueError as error:  # of JSON, or of a field
+            return self.prompts.ready(config_from(stored))
+        except ConfigError as error:
             raise RegistryError(f"config {found[0]} cannot be used: {error}; it may come from a newer ragwb") from None
 
     def aliases(self) -> list[str]:
         "The aliases there are."
-        return sorted({name.split("/")[1] for name in self.files.names("aliases")})
+        return list(dict.fromkeys(name.split("/")[0] for name in names(self.objects, "aliases")))
 
     def history(self, alias: str) -> Moves:
         "All moves of an alias, oldest first; none if there is no such alias."
         if not NAME.fullmatch(alias):
             raise RegistryError(f"alias {alias!r}: up to 40 small letters, digits, - and _ are allowed, the first a letter")
-        kept = (self.files.read(name) for name in self.files.names(f"aliases/{alias}"))
-        return Moves(Move(**json.loads(data)) for data in kept if data)
+        return Moves(Move(**read(self.objects, f"aliases/{alias}/{name}.json")) for name in names(self.objects, f"aliases/{alias}"))
 
     def current(self, alias: str) -> Move:
         "The last move of an alias. Raises RegistryError with the aliases there are."
-        if not NAME.fullmatch(alias) or not (names := self.files.names(f"aliases/{alias}")):
+        if not NAME.fullmatch(alias) or not (moves := names(self.objects, f"aliases/{alias}")):
             there = ", ".join(self.aliases()) or "none yet: ragwb promote CONFIG --to production makes one"
             raise RegistryError(f"no alias {alias!r}; there are: {there}")
-        return Move(**json.loads(self.files.read(names[-1]) or b"{}"))
+        return Move(**read(self.objects, f"aliases/{alias}/{moves[-1]}.json"))
 
     def move(
         self,
@@ -116,7 +119,7 @@ class Registry:
         "Points an alias at a config. Raises RegistryError if it was moved since: the decision was about another state."
         self.load(config)
         made = Move(alias, seen + 1, config, how, self.clock().isoformat(timespec="seconds"), reason, evidence)
-        if len(self.history(alias)) != seen or not self.files.create(f"aliases/{alias}/{made.number:06d}.json", made.to_json()):
+        if len(self.history(alias)) != seen or not create(self.objects, f"aliases/{alias}/{made.number:06d}.json", made.to_json()):
             raise RegistryError(f"{alias} was moved by somebody else in the meantime: look at ragwb configs {alias}, and decide again")
         return made
 
@@ -142,8 +145,8 @@ class Registry:
 def open_registry(
     settings: Settings,
 ) -> Registry:
-    "The registry of a data folder."
-    return Registry(Folder(settings.home / "registry"))
+    "The registry of a data folder or bucket."
+    return Registry(objects(settings))
 
 # %% ../nbs/12b_registry.ipynb #c15
 class Following:
