@@ -14,8 +14,10 @@ import panel as pn
 
 from .index import CollectionError
 from .playgrounds import ChunkingPlayground, Playground, PromptPlayground, RetrievalPlayground
+from .prompt_registry import Prompts
 from .prompts import TEMPLATES
 from .screen import Screen
+from .storage import objects
 from .workbench import Workbench
 
 # %% ../nbs/14fc_playground_page.ipynb #c05
@@ -63,7 +65,7 @@ class PlaygroundPage:
             return RetrievalPlayground(pipeline, questions[0], alone=False)
         mine = pipeline.config.prompt.partition(":")[0]
         versions = [pipeline.config.prompt, *(name for name in TEMPLATES if name.startswith(f"{mine}:") and name != pipeline.config.prompt)]
-        return PromptPlayground(pipeline, versions[:4], questions, alone=False)
+        return PromptPlayground(pipeline, versions[:4], questions, Prompts(objects(self.workbench.settings)).add, alone=False)
 
     async def start(self, query: Mapping[str, str]) -> None:
         "Takes up what the address says."

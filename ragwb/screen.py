@@ -46,7 +46,7 @@ function listen(root, send, upload) {
     event.preventDefault()
     send({...at.dataset})
   })
-  root.addEventListener("submit", event => { event.preventDefault(); send({...event.target.dataset, ...fields(event.target)}) })
+  root.addEventListener("submit", event => { event.preventDefault(); send({...event.target.dataset, ...fields(event.target), ...(event.submitter?.name ? {[event.submitter.name]: event.submitter.value} : {})}) })
   root.addEventListener("change", event => {
     const at = event.target
     if (at.type === "file") { upload([...at.files]); at.value = "" }
@@ -60,7 +60,7 @@ function listen(root, send, upload) {
     typing = setTimeout(() => send({...at.dataset, value: at.value}), 200)
   })
   root.addEventListener("keydown", event => {
-    if (event.key === "Enter" && !event.shiftKey && !event.isComposing && event.target.matches("textarea")) { event.preventDefault(); event.target.form.requestSubmit() }
+    if (event.key === "Enter" && !event.shiftKey && !event.isComposing && event.target.matches("textarea:not([data-lines])")) { event.preventDefault(); event.target.form.requestSubmit() }
     if (event.key === "Escape" && !root.querySelector("dialog")) root.querySelector("[data-escape]")?.click()
   })
   root.addEventListener("cancel", event => { event.preventDefault(); event.target.querySelector("[data-escape]")?.click() }, true)
