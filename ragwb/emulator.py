@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['BREAKS', 'SERVING', 'refused', 'whole', 'timed', 'settle', 'events', 'EventStream', 'create_emulator', 'answered',
-           'Running', 'listening', 'running']
+           'told_as', 'Running', 'listening', 'running']
 
 # %% ../nbs/15h_emulator.ipynb #c03
 import json
@@ -151,10 +151,16 @@ async def answered(account: Account, request: Request) -> ASGIApp:
     outcome = None if exchange.fate.error else await HANDLERS[exchange.operation.name](account, exchange)
     await anyio.sleep(max(0.0, exchange.fate.latency_s - exchange.elapsed_s))
     if outcome is None:
-        raise ServiceError(exchange.fate.error)
+        raise ServiceError(told_as(exchange))
     if exchange.operation.name == "ConverseStream":
         return EventStream(exchange, events(account, exchange, outcome, request))
     return await whole(account, exchange, outcome, request)
+
+
+def told_as(exchange: Exchange) -> str:
+    "The code of the error that was ordered; operations that do not know one of them say InternalServerException."
+    code = exchange.fate.error
+    return code if exchange.fate.faults.failing or code in exchange.operation.errors else "InternalServerException"
 
 # %% ../nbs/15h_emulator.ipynb #c10
 SERVING: dict[str, Any] = {"log_level": "critical", "lifespan": "off", "timeout_keep_alive": 75, "server_header": False}

@@ -16,9 +16,9 @@ from uuid import uuid4
 
 from anyio import CapacityLimiter, to_thread
 
+from .emulated_model import PromptCache
 from .faults import Call, Faults, Plan, ServiceError
 from .foundation import FoundationModel, resolve
-from .replies import PromptCache
 from .service_model import Operation, check, parameters, routed
 from .wire import Key, Signed, verify
 

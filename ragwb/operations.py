@@ -14,10 +14,10 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any
 
 from .emulated_guardrail import BLOCKED, GUARDRAIL, VERSIONS, applied, guardrail_arn
+from .emulated_model import Reply, relevances, reply, titan
 from .exchange import Account, Exchange, Outcome
 from .faults import ServiceError
 from .foundation import ACCOUNT, MODELS, FoundationModel, block_parts, check_conversation, check_length, prompt_tokens
-from .replies import Reply, relevances, reply, titan
 from .service_model import ValidationError, json_object
 
 # %% ../nbs/15g_operations.ipynb #c06

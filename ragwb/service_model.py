@@ -34,6 +34,11 @@ class Operation:
     pattern: re.Pattern[str]
     model: Any              # botocore's OperationModel
 
+    @property
+    def errors(self) -> frozenset[str]:
+        "Codes of the errors that it may answer with, beside those of any signed call."
+        return frozenset(shape.name for shape in self.model.error_shapes)
+
 
 @cache
 def operations() -> tuple[Operation, ...]:
