@@ -56,7 +56,7 @@ def searched_values(
 def search_command(ctx: click.Context, dataset: Path, given: Sequence[str], config: str, split: str, dollars: float, minutes: float, worthwhile: float, seed: int,
                    out: Path, as_json: bool) -> None:  # fmt: skip
     "Search for a config: a race under caps, and the frontier of quality, p95 latency and cost that it leaves."
-    from ragwb.frontier import Caps, search_dataset, write_found
+    from ragwb.frontier import search_dataset, write_found
     from ragwb.grid import chosen_questions, grid_of
     from ragwb.ingest import Progress
 
@@ -69,7 +69,7 @@ def search_command(ctx: click.Context, dataset: Path, given: Sequence[str], conf
             if bar:
                 bar(Progress("asking", "asking", "", done, total))
 
-        found = search_dataset(chosen_questions(dataset, split), configs, workbench.settings.home, Caps(dollars, minutes), worthwhile, seed, tell)
+        found = search_dataset(chosen_questions(dataset, split), configs, workbench.settings, dollars, minutes, worthwhile, seed, tell)
     write_found(found, out)
     print_json(found.to_dict() | {"folder": str(out)}) if as_json else print_found(found, out)
 
