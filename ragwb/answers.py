@@ -8,14 +8,12 @@ __all__ = ['ID', 'AnswerError', 'AnswerStore']
 # %% ../nbs/10b_answers.ipynb #c03
 import json
 import re
-import time
 from collections.abc import Collection, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
-from pathlib import Path
-from secrets import token_hex
 from typing import Any
 
+from .folder import Objects
 from .pipeline import Answer
 
 # %% ../nbs/10b_answers.ipynb #c05
@@ -27,40 +25,41 @@ ID = re.compile(r"(\d{8})-\d{6}-[0-9a-f]{8}")
 
 
 class AnswerStore:
-    "The answers of a data folder, a folder a day."
+    "The answers of a data folder or a bucket, a folder a day."
 
-    def __init__(self, home: Path):
-        self.folder = home / "answers"
+    def __init__(self, objects: Objects):
+        self.objects = objects
 
-    def path(self, id: str) -> Path:
+    def key(self, id: str, suffix: str = ".json") -> str:
         "Where an answer lies. Raises AnswerError for what is no answer's id."
         match = ID.fullmatch(id)
         if not match:
             raise AnswerError(f"{id!r} is not the id of an answer; ids look like 20261123-170312-1f3a9c2b")
-        return self.folder / match.group(1) / f"{id}.json"
+        return f"answers/{match.group(1)}/{id}{suffix}"
 
-    def write(self, path: Path, value: dict[str, Any]) -> None:
-        "Writes a file whole or not at all."
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.{token_hex(4)}.part")  # two may rate one answer at once
+    def write(self, key: str, value: dict[str, Any]) -> None:
+        "Writes an object whole or not at all."
+        self.objects.put(key, json.dumps(value, ensure_ascii=False, indent=1).encode())
+
+    def read(self, key: str) -> dict[str, Any] | None:
+        "What an object holds; None if it is not there, or not any more."
         try:
-            partial.write_text(json.dumps(value, ensure_ascii=False, indent=1), "utf-8")
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+            found: dict[str, Any] = json.loads(self.objects.get(key))
+        except FileNotFoundError:
+            return None
+        return found
 
     def save(self, answer: Answer) -> None:
         "Keeps an answer."
-        self.write(self.path(answer.id), answer.record())
+        self.write(self.key(answer.id), answer.record())
 
     def load(self, id: str) -> dict[str, Any]:
         "An answer's record, with `feedback` if somebody gave some. Raises AnswerError if it is not there."
-        path = self.path(id)
-        if not path.is_file():
+        record = self.read(self.key(id))
+        if record is None:
             raise AnswerError(f"no answer {id} is kept here; it may have been deleted with a document that it cited")
-        record: dict[str, Any] = json.loads(path.read_text("utf-8"))
-        given = path.with_suffix(".feedback")
-        return record | ({"feedback": json.loads(given.read_text("utf-8"))} if given.is_file() else {})
+        given = self.read(self.key(id, ".feedback"))
+        return record | ({"feedback": given} if given else {})
 
     def feedback(self, id: str, rating: str, comment: str = "", reason: str = "") -> None:
         "Keeps what a person said of an answer; a later word replaces an earlier one. Raises AnswerError for an unknown answer or rating."
@@ -68,36 +67,35 @@ class AnswerStore:
             raise AnswerError(f"rating {rating!r}: up or down is needed")
         self.load(id)
         at = datetime.now(UTC).isoformat(timespec="seconds")
-        self.write(self.path(id).with_suffix(".feedback"), {"rating": rating, "comment": comment[:4_000], "reason": reason[:200], "at": at})
+        self.write(self.key(id, ".feedback"), {"rating": rating, "comment": comment[:4_000], "reason": reason[:200], "at": at})
 
-    def paths(self) -> Iterator[Path]:
-        "All answers, newest first."
-        days = sorted(self.folder.glob("[0-9]*"), reverse=True)
-        return (path for day in days for path in sorted(day.glob("*.json"), reverse=True))
+    def ids(self) -> Iterator[str]:
+        "All answers, newest first; a day is listed when its turn has come."
+        for day in sorted(self.objects.folders("answers/"), reverse=True):
+            names = [item.key.rpartition("/")[2] for item in self.objects.items(f"answers/{day}/")]
+            yield from sorted((name.removesuffix(".json") for name in names if name.endswith(".json") and ID.fullmatch(name[:-5])), reverse=True)
 
     def recent(self, n: int) -> list[dict[str, Any]]:
         "The n newest answers."
         found: list[dict[str, Any]] = []
-        for path, _ in zip(self.paths(), range(n), strict=False):
+        for id, _ in zip(self.ids(), range(n), strict=False):
             with suppress(AnswerError):  # deleted since the folder was read
-                found.append(self.load(path.stem))
+                found.append(self.load(id))
         return found
+
+    def drop(self, ids: Collection[str]) -> None:
+        "Deletes answers and what was said of them."
+        self.objects.delete(self.key(id, suffix) for id in ids for suffix in (".feedback", ".json"))
 
     def forget(self, collection: str, documents: Collection[str]) -> int:
         "Deletes the answers that cite, found or show any of these documents; returns how many."
-        gone = 0
-        for partial in self.folder.glob("*/.*.part"):  # of a writer that was killed; one at work needs no minute
-            with suppress(FileNotFoundError):  # it has just been finished
-                if time.time() - partial.stat().st_mtime > 60:
-                    partial.unlink()
-        for path in list(self.paths()):
-            try:
-                record = json.loads(path.read_text("utf-8"))
-            except FileNotFoundError:  # somebody else has just deleted it
-                continue
-            used = {place["document"] for place in (*record["citations"], *record["passages"])}
-            if record["collection"] == collection and not used.isdisjoint(documents):
-                path.with_suffix(".feedback").unlink(missing_ok=True)
-                path.unlink(missing_ok=True)
-                gone += 1
-        return gone
+        def leans(id: str) -> bool:
+            record = self.read(self.key(id))
+            return record is not None and record["collection"] == collection and not {
+                place["document"] for place in (*record["citations"], *record["passages"])}.isdisjoint(documents)
+
+        ids = list(self.ids())
+        gone = [id for id, leaning in zip(ids, self.objects.at_once(leans, ids), strict=True) if leaning]
+        self.drop(gone)
+        self.objects.clear_up("answers/")
+        return len(gone)

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['FORMATS', 'TEXTUAL', 'ZIPPED', 'OTHERS', 'SUPPORTED', 'RESERVED', 'TURNING', 'extension', 'signed_format',
-           'zipped_format', 'detect_format', 'safe_name', 'Found', 'find_files', 'walk', 'why_skip']
+           'zipped_format', 'detect_format', 'safe_name', 'Found', 'find_files', 'walk', 'why_skip', 'why_skip_name']
 
 # %% ../nbs/02cb_files.ipynb #c03
 import os
@@ -147,10 +147,13 @@ def walk(root: Path, skipped: list[tuple[Path, str]]) -> Iterator[Path]:
 
 def why_skip(path: Path, id: str) -> str:
     "Why a file in a folder is not parsed; empty if it is."
-    if path.name.startswith((".", "~$")):
+    return why_skip_name(id) or ("" if path.is_file() else "no regular file")
+
+
+def why_skip_name(id: str) -> str:
+    "Why a file of this name is not parsed; empty if it is."
+    if any(part.startswith((".", "~$")) for part in id.split("/")):
         return "hidden"
     if not id.isprintable():
         return "a name that is no printable text"
-    if extension(id) not in FORMATS:
-        return f"unknown format {extension(id) or '(no extension)'}"
-    return "" if path.is_file() else "no regular file"
+    return "" if extension(id) in FORMATS else f"unknown format {extension(id) or '(no extension)'}"

@@ -49,9 +49,10 @@ class Objects(Protocol):
     def items(self, prefix: str) -> Iterator[Item]: ...
     def folders(self, prefix: str) -> list[str]: ...
     def delete(self, keys: Iterable[str]) -> None: ...
+    def clear_up(self, prefix: str) -> None: ...
     def at_once(self, function: Callable[[Any], Any], given: Iterable[Any]) -> list[Any]: ...
     def lock(self, name: str) -> AbstractContextManager[Any]: ...
-    def session(self, name: str) -> AbstractContextManager[Any]: ...
+    def refusal(self, error: BaseException) -> Exception | None: ...
     def lance_options(self) -> dict[str, str]: ...
 
 # %% ../nbs/05a_folder.ipynb #c08
@@ -124,6 +125,10 @@ class Folder:
         for key in keys:
             (self.root / key).unlink(missing_ok=True)
 
+    def clear_up(self, prefix: str) -> None:
+        "Deletes what killed writers have left half-written; a writer at work needs no minute."
+        self.delete([item.key for item in self.items(prefix) if item.key.endswith(".part") and time.time() - item.modified > 60])
+
     def at_once(self, function: Callable[[Any], Any], given: Iterable[Any]) -> list[Any]:
         "A function of each, one after the other: a disk answers at once."
         return [function(one) for one in given]
@@ -136,9 +141,9 @@ class Folder:
         folder.mkdir(parents=True, exist_ok=True)
         return FileLock(folder / f"{name}.lock")
 
-    def session(self, name: str) -> AbstractContextManager[Any]:
-        "Held for a whole run of ingestion: here the lock itself."
-        return self.lock(name)
+    def refusal(self, error: BaseException) -> Exception | None:
+        "What S3 refused, where an error of LanceDB says so: nothing here."
+        return None
 
     def lance_options(self) -> dict[str, str]:
         "What LanceDB must be told: nothing."

@@ -4,19 +4,21 @@
 
 # %% auto #0
 __all__ = ['FORMAT', 'Found', 'CollectionError', 'damaged', 'schema', 'labels_of', 'DocumentInfo', 'Entry', 'rows_of', 'quoted',
-           'Collection', 'Store', 'describe']
+           'Collection', 'kept_name', 'Store', 'is_name', 'describe']
 
 # %% ../nbs/06_index.ipynb #c03
+import hashlib
 import json
-import os
+import shutil
 import time
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
+from secrets import token_hex
 from typing import Any, TypeVar
 
 import numpy as np
@@ -24,7 +26,10 @@ import numpy as np
 from .chunking import Chunk
 from .config import ChunkingConfig, PipelineConfig
 from .documents import Document
+from .folder import Content, LocalCache
 from .language import terms
+from .settings import Settings
+from .storage import objects
 
 # %% ../nbs/06_index.ipynb #c08
 FORMAT = "1"  # of the table; a newer one is refused
@@ -35,10 +40,10 @@ class CollectionError(ValueError):
     "A collection that is missing, damaged, of another format, or built for another config; the message says what to do."
 
 
-def damaged(name: str, error: BaseException) -> CollectionError:
+def damaged(name: str, error: BaseException, place: str = "the data folder") -> CollectionError:
     "What to say when LanceDB cannot read its own files."
     said = str(error).removeprefix("lance error: ").partition(", /")[0]
-    what_to_do = "restore the data folder from a copy, or move the collection's folder in lancedb/ away and ingest its documents again"
+    what_to_do = f"restore {place} from a copy, or move the collection's folder in lancedb/ away and ingest its documents again"
     return CollectionError(f"collection {name!r} is damaged or cannot be read ({said}): {what_to_do}")
 
 
@@ -115,28 +120,65 @@ def quoted(text: str) -> str:
 class Collection:
     "A named set of documents: the table and the originals beside it. Made by `Store`."
 
-    def __init__(self, name: str, table: Any, originals: Path, lock: Callable[[], AbstractContextManager[Any]]):
-        self.name, self.table, self.originals, self.lock = name, table, originals, lock
-        self.meta = {key.decode().removeprefix("ragwb."): value.decode() for key, value in (table.schema.metadata or {}).items()}
+    def __init__(self, name: str, store: "Store"):
+        self.name, self.store, self.objects = name, store, store.objects
+        self.opened = (store.database, store.database.open_table(name))
+        self.known: tuple[int, dict[str, str]] = (0, {})  # an index version, and its hashes
+        self.meta = {key.decode().removeprefix("ragwb."): value.decode() for key, value in (self.table.schema.metadata or {}).items()}
         if not self.meta.get("format", "").isdigit() or int(self.meta["format"]) > int(FORMAT):
             found = self.meta.get("format") or "no ragwb format"
             raise CollectionError(f"collection {name!r} is of {found}; this ragwb reads up to format {FORMAT}: upgrade ragwb, or use another data folder")
 
+    @property
+    def table(self) -> Any:
+        "LanceDB's table; opened again when the credentials of its connection have been renewed."
+        if self.opened[0] is not (database := self.store.database):
+            self.opened = (database, database.open_table(self.name))
+        return self.opened[1]
+
+    def lock(self) -> AbstractContextManager[Any]:
+        "Held by whoever changes the collection."
+        return self.objects.lock(self.name)
+
+    def session(self) -> AbstractContextManager[Any]:
+        "Held by a run of ingestion: in a data folder the lock; on S3 nothing, so that several parse and embed at once."
+        return nullcontext() if self.objects.remote else self.lock()
+
+    @contextmanager
+    def turn(self) -> Iterator[Any]:
+        "Held for what a run writes, at the last commit: on S3 the lock; in a data folder the run holds it already."
+        with self.lock() if self.objects.remote else nullcontext() as held:
+            self.read(self.table.checkout_latest)
+            yield held
+
     def read(self, query: Callable[[], Found]) -> Found:
-        "What a query gives. A deletion elsewhere may drop the version that it reads: then the next is read. Raises CollectionError if the table is damaged."
+        "What a query gives. A deletion elsewhere may drop the version that it reads: then the next is read. Raises CollectionError for a damaged table, AwsError if S3 refuses."
         for pause in (0.0, 0.05, 0.2):
             try:
                 return query()
-            except (OSError, RuntimeError):
+            except (OSError, RuntimeError, ValueError) as error:
+                self.raise_refusal(error)
                 time.sleep(pause)
+                self.catch_up()
         try:
             return query()
         except (OSError, RuntimeError) as error:
-            raise damaged(self.name, error) from error
+            raise damaged(self.name, error, self.objects.place) from error
+
+    def raise_refusal(self, error: BaseException) -> None:
+        "Raises what S3 has refused, in one line, if that is what an error of LanceDB says."
+        if refused := self.objects.refusal(error):
+            raise refused from error
+
+    def catch_up(self) -> None:
+        "Looks for the last commit now, not when `refresh_s` have passed. An index that cannot be read is the next query's to report."
+        if self.objects.remote:
+            with suppress(OSError, RuntimeError):
+                self.table.checkout_latest()
 
     @property
     def version(self) -> int:
-        "The index version: the number of the last commit."
+        "The index version: the number of the last commit; on S3 looked up every `refresh_s` seconds."
         return int(self.read(lambda: self.table.version))
 
     @cached_property
@@ -168,8 +210,36 @@ class Collection:
         "What the collection holds, by id."
         return sorted((DocumentInfo(**json.loads(row["info"])) for row in self.select("kind = 'document'", ["info"])), key=lambda info: info.id)
 
+    @cached_property
+    def cache(self) -> LocalCache | None:
+        "What this machine keeps of a collection on S3; None where reading is as cheap. A collection made anew under an old name has an id of its own."
+        if not self.objects.remote:
+            return None
+        place = hashlib.sha256(self.objects.place.encode()).hexdigest()[:16]
+        return LocalCache(self.store.settings.home / "cache" / place / self.name / self.meta.get("id", "0"))
+
+    def hashes_now(self) -> dict[str, str]:
+        "As `hashes`, read once for an index version. What this machine keeps of documents that are gone goes as well."
+        version = self.version
+        if self.known[0] != version:
+            self.known = (version, self.hashes())
+            if self.cache:
+                self.cache.only("documents/", {kept_name(id, hashed) for id, hashed in self.known[1].items()})
+        return self.known[1]
+
     def document(self, id: str) -> Document:
         "A document with its text and maps. Raises CollectionError if it is not there."
+        if self.cache is None:
+            return self.stored(id)
+        hashed = self.hashes_now().get(id, "")
+        if kept := self.cache.get(f"documents/{kept_name(id, hashed)}"):
+            return Document.from_maps(**json.loads(kept.read_bytes()))
+        found = self.stored(id)
+        self.cache.put(f"documents/{kept_name(id, found.content_hash)}", lambda path: path.write_text(json.dumps({"text": found.text, "maps": found.maps()}), "utf-8"))
+        return found
+
+    def stored(self, id: str) -> Document:
+        "A document as the table has it. Raises CollectionError if it is not there."
         found = self.select(f"kind = 'document' AND id = {quoted(id)}", ["text", "maps"])
         if not found:
             raise CollectionError(f"no document {id!r} in collection {self.name!r}")
@@ -193,50 +263,100 @@ class Collection:
         merge = self.table.merge_insert("id").when_matched_update_all().when_not_matched_insert_all().when_not_matched_by_source_delete(f"document IN ({ids})")
         merge.execute(table, on_bad_vectors="null")
 
-    def keep_original(self, data: bytes, content_hash: str, suffix: str) -> None:
-        "Keeps an original under its content hash; half a file is never seen under that name."
-        path = self.originals / f"{content_hash}{suffix}"
-        if path.exists():
-            return
-        if not self.originals.is_dir():
-            self.originals.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{content_hash}.{os.getpid()}.part")
-        try:
-            partial.write_bytes(data)
-            partial.replace(path)
-        except BaseException:
-            partial.unlink(missing_ok=True)
-            raise
+    def commit(
+        self,
+        entries: Sequence[Entry],
+        restore: Callable[[Entry], object],  # puts an original again
+    ) -> tuple[list[Entry], dict[str, str]]: # what was written, and the hashes before
+        "Writes those documents that the last commit has not got, as one writer at a time. Raises CollectionError if the collection was rebuilt meanwhile."
+        with self.turn() as held:
+            if self.meta["index_fingerprint"] != (self.table.schema.metadata or {}).get(b"ragwb.index_fingerprint", b"").decode():
+                raise CollectionError(f"collection {self.name!r} was rebuilt with another config while documents were read: run the same command again")
+            rows = self.select("kind = 'document'", ["id", "content_hash"])
+            known = {row["id"]: row["content_hash"] for row in rows}
+            if len(rows) > len(known):
+                self.heal(known)
+            fresh = [entry for entry in entries if known.get(entry.document.id) != entry.document.content_hash]
+            if fresh and self.objects.remote:  # somebody may have deleted an equal document, and its original with it
+                there = self.objects.at_once(lambda entry: self.objects.exists(self.original_key(entry.document)), fresh)
+                for entry, kept in zip(fresh, there, strict=True):
+                    if not kept:
+                        restore(entry)
+                held.check()
+            if fresh:
+                self.write(fresh, new=not any(entry.document.id in known for entry in fresh))
+        return fresh, known
+
+    def heal(self, hashes: Mapping[str, str]) -> None:
+        "Drops what is there twice: who stood still after the last look at its lease may have written beside another. Call it with the lock held."
+        import pyarrow as pa
+
+        seen: set[str] = set()
+
+        def once(batch: Any) -> Any:
+            rows = batch.select(["id", "document", "content_hash"]).to_pylist()
+            kept = [hashes.get(row["document"]) == row["content_hash"] and not (row["id"] in seen or seen.add(row["id"])) for row in rows]  # type: ignore[func-returns-value]
+            return batch.filter(pa.array(kept, pa.bool_()))
+
+        self.rewrite("id IS NOT NULL", once)
+
+    def original_key(self, document: Document | DocumentInfo) -> str:
+        "Where a document's original lies."
+        return f"documents/{self.name}/{document.content_hash}.{document.format}"
+
+    def keep_original(self, document: Document, data: Content) -> None:
+        "Keeps an original under its content hash; half a file is never seen under that name. On S3 it is put again where it is already, so that it is young."
+        key = self.original_key(document)
+        if self.objects.remote or not self.objects.exists(key):
+            self.objects.put(key, data)
 
     def original(self, document: Document | DocumentInfo) -> bytes | None:
         "A document's original bytes, if they were kept."
-        found = next(self.originals.glob(f"{document.content_hash}*"), None)
-        return found.read_bytes() if found else None
+        try:
+            return self.objects.get(self.original_key(document))
+        except FileNotFoundError:
+            return None
 
-    def sweep(self) -> int:
-        "Deletes originals that no document refers to, such as a killed run may leave; returns how many. Call it with the lock held."
-        used = set(self.hashes().values())
-        orphans = [path for path in self.originals.glob("*") if path.name.partition(".")[0] not in used] if self.originals.is_dir() else []
-        orphans += list(self.originals.glob(".*.part")) if self.originals.is_dir() else []
-        for path in orphans:
-            path.unlink(missing_ok=True)
+    def sweep(self, gone: Iterable[str] = ()) -> int:
+        "Deletes originals that no document refers to, such as a killed run may leave, and those of these hashes; returns how many. Call it with the lock held."
+        used, now = set(self.hashes().values()), time.time()
+        orphans = [item.key for item in self.objects.items(f"documents/{self.name}/") if (hashed := item.key.rpartition("/")[2].partition(".")[0]) not in used
+                   and (hashed in set(gone) or now - item.modified > self.objects.grace_s)]
+        self.objects.delete(orphans)
         return len(orphans)
 
     def delete(self, ids: Iterable[str]) -> int:
-        "Deletes documents so that their text is gone from the disk: their rows, all earlier versions of the table, their originals. Returns how many there were."
+        "Deletes documents so that their text is gone: their rows, all earlier versions of the table, their originals. Returns how many there were."
         with self.lock():
+            self.read(self.table.checkout_latest)
             there = self.hashes()
             wanted = [id for id in dict.fromkeys(ids) if id in there]
             if wanted:
                 self.rewrite(f"document NOT IN ({', '.join(map(quoted, wanted))})")
             self.forget()  # also where nothing is wanted: a delete that was killed is finished by the next one
-            self.sweep()
+            self.sweep(there[id] for id in wanted)
+        self.forget_cached()
         return len(wanted)
 
-    def rewrite(self, where: str) -> None:
+    def forget_cached(self) -> None:
+        "Drops what this machine keeps of earlier versions, and of a collection that had this name before."
+        if self.cache:
+            self.cache.only("snapshots/", {f"{self.version}.arrow"})
+            self.hashes_now()
+            for other in self.cache.folder.parent.iterdir() if self.cache.folder.parent.is_dir() else ():
+                if other != self.cache.folder:
+                    shutil.rmtree(other, ignore_errors=True)
+
+    def rewrite(self, where: str, kept: Callable[[Any], Any] = lambda batch: batch) -> None:
         "Writes the rows for which a condition holds anew, in one commit: LanceDB's own delete leaves the others in their files until a tenth of a file is deleted."
-        indexed = bool(self.table.list_indices())
-        self.table.add(self.table.search().where(where).limit(None).to_batches(), mode="overwrite", on_bad_vectors="null")
+        import pyarrow as pa
+
+        indexed, before = bool(self.table.list_indices()), self.table.version
+        batches = self.table.search().where(where).limit(None).to_batches()
+        self.table.add(pa.RecordBatchReader.from_batches(self.table.schema, map(kept, batches)), mode="overwrite", on_bad_vectors="null")
+        if self.table.version != before + 1:  # who stood still for so long that another has got the lock would undo that one's commits
+            self.table.restore(self.table.version - 1)
+            raise CollectionError(f"somebody wrote to collection {self.name!r} meanwhile: run the same command again; nothing was deleted")
         if indexed:  # they held the words of the deleted rows, and went with the old files
             self.tidy(0)
 
@@ -245,6 +365,16 @@ class Collection:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # it warns that older versions go away: that is the purpose
             self.table.optimize(cleanup_older_than=timedelta(0), delete_unverified=True)
+
+    def clean_up(
+        self,
+        native_above: int | None,  # chunks; above, LanceDB's own indexes are built. None: nothing was written
+    ) -> None:
+        "What a run does at its end, also if it brought nothing: a killed one may have left something."
+        with self.turn():
+            if native_above is not None:
+                self.tidy(native_above)
+            self.sweep()
 
     def tidy(self, native_above: int) -> None:
         "Compacts small fragments, and builds or extends LanceDB's own indexes once there are more chunks than memory search is meant for."
@@ -260,56 +390,76 @@ class Collection:
             if "vector" not in present:
                 self.table.create_index("vector", config=HnswSq(distance_type="cosine"))
             self.table.optimize()
-        elif len(self.table.list_versions()) % 32 == 0:
+        elif self.table.stats()["fragment_stats"]["num_small_fragments"] >= 32:
             self.table.optimize()
+
+
+def kept_name(id: str, content_hash: str) -> str:
+    "The name under which this machine keeps a document: names of documents may be longer than names of files."
+    return f"{hashlib.sha256(id.encode()).hexdigest()[:32]}-{content_hash[:32]}.json"
 
 # %% ../nbs/06_index.ipynb #c13
 class Store:
-    "The collections of a data folder."
+    "The collections of a data folder, or of a bucket."
 
-    def __init__(self, home: Path):
-        self.home = home
-        if home.exists() and not home.is_dir():
-            raise CollectionError(f"the data folder {home} is a file: name a folder in RAGWB_HOME or as home in settings.ini")
+    def __init__(
+        self,
+        given: Path | Settings,  # a data folder alone, or settings that may name a bucket
+    ):
+        self.settings = Settings(home=given) if isinstance(given, Path) else given
+        self.home, self.objects = self.settings.home, objects(self.settings)
+        self.connected: tuple[dict[str, str], Any] | None = None  # LanceDB's options, and the connection that was made with them
+        if self.home.exists() and not self.home.is_dir():
+            raise CollectionError(f"the data folder {self.home} is a file: name a folder in RAGWB_HOME or as home in settings.ini")
 
-    @cached_property
+    @property
     def database(self) -> Any:
-        "The LanceDB connection; a reader sees a writer's last commit at once."
-        import lancedb
+        "The LanceDB connection. On disk a reader sees a writer's last commit at once, on S3 after `refresh_s` seconds."
+        options = self.objects.lance_options()
+        if self.connected is None or self.connected[0] != options:
+            import lancedb
 
-        return lancedb.connect(str(self.home / "lancedb"), read_consistency_interval=timedelta(0))
+            seconds = self.settings.refresh_s if self.objects.remote else 0
+            self.connected = options, lancedb.connect(f"{self.objects.place}/lancedb", storage_options=options or None, read_consistency_interval=timedelta(seconds=seconds))
+        return self.connected[1]
 
     def names(self) -> list[str]:
-        "The collections there are; one whose making was killed before its first commit is not."
-        return sorted(path.parent.stem for path in (self.home / "lancedb").glob("*.lance/_versions") if any(path.glob("*.manifest")))
+        "The collections there are."
+        return sorted(name for folder in self.objects.folders("lancedb/") if folder.endswith(".lance") and self.has(name := folder.removesuffix(".lance")))
+
+    def has(self, name: str) -> bool:
+        "Whether a collection is there; one whose making was killed before its first commit is not."
+        return is_name(name) and any(item.key.endswith(".manifest") for item in self.objects.items(f"lancedb/{name}.lance/_versions/"))
 
     def lock(self, name: str) -> AbstractContextManager[Any]:
         "Held by whoever writes to a collection; one writer waits for the other."
-        from filelock import FileLock
-
-        folder = self.home / "locks"
-        folder.mkdir(parents=True, exist_ok=True)
-        return FileLock(folder / f"{name}.lock")
+        return self.objects.lock(name)
 
     def open(self, name: str) -> Collection:
         "A collection that is there. Raises CollectionError with the names of those that are."
-        if name not in self.names():
+        if not self.has(name):
             there = ", ".join(self.names()) or "none yet"
-            raise CollectionError(f"no collection {name!r} in {self.home} (there: {there}): make it with ragwb ingest PATH --collection {name}")
+            raise CollectionError(f"no collection {name!r} in {self.objects.place} (there: {there}): make it with ragwb ingest PATH --collection {name}")
         try:
-            table = self.database.open_table(name)
+            return Collection(name, self)
         except (OSError, RuntimeError) as error:
-            raise damaged(name, error) from error
-        return Collection(name, table, self.home / "documents" / name, lambda: self.lock(name))
+            if refused := self.objects.refusal(error):
+                raise refused from error
+            raise damaged(name, error, self.objects.place) from error
 
     def create(self, name: str, config: PipelineConfig, dimensions: int) -> Collection:
         "Opens a collection, or makes it for a config; an existing one keeps its own chunking and embedder."
-        if not name or not all((c.isascii() and c.isalnum()) or c in "-_" for c in name) or len(name) > 64:
+        if not is_name(name):
             raise CollectionError(f"collection name {name!r}: 1 to 64 letters, digits, - and _ are allowed")
         with self.lock(name):
-            if name not in self.names():
-                self.database.create_table(name, schema=schema(dimensions, describe(config)))
+            if not self.has(name):
+                self.database.create_table(name, schema=schema(dimensions, describe(config) | {"id": token_hex(8)}))
         return self.open(name)
+
+
+def is_name(name: str) -> bool:
+    "Whether a collection can be called that."
+    return 0 < len(name) <= 64 and all((c.isascii() and c.isalnum()) or c in "-_" for c in name)
 
 
 def describe(config: PipelineConfig) -> dict[str, str]:

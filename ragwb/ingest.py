@@ -11,6 +11,7 @@ import hashlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,11 @@ class IngestReport:
     chunks: int = 0      # written by this run
     pages: int = 0       # parsed by this run
     seconds: float = field(default=0.0, repr=False)  # a committed notebook has no clock
+
+    def add(self, other: "IngestReport") -> None:
+        "Counts another run in."
+        for name in ("new", "changed", "unchanged", "failed", "skipped", "chunks", "pages", "seconds"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
 
     def to_dict(self) -> dict[str, Any]:
         "For JSON."
@@ -127,41 +133,45 @@ class Ingest:
         if self.characters >= BATCH_CHARACTERS:
             self.flush()
 
-    def unchanged_since(self) -> Iterator[tuple[Document, bytes]]:
-        "What is waiting, with the original; a file that is not any more what was parsed is a failure."
-        for document, source in self.waiting:
-            try:
-                data = source.read()
-            except DocumentError as error:
-                self.fail(document.id, error.reason)
-                continue
-            if content_hash(data) == document.content_hash:
-                yield document, data
-            else:
-                self.fail(document.id, "changed while it was being read: ingest it again")
+    def keep(self, waiting: tuple[Document, Source]) -> int | str:
+        "Keeps the original of what is waiting; returns its bytes, or why it cannot be: a file that is not any more what was parsed is a failure."
+        document, source = waiting
+        try:
+            data = source.read()
+        except DocumentError as error:
+            return error.reason
+        if content_hash(data) != document.content_hash:
+            return "changed while it was being read: ingest it again"
+        self.collection.keep_original(document, data)
+        return len(data)
 
     def flush(self) -> None:
         "Writes what is waiting in one commit."
-        ready = list(self.unchanged_since())
-        self.waiting, self.characters = [], 0
+        waiting, self.waiting, self.characters = self.waiting, [], 0
+        kept = self.collection.objects.at_once(self.keep, waiting)
+        for (document, _), reason in zip(waiting, kept, strict=True):
+            if isinstance(reason, str):
+                self.fail(document.id, reason)
+        ready = [(document, source, size) for (document, source), size in zip(waiting, kept, strict=True) if isinstance(size, int)]
         if not ready:
             return
-        pieces = [chunk(document, self.collection.chunking, self.embedder.embed) for document, _ in ready]
+        pieces = [chunk(document, self.collection.chunking, self.embedder.embed) for document, _, _ in ready]
         vectors = self.embedder.embed([piece.indexed for group in pieces for piece in group])
-        entries, at = [], 0
-        for (document, data), group in zip(ready, pieces, strict=True):
-            self.collection.keep_original(data, document.content_hash, f".{document.format}")
-            entries.append(Entry(document, group, vectors[at:at + len(group)], len(data)))
-            at += len(group)
-        self.collection.write(entries, new=not any(entry.document.id in self.known for entry in entries))
+        ends = list(accumulate(map(len, pieces)))
+        entries = [Entry(document, group, vectors[end - len(group):end], size) for (document, _, size), group, end in zip(ready, pieces, ends, strict=True)]
+        sources = {document.id: (document, source) for document, source, _ in ready}
+        written, before = self.collection.commit(entries, lambda entry: self.keep(sources[entry.document.id]))
+        new_text = {entry.document.id for entry in written}
         for entry in entries:
-            stage = "changed" if entry.document.id in self.known else "new"
-            self.known[entry.document.id] = entry.document.content_hash
+            id = entry.document.id
+            stage = "unchanged" if id not in new_text else "changed" if id in before else "new"
+            self.known[id] = entry.document.content_hash
             self.report.new += stage == "new"
             self.report.changed += stage == "changed"
-            self.report.chunks += len(entry.chunks)
-            self.report.pages += len(entry.document.pages)
-            self.tell(entry.document.id, stage)
+            self.report.unchanged += stage == "unchanged"  # another ingester was faster
+            self.report.chunks += len(entry.chunks) * (stage != "unchanged")
+            self.report.pages += len(entry.document.pages) * (stage != "unchanged")
+            self.tell(id, stage)
 
 # %% ../nbs/10c_ingest.ipynb #c12
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # no space, over quota, over the limit of a file
@@ -184,8 +194,8 @@ def ingest(
     "Brings a collection up to date with some files. Raises CollectionError when the disk is full; what was committed before stands."
     begun = time.perf_counter()
     try:
-        with collection.lock():
-            collection.table.checkout_latest()
+        with collection.session():
+            collection.read(collection.table.checkout_latest)
             run = Ingest(collection, embedder, progress, len(sources))
             by_id = {source.id: source for source in reversed(sources)}
             items = ((source.id, source.data) for source in run.changed_sources(sources))
@@ -195,14 +205,13 @@ def ingest(
                 else:
                     run.add(parsed, by_id[parsed.id])
             run.flush()
-            if run.report.new or run.report.changed:
-                collection.tidy(in_memory)
-            collection.sweep()  # a killed run may have left something, even if there is nothing new
+            collection.clean_up(in_memory if run.report.new or run.report.changed else None)
     except (OSError, RuntimeError) as error:
+        collection.raise_refusal(error)
         if is_disk_full(error):
             raise CollectionError(f"the disk is full: free some space and run the same command again; {collection.name!r} holds what was committed before") from error
         if str(error).startswith("lance error"):
-            raise damaged(collection.name, error) from error
+            raise damaged(collection.name, error, collection.objects.place) from error
         raise
     run.report.seconds = time.perf_counter() - begun
     return run.report

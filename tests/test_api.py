@@ -165,7 +165,7 @@ def test_the_first_statement_does_not_wait_for_the_last(server):
 
 
 def test_who_hangs_up_stops_the_work(server):
-    kept = len(list(server.workbench.answers.paths()))
+    kept = len(list(server.workbench.answers.ids()))
     with server.model(slow(50)) as model:
         with server.client.stream("POST", "/v1/query/stream", json={"question": TORQUE}) as reply:
             events = events_of(reply.iter_lines())
@@ -176,7 +176,7 @@ def test_who_hangs_up_stops_the_work(server):
         model.allowed.release(48)
         time.sleep(0.3)
         assert len(model.said) <= 4, "the model went on talking to nobody"
-    assert len(list(server.workbench.answers.paths())) == kept
+    assert len(list(server.workbench.answers.ids())) == kept
 
 
 def test_an_error_on_the_way_is_an_event(server, monkeypatch, caplog):

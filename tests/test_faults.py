@@ -127,7 +127,7 @@ def assert_sound(home: Path, folder: Path | None = None) -> None:
     infos = collection.documents()
     assert len({info.id for info in infos}) == len(infos)
     assert {id: sorted(ids) for id, ids in chunk_ids(collection).items()} == due(collection)
-    originals = sorted(path.name for path in collection.originals.glob("*"))
+    originals = sorted(path.name for path in (home / "documents" / "default").glob("*"))
     assert all(content_hash(collection.original(info) or b"") == info.content_hash for info in infos)
     if folder is not None:
         assert {info.id: info.content_hash for info in infos} == {path.name: content_hash(path.read_bytes()) for path in folder.iterdir()}
