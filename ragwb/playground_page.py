@@ -12,6 +12,7 @@ from html import escape
 
 import panel as pn
 
+from .ask_page import examples
 from .index import CollectionError
 from .playgrounds import ChunkingPlayground, Playground, PromptPlayground, RetrievalPlayground
 from .prompt_registry import Prompts
@@ -60,7 +61,7 @@ class PlaygroundPage:
                 raise CollectionError("there is no document in this collection yet: add some on the Documents page")
             documents = {info.id: pipeline.collection.document(info.id) for info in infos}
             return ChunkingPlayground(documents, (), pipeline.embedder, pipeline.config.chunking, alone=False)
-        questions = self.questions() or ["What is this collection about?"]
+        questions = self.questions() or examples(pipeline) or ["What is in these documents?"]
         if self.tab == "retrieval":
             return RetrievalPlayground(pipeline, questions[0], alone=False)
         mine = pipeline.config.prompt.partition(":")[0]

@@ -132,7 +132,7 @@ class ChunkingPlayground(Playground):
         super().__init__(CHUNKING.format(
             document=choice("document", "document", list(documents), first), strategy=choice("strategy", "strategy", STRATEGIES, config.strategy),
             size=slider("size", "longest chunk, characters", 100, 4_000, 50, config.size), overlap=slider("overlap", "overlap", 0, 1_000, 10, config.overlap),
-            k=slider("k", "chunks found", 1, 10, 1, 5), question='<div data-region="questions" class="knob wide"></div>'), knobs, alone)
+            k=slider("k", "chunks found", 1, 10, 1, 5) if questions else "", question='<div data-region="questions" class="knob wide"></div>' if questions else ""), knobs, alone)
 
     def regions(self) -> dict[str, str]:
         document = self.documents[self.knobs["document"]]
@@ -145,7 +145,7 @@ class ChunkingPlayground(Playground):
         found = made.found.get(shown[0].id, []) if len(shown) == 1 else []
         sizes = [len(piece.text) for piece in chunks]
         scored = {f"evidence recall@{self.knobs['k']}": f"{made.recall:.3f}", "IoU": f"{made.iou:.3f}", "precision": f"{made.precision:.3f}"} if mine else {}
-        told = {"chunks": f"{len(chunks):,}", "mean length": f"{sum(sizes) / max(1, len(sizes)):,.0f}", "questions about it": str(len(mine)), **scored}
+        told = {"chunks": f"{len(chunks):,}", "mean length": f"{sum(sizes) / max(1, len(sizes)):,.0f}", **({"questions about it": str(len(mine))} if self.questions else {}), **scored}
         return {"size": str(self.knobs["size"]), "overlap": str(self.knobs["overlap"]), "k": str(self.knobs["k"]), "numbers": numbers(told), "histogram": histogram(sizes),
                 "questions": choice("question", "evidence shown", [ALL, *(question.question for question in mine)], shown[0].question if len(shown) == 1 else ALL),
                 "text": chunks_on_text(document, chunks, evidence, found)}
