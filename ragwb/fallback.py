@@ -39,6 +39,7 @@ class ModelError(RuntimeError):
         super().__init__(message)
         self.retry_after_s, self.calls = retry_after_s, tuple(calls)
         self.passages: tuple[Any, ...] = ()  # hits, best first: found before the model was asked
+        self.charges: tuple[Any, ...] = ()   # for what was used nevertheless
 
 
 class EmptyReply(Exception):
