@@ -753,6 +753,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                             'ragwb.gate.Verdict.cells': ('gate.html#verdict.cells', 'ragwb/gate.py'),
                             'ragwb.gate.Verdict.evidence': ('gate.html#verdict.evidence', 'ragwb/gate.py'),
                             'ragwb.gate.Verdict.regressions': ('gate.html#verdict.regressions', 'ragwb/gate.py'),
+                            'ragwb.gate.Verdict.word': ('gate.html#verdict.word', 'ragwb/gate.py'),
+                            'ragwb.gate.Verdict.worse': ('gate.html#verdict.worse', 'ragwb/gate.py'),
                             'ragwb.gate.check_indexes': ('gate.html#check_indexes', 'ragwb/gate.py'),
                             'ragwb.gate.pin_of': ('gate.html#pin_of', 'ragwb/gate.py'),
                             'ragwb.gate.promote': ('gate.html#promote', 'ragwb/gate.py'),

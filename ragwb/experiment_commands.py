@@ -27,7 +27,8 @@ def watching(folder: Path) -> Iterator[None]:
 
     ended, console = threading.Event(), Console(stderr=True, highlight=False)
     said = {""}
-    with Progress(TextColumn("{task.description:<24.24}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console, transient=True, disable=not sys.stderr.isatty()) as bar:
+    columns = (TextColumn("{task.description:<24.24}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty()) as bar:
         task = bar.add_task("starting", total=None)
 
         def look() -> None:

@@ -21,6 +21,8 @@ from typing import Any
 
 import yaml
 
+from .settings import load_settings
+
 # %% ../nbs/16_experiments.ipynb #c06
 class ExperimentError(ValueError):
     "An experiment that cannot be run, or that failed; the message says why."
@@ -173,8 +175,6 @@ def current_run() -> Run:
     "The run that this process belongs to, or one by hand."
     if VARIABLE in os.environ:
         return Run(**json.loads(os.environ[VARIABLE]))
-    from ragwb.settings import load_settings
-
     return Run(str(load_settings().home / "runs" / "by-hand"))
 
 
@@ -228,7 +228,7 @@ def execute(experiment: Experiment, parameters: Mapping[str, Any], run: Run) -> 
     os.environ[VARIABLE] = json.dumps(asdict(run))
     try:
         papermill.execute_notebook(str(experiment.path), str(output), dict(parameters), kernel_name="python3", language="python", cwd=str(experiment.path.parent.parent),
-                                   progress_bar=False, request_save_on_cell_execute=False, config=Config({"KernelManager": {"transport": "ipc"}}))
+                                   progress_bar=False, request_save_on_cell_execute=False, shutdown_kernel="immediate", config=Config({"KernelManager": {"transport": "ipc"}}))
     except PapermillExecutionError as error:
         failure = f"{error.ename}: {error.evalue.strip()}"
     except DeadKernelError:

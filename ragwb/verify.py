@@ -146,13 +146,13 @@ def verify_folder(
     above = folder.resolve().parent
     runs = [folder] if (folder / MANIFEST).is_file() else sorted(path.parent for path in folder.glob(f"*/{MANIFEST}"))
     index = folder if runs != [folder] else above if (above / "index.html").is_file() else None
-    found: dict[Path, list[Problem]] = {run: checked(lambda run=run: verify_run(run, experiments)) for run in runs or [folder]}
-    return found if index is None else found | {index / "index.html": checked(lambda: verify_index(index))}
+    found = {run: checked(verify_run, run, experiments) for run in runs or [folder]}
+    return found if index is None else found | {index / "index.html": checked(verify_index, index)}
 
 
-def checked(verification: Callable[[], list[Problem]]) -> list[Problem]:
+def checked(verification: Callable[..., list[Problem]], *arguments: Any) -> list[Problem]:
     "The problems of a verification; one that cannot be made is a problem."
     try:
-        return verification()
+        return verification(*arguments)
     except ExperimentError as error:
         return [Problem(MANIFEST, str(error))]
