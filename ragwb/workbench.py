@@ -11,6 +11,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from shutil import copyfileobj
@@ -21,8 +22,10 @@ from .answers import AnswerStore
 from .aws import AwsError
 from .chunking import chunk
 from .config import PipelineConfig
+from .cost import Charge, Ledger
 from .documents import DocumentError
 from .embedding import Embedder, embedder
+from .fallback import ModelError
 from .files import find_files, safe_name, why_skip_name
 from .index import Collection, Entry, Store, describe, rows_of, schema
 from .ingest import IngestReport, Progress, Source, ingest
@@ -73,7 +76,7 @@ class Workbench:
             if name not in self.pipelines:
                 opened = self.store.open(name)
                 config = self.config_of(opened)
-                self.pipelines[name] = Pipeline(opened, config, self.embedder(config.embedder), max_question_chars=self.settings.max_question_chars)
+                self.pipelines[name] = Pipeline(opened, config, self.embedder(config.embedder), max_question_chars=self.settings.max_question_chars, settings=self.settings)
             return self.pipelines[name]
 
     def ingest(self, sources: Sequence[Source], collection: str, progress: Callable[[Progress], None] | None) -> IngestReport:
@@ -145,12 +148,33 @@ class Workbench:
     def ask(self, question: Any, collection: str = "") -> Answer:
         "An answer, kept."
         pipeline = self.pipeline(collection)
-        answer = pipeline.invoke(question)
+        with self.booking():
+            answer = pipeline.invoke(question)
         self.keep(answer, pipeline.collection)
         return answer
 
+    @cached_property
+    def ledger(self) -> Ledger:
+        "What answers have cost."
+        return Ledger(self.settings.home / "ledger.sqlite")
+
+    def book(self, charges: Sequence[Charge]) -> None:
+        "Writes charges into the ledger."
+        if charges:
+            self.ledger.record(charges)
+
+    @contextmanager
+    def booking(self) -> Iterator[None]:
+        "Books what a question cost that could not be answered."
+        try:
+            yield
+        except ModelError as error:
+            self.book(error.charges)
+            raise
+
     def keep(self, answer: Answer, collection: Collection) -> None:
         "Keeps an answer, unless a document that it shows was deleted while it was being made. What S3 does not let us keep is counted and said, and the answer stands."
+        self.book(answer.charges)
         try:
             self.answers.save(answer)
             used = {place.document for place in (*answer.citations, *answer.hits)}
@@ -165,18 +189,20 @@ class Workbench:
     def stream(self, question: Any, collection: str = "") -> Iterator[Event]:
         "An answer as it is made; it is kept before it comes out whole."
         pipeline = self.pipeline(collection)
-        for event in pipeline.stream(question):
-            if isinstance(event, Answer):
-                self.keep(event, pipeline.collection)
-            yield event
+        with self.booking():
+            for event in pipeline.stream(question):
+                if isinstance(event, Answer):
+                    self.keep(event, pipeline.collection)
+                yield event
 
     async def astream(self, question: Any, collection: str = "") -> AsyncIterator[Event]:
         "As `stream`, without holding the event loop."
         pipeline = self.pipeline(collection)
-        async for event in pipeline.astream(question):
-            if isinstance(event, Answer):
-                self.keep(event, pipeline.collection)
-            yield event
+        with self.booking():
+            async for event in pipeline.astream(question):
+                if isinstance(event, Answer):
+                    self.keep(event, pipeline.collection)
+                yield event
 
     def delete(self, ids: Sequence[str], collection: str = "") -> int:
         "Deletes documents with their originals and the answers that lean on them; returns how many documents there were."
