@@ -49,7 +49,8 @@ def new_client(service: str, region: str, endpoint: str, concurrency: int, read_
         s3={"addressing_style": "path" if endpoint else "auto"},
     )
     try:
-        return boto3.client(service, endpoint_url=endpoint or None, config=config)
+        session = boto3.Session()  # boto3's own default one would keep the first credentials that it met
+        return session.client(service, endpoint_url=endpoint or None, config=config)
     except (BotoCoreError, ValueError) as error:
         raise explain(error, f"region {region}, endpoint {endpoint or 'of AWS'}") from error
 
@@ -119,14 +120,15 @@ CAUSES = (
     Cause("model", INVALID, "there is no such model here: {said}", "check the model's id, and that {region} offers it", r"model identifier|model id|end of its life"),
     Cause("too long", INVALID, "the text is longer than the model takes: {said}",
           "lower context_tokens, or chunking.size", r"too long|too many (?:input )?tokens|maximum.*(?:tokens|length|context)"),
-    Cause("timeout", "ReadTimeoutError ConnectTimeoutError ConnectTimeout ReadTimeout TimeoutError ServerTimeoutError ModelTimeoutException RequestTimeout "
+    Cause("timeout", "ReadTimeoutError ConnectTimeoutError TimeoutException TimeoutError APITimeoutError ServerTimeoutError ModelTimeoutException RequestTimeout "
           "RequestTimeoutException HTTP408 HTTP504", "no answer came in time: {said}", "try again; if it stays, raise the model's timeout_s and look at the network", passes=True),
     Cause("service", "InternalServerException InternalServerError InternalFailure InternalError ServiceUnavailableException ServiceUnavailable ModelErrorException "
           "ModelStreamErrorException BrokenAnswer ResponseParserError ParserError DependencyFailedException BadGatewayException HTTP424 HTTP500 HTTP502 HTTP503 500 503",
           "the service itself has failed: {said}", "try again later; AWS's health page tells of outages", passes=True),
     Cause("certificate", "SSLError", "the connection is not trusted: {said}", "a proxy that opens TLS needs its certificate in AWS_CA_BUNDLE"),
     Cause("unreachable", "EndpointConnectionError ConnectionClosedError ProxyConnectionError ConnectionError HTTPClientError ResponseStreamingError IncompleteReadError "
-          "NewConnectionError ProtocolError MaxRetryError ClientConnectionError ClientOSError ServerDisconnectedError", "there is no connection: {said}",
+          "NewConnectionError ProtocolError MaxRetryError ClientConnectionError ClientOSError ServerDisconnectedError TransportError APIConnectionError",
+          "there is no connection: {said}",
           "check the network, region = {region}, and bedrock_endpoint or s3_endpoint if set (is that server running?)", passes=True),
     Cause("validation", INVALID, "AWS refuses the request: {said}", "this is a fault of ragwb or of an option in the config; AWS's words say which"),
 )
@@ -148,7 +150,7 @@ class AwsError(Exception):
 
 
 def explain(
-    error: BaseException,             # botocore's, urllib3's, aiohttp's or Python's own; or one that such a one caused
+    error: BaseException,             # botocore's, urllib3's, aiohttp's, httpx's or Python's own; or one that such a one caused
     about: str = "",                  # what was asked for: "bucket acme", "model us.amazon.nova-2-lite-v1:0"
     settings: Settings | None = None,
 ) -> AwsError:                        # to be raised `from error`

@@ -59,8 +59,9 @@ class BedrockReranker:
         }
         while True:
             answer = self.runtime.rerank(**request)
-            found |= {result["index"]: result["relevanceScore"] for result in answer["results"]}
-            if not answer.get("nextToken") or not answer["results"]:
+            results = answer.get("results", [])  # botocore takes a body that it cannot parse for an empty one
+            found |= {result["index"]: result["relevanceScore"] for result in results}
+            if not answer.get("nextToken") or not results:
                 break
             request["nextToken"] = answer["nextToken"]
         if set(found) != set(range(len(passages))) or not all(map(isfinite, found.values())):
