@@ -25,7 +25,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from .emulated_guardrail import GUARDRAIL
+from .config import GuardrailConfig
+from .emulated_guardrail import GUARDRAIL, RULES
 from .exchange import KEY, Account, Exchange, Outcome
 from .faults import FaultError, Faults, ServiceError, faults_from
 from .operations import HANDLERS, metadata, told
@@ -228,9 +229,10 @@ def running(
     faults: Faults | None = None,           # None: nothing goes wrong
     keys: Mapping[str, str] | None = None,  # further secrets by access key id, such as those of an S3 server beside it
     region: str = "us-east-1",
+    rules: GuardrailConfig = RULES,         # of the emulated account's guardrail
 ) -> Iterator[Running]:
     "An emulator on a free port of this machine while the block runs."
-    emulator = listening(Account(faults, {access: Key(secret) for access, secret in (keys or {}).items()}, region))
+    emulator = listening(Account(faults, {access: Key(secret) for access, secret in (keys or {}).items()}, region, rules))
     server = emulator.server()
     thread = threading.Thread(target=server.run, args=([emulator.listener],), daemon=True)
     thread.start()

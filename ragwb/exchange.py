@@ -16,9 +16,12 @@ from uuid import uuid4
 
 from anyio import CapacityLimiter, to_thread
 
+from .config import GuardrailConfig
+from .emulated_guardrail import RULES
 from .emulated_model import PromptCache
 from .faults import Call, Faults, Plan, ServiceError
 from .foundation import FoundationModel, resolve
+from .local_guard import LocalRules
 from .service_model import Operation, check, parameters, routed
 from .wire import Key, Signed, verify
 
@@ -76,11 +79,12 @@ class Account:
         faults: Faults | None = None,           # None: nothing goes wrong
         keys: Mapping[str, Key] | None = None,  # further keys by access key id; AWS's example key is always known
         region: str = "us-east-1",
+        rules: GuardrailConfig = RULES,         # of the account's guardrail
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         threads: int = 4,                       # that run the models
     ):
         self.keys = {KEY[0]: Key(KEY[1])} | dict(keys or {})
-        self.region, self.clock = region, clock
+        self.region, self.clock, self.rules = region, clock, LocalRules(rules)
         self.profiles = {PROFILE: "amazon.nova-2-lite-v1:0"}
         self.threads = CapacityLimiter(threads)
         self.plan = Plan(faults or Faults())
