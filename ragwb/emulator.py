@@ -86,8 +86,8 @@ async def events(account: Account, exchange: Exchange, outcome: Outcome, request
                 account.bill.errors["BrokenStream"] += 1
                 yield event(kind, content)[:-4] + bytes(4) if fate.meets("malformed") else b""
                 return
+    await settle(account, exchange, outcome, request)  # before its last words: a client may hang up as soon as it has them
     yield event("metadata", metadata(timed(exchange, outcome)))
-    await settle(account, exchange, outcome, request)
 
 
 class EventStream:
