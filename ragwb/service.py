@@ -8,8 +8,8 @@ __all__ = ['METHODS', 'SECONDS', 'ASKING', 'INGESTING', 'WAITING', 'Serving', 'M
 
 # %% ../nbs/13a_service.ipynb #c03
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Annotated, Any, BinaryIO
@@ -20,6 +20,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .edge import Problem
+from .fallback import ModelError
 from .index import Collection, DocumentInfo
 from .ingest import IngestReport, Progress
 from .pipeline import Answer, Event, Question, QuestionError
@@ -37,7 +38,7 @@ class Metrics:
         self.registry = registry = CollectorRegistry()
         self.requests = Counter("ragwb_http_requests", "Requests by method, route template and status.", ["method", "route", "status"], registry=registry)
         self.latency = Histogram("ragwb_http_request_seconds", "Time from a request's start to its response's end.", ["route"], buckets=SECONDS, registry=registry)
-        self.answers = Counter("ragwb_answers", "Answers by outcome: answered or refused.", ["outcome"], registry=registry)
+        self.answers = Counter("ragwb_answers", "Answers by outcome: answered, refused, or failed because no model could answer.", ["outcome"], registry=registry)
         self.stages = Histogram("ragwb_answer_seconds", "Time that answers took, by stage.", ["stage"], buckets=SECONDS, registry=registry)
         self.citations = Counter("ragwb_citations", "Citations by outcome: proven, or dropped because the quote is not in the source.", ["outcome"], registry=registry)
         self.documents = Counter("ragwb_documents_ingested", "Documents by outcome: new, changed, unchanged or failed.", ["outcome"], registry=registry)
@@ -52,6 +53,15 @@ class Metrics:
         self.citations.labels("dropped").inc(answer.dropped)
         for stage, milliseconds in answer.timings_ms.items():
             self.stages.labels(stage).observe(milliseconds / 1e3)
+
+    @contextmanager
+    def failing(self) -> Iterator[None]:
+        "Counts a question that no model could answer."
+        try:
+            yield
+        except ModelError:
+            self.answers.labels("failed").inc()
+            raise
 
     def ingested(self, report: IngestReport) -> None:
         "Counts what an upload did."
@@ -129,7 +139,8 @@ class Service:
     async def ask(self, question: Question, collection: str) -> Answer:
         "An answer, kept and counted."
         async with place(self.asking):
-            answer = await to_thread.run_sync(self.workbench.ask, question, collection)
+            with self.metrics.failing():
+                answer = await to_thread.run_sync(self.workbench.ask, question, collection)
         self.metrics.answered(answer)
         return answer
 
@@ -137,10 +148,11 @@ class Service:
         "An answer as it is made, kept and counted at its end. Whoever stops listening stops the work."
         async with place(self.asking):
             await to_thread.run_sync(self.workbench.pipeline, collection)  # the first time it opens the collection, which takes a while
-            async for event in self.workbench.astream(question, collection):
-                if isinstance(event, Answer):
-                    self.metrics.answered(event)
-                yield event
+            with self.metrics.failing():
+                async for event in self.workbench.astream(question, collection):
+                    if isinstance(event, Answer):
+                        self.metrics.answered(event)
+                    yield event
 
     async def ingest(self, files: Sequence[tuple[str, BinaryIO]], collection: str) -> tuple[IngestReport, list[Progress]]:
         "What an upload did, and how each of its files ended."
