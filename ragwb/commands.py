@@ -17,12 +17,14 @@ import click
 
 if TYPE_CHECKING:
     from ragwb.ingest import Progress
+    from ragwb.settings import Settings
     from ragwb.workbench import Workbench
 
 # %% ../nbs/29_commands.ipynb #c06
 def known_errors() -> tuple[type[BaseException], ...]:
     "The error families whose message is meant for the user."
     from ragwb.answers import AnswerError
+    from ragwb.candidates import CandidateError
     from ragwb.config import ConfigError
     from ragwb.cost import BudgetExceeded
     from ragwb.datasets import DatasetError
@@ -31,9 +33,13 @@ def known_errors() -> tuple[type[BaseException], ...]:
     from ragwb.experiments import ExperimentError
     from ragwb.index import CollectionError
     from ragwb.pipeline import QuestionError
+    from ragwb.prompt_registry import RegistryError
+    from ragwb.replay import ReplayError
     from ragwb.settings import SettingsError
+    from ragwb.tracking import TrackingError
 
-    return AnswerError, BudgetExceeded, ConfigError, DatasetError, DocumentError, DriftError, CollectionError, ExperimentError, QuestionError, SettingsError
+    return (AnswerError, BudgetExceeded, CandidateError, CollectionError, ConfigError, DatasetError, DocumentError, DriftError, ExperimentError, QuestionError,
+            RegistryError, ReplayError, SettingsError, TrackingError)
 
 
 def one_line(error: Exception) -> str:
@@ -86,16 +92,17 @@ def open_workbench(
     from ragwb.workbench import Workbench
 
     settings = load_settings(ctx.obj)
-    return Workbench(settings, read_config(config or settings.config))
+    return Workbench(settings, read_config(config or settings.config, settings))
 
 
-def read_config(given: str) -> Any:
-    "A pipeline config by name or from a JSON file; None where nothing is given."
+def read_config(given: str, settings: "Settings") -> Any:
+    "A pipeline config by name, fingerprint or file; of an @alias what it points at, asked anew with each question. None where nothing is given."
     if not given:
         return None
-    from ragwb.config import named_config
+    from ragwb.registry import Following, open_registry
 
-    return named_config(given)
+    registry = open_registry(settings)
+    return Following(registry, given[1:], settings.refresh_s if settings.storage else 0) if given.startswith("@") else registry.resolve(given)
 
 
 def print_json(value: Any) -> None:
@@ -105,7 +112,9 @@ def print_json(value: Any) -> None:
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
 collection_option = click.option("--collection", "-c", default="", help="Collection; else the one of the settings.")
-config_option = click.option("--config", default="", help="Pipeline config: a packaged one by name (local, aws), or a JSON file that names what differs from the default.")
+config_option = click.option(
+    "--config", default="", help="Pipeline config: a packaged one by name (local, aws), @alias, a fingerprint, or a JSON file that names what differs from the default."
+)
 
 # %% ../nbs/29_commands.ipynb #c11
 @contextmanager

@@ -14,7 +14,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from .comparison import MetricVerdict, compare_all
+from .comparison import LEVEL, MetricVerdict, compare_all, holm
 from .config import PipelineConfig
 from .datasets import Dataset
 from .evaluation import Evaluation, html_table
@@ -37,27 +37,37 @@ class Verdict:
     questions: Mapping[str, str]          # id -> text
 
     @property
+    def worse(self) -> dict[str, float]:
+        "How surprising each metric's fall is: one-sided p after Holm, since a gate asks only whether it fell."
+        return holm({found.comparison.metric: found.p / 2 if found.comparison.direction == "worse" else 1 - found.p / 2 for found in self.compared})
+
+    @property
     def regressions(self) -> list[str]:
         "The metrics that fell by more than chance explains."
-        return [found.comparison.metric for found in self.compared if found.verdict == "worse"]
+        return [metric for metric, p in self.worse.items() if p <= LEVEL]
 
     @property
     def broke(self) -> list[str]:
         "The questions that the regressions are made of, in the data set's order."
-        worse = {id for found in self.compared if found.verdict == "worse" for id in found.comparison.broke}
+        worse = {id for found in self.compared if found.comparison.metric in self.regressions for id in found.comparison.broke}
         return [id for id in self.questions if id in worse]
+
+    def word(self, found: MetricVerdict) -> str:
+        "\"worse\", \"better\" or \"no difference shown\"."
+        return "worse" if found.comparison.metric in self.regressions else found.verdict
 
     def evidence(self) -> dict[str, Any]:
         "What is kept with the alias."
         metrics = {name: interval._asdict() for name, interval in self.metrics.items()}
         return {"dataset": self.dataset, "pin": self.pin, "questions": len(self.questions), "before": self.before, "after": self.after, "metrics": metrics,
-                "compared": [found.to_dict() for found in self.compared], "regressions": self.regressions, "broke": self.broke}
+                "compared": [found.to_dict() | {"verdict": self.word(found), "p_worse": self.worse[found.comparison.metric]} for found in self.compared],
+                "regressions": self.regressions, "broke": self.broke}
 
     def cells(self) -> tuple[list[str], list[list[str]]]:
         "The table: its head and its rows."
-        head = ["metric", "now", "candidate", "difference", "95% interval", "p (Holm)", "can show", "broke", "repaired", "verdict"]
+        head = ["metric", "now", "candidate", "difference", "95% interval", "p worse", "can show", "broke", "repaired", "verdict"]
         return head, [[METRICS[c.metric], f"{c.before:.3f}", f"{c.after:.3f}", f"{c.difference.value:+.3f}", f"{c.difference.low:+.3f} to {c.difference.high:+.3f}",
-                       f"{found.adjusted:.4f}", f"{c.detectable:.3f}", str(len(c.broke)), str(len(c.repaired)), found.verdict]
+                       f"{self.worse[c.metric]:.4f}", f"{c.detectable:.3f}", str(len(c.broke)), str(len(c.repaired)), self.word(found)]
                       for found in self.compared for c in [found.comparison]]
 
     def _repr_html_(self) -> str:
@@ -110,7 +120,7 @@ class Refused(Exception):
     "A promotion that would make answers worse; its verdict says which."
 
     def __init__(self, alias: str, verdict: Verdict):
-        fell = [found.comparison for found in verdict.compared if found.verdict == "worse"]
+        fell = [found.comparison for found in verdict.compared if found.comparison.metric in verdict.regressions]
         worse = "; ".join(f"{METRICS[c.metric]} {c.before:.3f} → {c.after:.3f}" for c in fell)
         super().__init__(f"{alias} stays at {verdict.before}: {worse}; {len(verdict.broke)} questions broke")
         self.verdict = verdict

@@ -188,7 +188,7 @@ def serve(ctx: click.Context, host: str, port: int | None) -> None:
 
     settings = load_settings(ctx.obj)
     try:
-        run(replace(settings, host=host or settings.host, port=port or settings.port), read_config(settings.config))
+        run(replace(settings, host=host or settings.host, port=port or settings.port), read_config(settings.config, settings))
     except PortTaken as error:
         raise click.ClickException(str(error)) from None
 

@@ -123,12 +123,17 @@ class Registry:
             raise RegistryError(f"{alias} was moved by somebody else in the meantime: look at ragwb configs {alias}, and decide again")
         return made
 
+    def before(self, alias: str) -> str:
+        "The fingerprint that a rollback leads to. Raises RegistryError if there is nothing before."
+        standing = self.history(alias).standing
+        if len(standing) < 2:
+            raise RegistryError(f"{alias} has pointed at nothing before {self.current(alias).config}: there is nothing to roll back to")
+        return standing[-2].config
+
     def rollback(self, alias: str, reason: str = "") -> Move:
         "Points an alias at what it pointed at before. Raises RegistryError if there is nothing before."
-        moves = self.history(alias)
-        if len(moves.standing) < 2:
-            raise RegistryError(f"{alias} has pointed at nothing before {self.current(alias).config}: there is nothing to roll back to")
-        return self.move(alias, moves.standing[-2].config, len(moves), "rolled back", reason)
+        seen = len(self.history(alias))
+        return self.move(alias, self.before(alias), seen, "rolled back", reason)
 
     def resolve(
         self,

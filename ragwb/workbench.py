@@ -41,14 +41,19 @@ class Workbench:
     def __init__(
         self,
         settings: Settings,
-        config: PipelineConfig | None = None,  # None: the defaults, with a collection's own chunking and embedder
+        config: PipelineConfig | Callable[[], PipelineConfig] | None = None,  # a function: asked with each question; None: the defaults with the collection's own
     ):
-        self.settings, self.config = settings, config
+        self.settings, self.given = settings, config
         self.store = Store(settings)
         self.answers = AnswerStore(self.store.objects)
         self.unkept = 0  # answers that could not be kept, such as with keys that may only read
         self.pipelines: dict[str, Pipeline] = {}
         self.lock = threading.Lock()
+
+    @property
+    def config(self) -> PipelineConfig | None:
+        "The config given; where an alias was given, the one that it points at now."
+        return self.given() if callable(self.given) else self.given
 
     @property
     def limits(self) -> Limits:
@@ -65,18 +70,22 @@ class Workbench:
 
     def config_of(self, collection: Collection) -> PipelineConfig:
         "The config that a collection is asked with: the one given, or the defaults with what the collection was built with."
-        if self.config is not None:
-            return self.config
-        return replace(PipelineConfig(), chunking=collection.chunking, embedder=collection.meta["embedder"])
+        return self.config or replace(PipelineConfig(), chunking=collection.chunking, embedder=collection.meta["embedder"])
+
+    def assemble(self, collection: Collection, config: PipelineConfig) -> Pipeline:
+        "A pipeline of this workbench for a collection and a config."
+        return Pipeline(collection, config, self.embedder(config.embedder), max_question_chars=self.settings.max_question_chars, settings=self.settings)
 
     def pipeline(self, collection: str = "") -> Pipeline:
-        "The pipeline of a collection, made once. Raises CollectionError if there is no such collection."
+        "The pipeline of a collection, made once for each config. Raises CollectionError if there is no such collection."
         name = collection or self.settings.collection
         with self.lock:
-            if name not in self.pipelines:
+            made, config = self.pipelines.get(name), self.config
+            if made is None or config not in (None, made.config):
                 opened = self.store.open(name)
-                config = self.config_of(opened)
-                self.pipelines[name] = Pipeline(opened, config, self.embedder(config.embedder), max_question_chars=self.settings.max_question_chars, settings=self.settings)
+                self.pipelines[name] = self.assemble(opened, config or self.config_of(opened))
+                if made is not None:  # an alias has moved: what is in memory serves on, if the index is the same
+                    self.pipelines[name].searching = made.searching
             return self.pipelines[name]
 
     def ingest(self, sources: Sequence[Source], collection: str, progress: Callable[[Progress], None] | None) -> IngestReport:
