@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['THINGS', 'EARLIER', 'MACHINE', 'MASCHINE', 'IA', 'MACHINES', 'MASCHINEN', 'IAS', 'ORDERS', 'SAYING', 'NEVER', 'RULES',
            'DOCUMENT_NAMED', 'NO_WORD', 'BLANKS', 'BLOCK_ENDS', 'ITEM_ENDS', 'compiled', 'attacks', 'tainted',
-           'blanked', 'Flag', 'screen']
+           'blanked', 'left_of', 'Flag', 'screen']
 
 # %% ../nbs/09ea_prompt_attacks.ipynb #c03
 import re
@@ -276,6 +276,12 @@ def blanked(
         signs[start:end] = ["\n" if sign == "\n" else " " for sign in signs[start:end]]
     return "".join(signs)
 
+def left_of(text: str) -> str:  # of the same length, or empty
+    "What may be read of a text; nothing, if more of it is cut than is left."
+    spans = tainted(text)
+    rest = blanked(text, spans) if spans else text
+    return rest if len("".join(rest.split())) >= sum(len("".join(text[start:end].split())) for start, end in spans) else ""
+
 # %% ../nbs/09ea_prompt_attacks.ipynb #c14
 @dataclass(frozen=True)
 class Flag:
@@ -298,9 +304,7 @@ def screen(
         if above := attacks(passage.place):
             flags += [Flag(passage.document, passage.start, passage.start, f"{mark.kind} in title or headings", passage.place[mark.start:mark.end]) for mark in above]
             passage = replace(passage, place="" if attacks(passage.document) else passage.document)
-        if spans := tainted(passage.text):
-            passage = replace(passage, text=blanked(passage.text, spans))
-        if not passage.text.isspace():
-            kept.append(passage)
+        if (left := left_of(passage.text)) and not left.isspace():
+            kept.append(replace(passage, text=left))
     best = max((passage.relevance for passage in kept), default=1.0) or 1.0
     return [replace(passage, relevance=passage.relevance / best) for passage in kept] if flags else kept, tuple(flags)
