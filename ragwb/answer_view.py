@@ -4,10 +4,11 @@
 
 # %% auto #0
 __all__ = ['IN_PROMPT', 'THUMB', 'REASONS', 'place_of', 'with_chips', 'seconds', 'dollars', 'quiet_line', 'table',
-           'passage_button', 'leg_cell', 'why_table', 'why', 'refusal_note', 'thumbs', 'turn']
+           'passage_button', 'leg_cell', 'why_table', 'why', 'refusal_note', 'failure_note', 'thumbs', 'turn']
 
 # %% ../nbs/14a_answer_view.ipynb #c03
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
@@ -100,6 +101,10 @@ def why(record: Mapping[str, Any]) -> str:
     }  # fmt: skip
     if record["dropped_citations"]:
         facts["dropped"] = f"{record['dropped_citations']} quotes of the model that are not in their passages"
+    if troubles := [call for call in record.get("calls", ()) if call["outcome"] != "answered"]:
+        facts["calls"] = ", ".join(f"{count} {escape(outcome)}" for outcome, count in Counter(call["outcome"] for call in troubles).items())
+    if record.get("guard", {}).get("flags"):
+        facts["kept from the model"] = "; ".join(f"“{escape(' '.join(flag['text'].split())[:100])}” in {escape(flag['document'])}" for flag in record["guard"]["flags"])
     listed = "".join(f"<dt>{name}</dt><dd>{fact}</dd>" for name, fact in facts.items())
     return f'<div class="why small"><dl>{listed}</dl>{why_table(record) if record["passages"] else "Nothing was found."}</div>'
 
@@ -107,9 +112,17 @@ def why(record: Mapping[str, Any]) -> str:
 def refusal_note(record: Mapping[str, Any]) -> str:
     "A refusal: what was searched and the nearest passages."
     near = "".join(passage_button(record["id"], n, passage, 180) for n, passage in enumerate(record["passages"][:3], start=1))
+    if not record["answer"].startswith(("The documents do not answer this", "Nothing in these documents")):  # it was stopped, and says why
+        return f'<div class="refusal" role="note"><p><strong>{escape(record["answer"])}</strong></p>{near}</div>'
     said = "The nearest passages:" if near else "No passage shares anything with the question. Try other words, or add the document that should hold the answer."
     return (f'<div class="refusal" role="note"><p><strong>The documents do not answer this.</strong></p><p class="muted">Searched for “{escape(record["standalone"])}” '
             f'in {escape(record["collection"])}. {said}</p>{near}</div>')
+
+
+def failure_note(why: str, passages: Sequence[Mapping[str, Any]]) -> str:
+    "A question that no model could answer: why, and the passages that were found for it."
+    found = "".join(f'<blockquote class="small"><span class="muted">{place_of(passage)}</span><br>{escape(" ".join(passage["text"].split())[:300])}</blockquote>' for passage in passages[:3])
+    return f'<div class="notice"><p>{escape(why)}</p>{"<p>What was found for it:</p>" + found if found else ""}</div>'
 
 # %% ../nbs/14a_answer_view.ipynb #c20
 THUMB = "M1 21h4V9H1v12zm22-11c0-1.1-.9-2-2-2h-6.3l1-4.6v-.3c0-.4-.2-.8-.5-1.1L14.2 1 7.6 7.6C7.2 8 7 8.5 7 9v10c0 1.1.9 2 2 2h9c.8 0 1.5-.5 1.8-1.2l3-7.1c.1-.2.2-.4.2-.7v-2z"
@@ -148,4 +161,5 @@ def turn(
         said = f'<p class="answer cursor">{with_chips(text, citations, "", 0)}</p>' if text else '<p class="answer muted cursor">Searching the documents </p>'
         return f'{opening}{said}<p class="small">&nbsp;</p></article>'
     said = refusal_note(record) if record["refused"] else f'<p class="answer">{with_chips(record["answer"], record["citations"], record["id"], current)}</p>'
+    said += "".join(f'<p class="note small muted" role="note">{escape(note)}</p>' for note in record.get("notes", ()))
     return (f'{opening}{said}<div class="facts"><details><summary>{quiet_line(record)} · <u>why</u></summary>{why(record)}</details>{thumbs(record)}</div></article>')

@@ -16,15 +16,17 @@ from functools import lru_cache
 from html import escape
 from typing import Any
 
-from .answer_view import turn
+from .answer_view import failure_note, turn
 from .answers import AnswerError
+from .aws import AwsError
 from .citations import Citation
 from .config import ConfigError, ModelConfig
 from .documents import Document
+from .fallback import ModelError
 from .index import CollectionError
 from .models import LOCAL_MODEL
 from .pdf import page_size, rectangles
-from .pipeline import Answer, Pipeline, Question, QuestionError
+from .pipeline import Answer, Pipeline, Question, QuestionError, passages_of
 from .screen import Screen
 from .source_view import nothing_open, page_address, page_picture, paper_view, reader, source_gone, text_view
 from .workbench import Workbench
@@ -89,6 +91,8 @@ def source(
     except CollectionError:
         return source_gone(f"{place['document']} is no longer in this collection."), None
     start, end = place["start"], place["end"]
+    if place.get("masked"):
+        return source_gone(f"The guardrail has masked words of this quote, so its place in {place['document']} is not shown here."), None
     if document.text[start:end] != (place.get("quote") or place.get("text")):
         return source_gone(f"{place['document']} was changed after this answer was given. Ask again to get an answer from its present text."), None
     original = collection.original(document) if document.format == "pdf" else None
@@ -232,7 +236,9 @@ class AskPage:
                 else:
                     current.text += event
                 self.draw()
-        except (QuestionError, CollectionError, ConfigError) as error:
+        except ModelError as error:
+            self.fail(f"{error} Your question is back in the box.", words, current, passages_of(error.passages))
+        except (QuestionError, CollectionError, ConfigError, AwsError) as error:
             self.fail(str(error), words, current)
         except Exception as error:
             LOG.exception("a question could not be answered")
@@ -242,10 +248,10 @@ class AskPage:
             self.draw()
         self.moved()
 
-    def fail(self, why: str, words: str, current: Turn | None) -> None:
-        "Says what is wrong and puts the question back into the box."
+    def fail(self, why: str, words: str, current: Turn | None, passages: Sequence[Mapping[str, Any]] = ()) -> None:
+        "Says what is wrong, shows what was found, and puts the question back into the box."
         self.turns = [t for t in self.turns if t is not current]
-        self.screen.put(notice=f'<p class="notice">{escape(why)}</p>')
+        self.screen.put(notice=failure_note(why, passages))
         self.screen.tell(put="textarea", value=words)
 
     async def show_source(self, answer: str, kind: str, n: int, page: int | None = None) -> None:
