@@ -1,0 +1,88 @@
+"""How close do Titan's calls come to what latency and concurrency allow?
+
+    python experiments/bench_embedding.py [--chunks 10000] [--latency-ms 50] [--concurrency 8]
+
+A plain HTTP server in a process of its own answers each call after the latency; the embedder runs as in ingestion, cache included.
+"""
+
+import argparse
+import asyncio
+import json
+import multiprocessing
+import os
+import tempfile
+import time
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import numpy as np
+
+from ragwb.embedding import embedder
+from ragwb.settings import Settings
+from ragwb.titan import TITAN
+
+TARGET = 1.2  # times latency × calls / concurrency
+
+
+def serve(latency_s: float, told: Connection) -> None:
+    "Speaks as Titan does, after a while; tells its port."
+    body = json.dumps({"embedding": np.eye(1, 1024)[0].round(8).tolist(), "inputTextTokenCount": 300}).encode()
+    answer = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+
+    async def connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                length = next(int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length"))
+                await reader.readexactly(length)
+                await asyncio.sleep(latency_s)
+                writer.write(answer)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            writer.close()
+
+    async def run() -> None:
+        async with await asyncio.start_server(connection, "127.0.0.1", 0) as server:
+            told.send(server.sockets[0].getsockname()[1])
+            await server.serve_forever()
+
+    asyncio.run(run())
+
+
+def seconds_to_embed(chunks: int, latency_s: float, concurrency: int) -> float:
+    "Wall-clock seconds for texts of a chunk's length that were never embedded before."
+    texts = [f"{n} " + "the pump needs a torque of 42 newton metres before it is opened. " * 20 for n in range(chunks)]
+    os.environ |= {"AWS_ACCESS_KEY_ID": "bench", "AWS_SECRET_ACCESS_KEY": "bench", "AWS_EC2_METADATA_DISABLED": "true"}
+    here, there = multiprocessing.Pipe()
+    server = multiprocessing.get_context("spawn").Process(target=serve, args=(latency_s, there), daemon=True)
+    server.start()
+    try:
+        with tempfile.TemporaryDirectory() as home:
+            settings = Settings(home=Path(home), concurrency=concurrency, bedrock_endpoint=f"http://127.0.0.1:{here.recv()}")
+            model = embedder(TITAN, settings)
+            model.embed([f"warm {n}" for n in range(2 * concurrency)])
+            begun = time.perf_counter()
+            vectors = model.embed(texts)
+            took = time.perf_counter() - begun
+        assert vectors.shape == (chunks, 1024) and vectors.any(axis=1).all()
+        return took
+    finally:
+        server.terminate()
+        server.join()
+
+
+def main() -> None:
+    "Measures and compares with what is possible."
+    options = argparse.ArgumentParser(description="Measures embedding with Titan's client against latency × calls / concurrency.")
+    options.add_argument("--chunks", type=int, default=10_000)
+    options.add_argument("--latency-ms", type=float, default=50)
+    options.add_argument("--concurrency", type=int, default=Settings.concurrency)
+    given = options.parse_args()
+    took = seconds_to_embed(given.chunks, given.latency_ms / 1000, given.concurrency)
+    least = given.latency_ms / 1000 * given.chunks / given.concurrency
+    print(f"{given.chunks:,} chunks, {given.latency_ms:g} ms a call, {given.concurrency} at once: {took:.1f} s, {took / least:.2f}× of {least:.1f} s (target ≤ {TARGET}×)")
+    if took > TARGET * least:
+        raise SystemExit("missed")
+
+
+if __name__ == "__main__":
+    main()
