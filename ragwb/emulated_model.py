@@ -201,9 +201,10 @@ MALFORMED = "Malformed input request: {}, please reformat your input and try aga
 
 @cache
 def projection(dimensions: int) -> np.ndarray:  # (256, dimensions), orthonormal rows
-    "A fixed turn into another number of dimensions."
-    turned, _ = np.linalg.qr(np.random.default_rng(dimensions).standard_normal((dimensions, WordLlamaEmbedder.dimensions)))
-    return turned.T.astype(np.float32)
+    "A fixed turn into as many dimensions: orthogonal matrices side by side."
+    side, random = WordLlamaEmbedder.dimensions, np.random.default_rng(dimensions)
+    turns = [np.linalg.qr(random.standard_normal((side, side)))[0] for _ in range(dimensions // side)]
+    return (np.hstack(turns) / np.sqrt(len(turns))).astype(np.float32)
 
 
 def titan_vector(text: str, dimensions: int) -> np.ndarray:  # float32

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['BREAKS', 'SERVING', 'refused', 'whole', 'timed', 'settle', 'events', 'EventStream', 'create_emulator', 'answered',
-           'told_as', 'Running', 'listening', 'running']
+           'told_as', 'Running', 'listening', 'load', 'running']
 
 # %% ../nbs/15h_emulator.ipynb #c03
 import json
@@ -27,6 +27,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .config import GuardrailConfig
 from .emulated_guardrail import GUARDRAIL, RULES
+from .emulated_model import DIMENSIONS, answer, titan
 from .exchange import KEY, Account, Exchange, Outcome
 from .faults import FaultError, Faults, ServiceError, faults_from
 from .operations import HANDLERS, metadata, told
@@ -212,7 +213,7 @@ def listening(
     host: str = "127.0.0.1",
     port: int = 0,            # 0: a free one
 ) -> Running:
-    "An emulator whose port is open; who comes before it serves waits. Raises OSError if the port is taken."
+    "An emulator that is loaded and whose port is open; who comes before it serves waits. Raises OSError if the port is taken."
     listener = socket.socket()
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -221,7 +222,16 @@ def listening(
     except OSError:
         listener.close()
         raise
+    load()
     return Running(account, listener)
+
+
+def load() -> None:
+    "Loads models and descriptions once: the first calls come together, and would all wait for them."
+    statuses()
+    for dimensions in DIMENSIONS:
+        titan({"inputText": "Who is there?", "dimensions": dimensions})
+    answer("Nobody is there. Who is there?")
 
 
 @contextmanager
