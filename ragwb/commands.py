@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 def known_errors() -> tuple[type[BaseException], ...]:
     "The error families whose message is meant for the user."
     from ragwb.answers import AnswerError
+    from ragwb.aws import AwsError
     from ragwb.candidates import CandidateError
     from ragwb.config import ConfigError
     from ragwb.cost import BudgetExceeded
@@ -31,15 +32,17 @@ def known_errors() -> tuple[type[BaseException], ...]:
     from ragwb.documents import DocumentError
     from ragwb.drift_report import DriftError
     from ragwb.experiments import ExperimentError
+    from ragwb.fallback import ModelError
     from ragwb.index import CollectionError
     from ragwb.pipeline import QuestionError
     from ragwb.prompt_registry import RegistryError
     from ragwb.replay import ReplayError
     from ragwb.settings import SettingsError
+    from ragwb.titan import EmbeddingError
     from ragwb.tracking import TrackingError
 
-    return (AnswerError, BudgetExceeded, CandidateError, CollectionError, ConfigError, DatasetError, DocumentError, DriftError, ExperimentError, QuestionError,
-            RegistryError, ReplayError, SettingsError, TrackingError)
+    return (AnswerError, AwsError, BudgetExceeded, CandidateError, CollectionError, ConfigError, DatasetError, DocumentError, DriftError, EmbeddingError,
+            ExperimentError, ModelError, QuestionError, RegistryError, ReplayError, SettingsError, TrackingError)
 
 
 def one_line(error: Exception) -> str:
