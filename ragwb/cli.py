@@ -6,9 +6,11 @@
 __all__ = []
 
 # %% ../nbs/30_cli.ipynb #c03
+import ragwb.answer_commands  # noqa: F401
 import ragwb.drift_commands  # noqa: F401
 import ragwb.emulate_commands  # noqa: F401
 import ragwb.experiment_commands  # noqa: F401
 import ragwb.main_commands  # noqa: F401
+import ragwb.registry_commands  # noqa: F401
 import ragwb.search_commands  # noqa: F401
 from .commands import main  # noqa: F401
