@@ -145,9 +145,21 @@ class Ingest:
         self.collection.keep_original(document, data)
         return len(data)
 
+    def not_there_yet(self) -> Iterator[tuple[Document, Source]]:
+        "What is waiting, without what another ingester has written meanwhile: that need not be embedded again."
+        self.collection.catch_up()
+        there = self.collection.hashes_now() if self.collection.objects.remote else {}
+        for document, source in self.waiting:
+            if there.get(document.id) == document.content_hash:
+                self.report.unchanged += 1
+                self.tell(document.id, "unchanged")
+            else:
+                yield document, source
+
     def flush(self) -> None:
         "Writes what is waiting in one commit."
-        waiting, self.waiting, self.characters = self.waiting, [], 0
+        waiting = list(self.not_there_yet())
+        self.waiting, self.characters = [], 0
         kept = self.collection.objects.at_once(self.keep, waiting)
         for (document, _), reason in zip(waiting, kept, strict=True):
             if isinstance(reason, str):

@@ -205,8 +205,8 @@ def explain_lance(error: BaseException, settings: Settings) -> AwsError | None:
     "What S3 told LanceDB, as one line that names the fix; None if S3 has not refused anything."
     said = str(error)
     found = re.search(r"<Code>(\w+)</Code>(?:<Message>([^<]*))?", said)
-    signs = {"BareRedirect": "PermanentRedirect", "TimedOut": "ReadTimeoutError", "timed out": "ReadTimeoutError", "kind: Connect": "EndpointConnectionError",
-             "error trying to connect": "EndpointConnectionError"}  # fmt: skip
+    signs = {"BareRedirect": "PermanentRedirect", "redirect without LOCATION": "PermanentRedirect", "TimedOut": "ReadTimeoutError", "timed out": "ReadTimeoutError", "kind: Connect": "EndpointConnectionError",
+             "error trying to connect": "EndpointConnectionError", "Generic S3 error": "ConnectionError"}  # fmt: skip
     code = found[1] if found else next((name for sign, name in signs.items() if sign in said), "")
     if code in ("", "NoSuchKey"):
         return None

@@ -6,13 +6,14 @@
 __all__ = ['Workbench']
 
 # %% ../nbs/10d_workbench.ipynb #c03
+import json
 import logging
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import cached_property
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from shutil import copyfileobj
 from tempfile import TemporaryDirectory
@@ -23,11 +24,11 @@ from .aws import AwsError
 from .chunking import chunk
 from .config import PipelineConfig
 from .cost import Charge, Ledger
-from .documents import DocumentError
+from .documents import Document, DocumentError
 from .embedding import Embedder, embedder
 from .fallback import ModelError
 from .files import find_files, safe_name, why_skip_name
-from .index import Collection, Entry, Store, describe, rows_of, schema
+from .index import Collection, Entry, Store, describe, rows_of, schema, undo_if_interrupted
 from .ingest import IngestReport, Progress, Source, ingest
 from .parsing import Limits
 from .pipeline import Answer, Event, Pipeline
@@ -225,28 +226,30 @@ class Workbench:
         config = self.config or PipelineConfig()
         opened = self.store.open(collection or self.settings.collection)
         model = self.embedder(config.embedder)
-        with self.store.lock(opened.name):
-            fresh = self.store.database.create_table(
-                opened.name, data=self.rebuilt(opened, config, model, progress), schema=schema(model.dimensions, describe(config)), mode="overwrite", on_bad_vectors="null"
-            )
+        columns = schema(model.dimensions, describe(config) | {"id": opened.meta.get("id", "")})
+        with self.store.lock(opened.name), self.store.explained():
+            opened.read(opened.table.checkout_latest)
+            before, rows = opened.version, self.rebuilt(opened, config, model, columns, progress)
+            fresh = self.store.database.create_table(opened.name, data=rows, schema=columns, mode="overwrite", on_bad_vectors="null")
+            undo_if_interrupted(fresh, before)
             written = fresh.count_rows("kind = 'chunk'")
         self.pipelines.pop(opened.name, None)
         return int(written)
 
-    def rebuilt(self, opened: Collection, config: PipelineConfig, model: Embedder, progress: Callable[[Progress], None] | None) -> Any:
+    def rebuilt(self, opened: Collection, config: PipelineConfig, model: Embedder, columns: Any, progress: Callable[[Progress], None] | None) -> Any:
         "A collection's rows for another config, document by document."
         import pyarrow as pa
 
-        infos = opened.documents()
-        columns = schema(model.dimensions, describe(config))
+        total = len(opened.hashes())
+        stored = opened.table.search().where("kind = 'document'").select(["text", "maps", "info"]).limit(None).to_batches(64)
 
         def batches() -> Iterator[Any]:
-            for done, info in enumerate(infos, start=1):
-                document = opened.document(info.id)
+            for done, row in enumerate(chain.from_iterable(batch.to_pylist() for batch in stored), start=1):
+                document, info = Document.from_maps(row["text"], row["maps"]), json.loads(row["info"])
                 pieces = chunk(document, config.chunking, model.embed)
-                entry = Entry(document, pieces, model.embed([piece.indexed for piece in pieces]), info.size)
-                yield from pa.Table.from_pylist(rows_of(entry, info.updated), schema=columns).to_batches()
+                entry = Entry(document, pieces, model.embed([piece.indexed for piece in pieces]), info["size"])
+                yield from pa.Table.from_pylist(rows_of(entry, info["updated"]), schema=columns).to_batches()
                 if progress:
-                    progress(Progress(info.id, "changed", "", done, len(infos)))
+                    progress(Progress(document.id, "changed", "", done, total))
 
         return pa.RecordBatchReader.from_batches(columns, batches())
