@@ -203,9 +203,9 @@ def check_bucket(settings: Settings, writes: bool) -> str:
 
     place, probe = objects(settings), f".doctor.{os.getpid()}"
     with explained(settings.storage, settings):
+        next(iter(place.items("")), None)
+        place.exists(probe)
         if not writes:
-            next(iter(place.items("")), None)
-            place.exists(probe)
             return f"{settings.storage} can be listed and read"
         place.put(probe, b"ok")
         same = place.get(probe) == b"ok"

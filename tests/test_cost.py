@@ -1,0 +1,160 @@
+"What things cost: usage from LangChain's own converters, prices beside MLflow's catalogue, and a ledger under many hands."
+
+import json
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, date, datetime
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+from langchain_core.messages import AIMessage, AIMessageChunk
+
+from ragwb.cost import PRICES, Budget, BudgetExceeded, Ledger, Usage, charge, cost_of, price_of, total, usage_of
+
+NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
+LITE = "us.amazon.nova-2-lite-v1:0"
+BILL = {"inputTokens": 2000, "outputTokens": 300, "totalTokens": 3300, "cacheReadInputTokens": 900, "cacheWriteInputTokens": 100}
+DETAILS = {"cacheDetails": [{"ttl": "5m", "inputTokens": 60}, {"ttl": "1h", "inputTokens": 40}]}
+
+
+def converted(usage: dict[str, Any]) -> AIMessage:
+    "A reply as langchain-aws makes it of Bedrock's."
+    from langchain_aws.chat_models.bedrock_converse import _extract_usage_metadata
+
+    return AIMessage("yes", usage_metadata=_extract_usage_metadata({"usage": dict(usage)}))
+
+
+@pytest.mark.parametrize("usage", [BILL, BILL | DETAILS, {"inputTokens": 2000, "outputTokens": 300, "totalTokens": 2300}])
+def test_usage_is_bedrocks_bill(usage: dict[str, Any]) -> None:
+    used = usage_of(converted(usage))
+    assert used == Usage(2000, 300, usage.get("cacheReadInputTokens", 0), usage.get("cacheWriteInputTokens", 0))
+    rates = {"inputTokens": 0.33, "outputTokens": 2.75, "cacheReadInputTokens": 0.0825, "cacheWriteInputTokens": 0.33}
+    assert cost_of(LITE, used, NOON) == pytest.approx(sum(usage.get(name, 0) * rate for name, rate in rates.items()) / 1e6)
+
+
+def test_usage_of_a_stream_is_that_of_its_last_event() -> None:
+    from langchain_aws.chat_models.bedrock_converse import _parse_stream_event
+
+    events: list[dict[str, Any]] = [
+        {"messageStart": {"role": "assistant"}},
+        {"contentBlockDelta": {"contentBlockIndex": 0, "delta": {"text": "yes"}}},
+        {"messageStop": {"stopReason": "end_turn"}},
+        {"metadata": {"usage": BILL | DETAILS, "metrics": {"latencyMs": 7}}},
+    ]
+    whole: Any = None
+    for event in events:
+        piece = _parse_stream_event(event)
+        whole = piece if whole is None else whole + piece if piece else whole
+    assert isinstance(whole, AIMessageChunk) and usage_of(whole) == Usage(2000, 300, 900, 100)
+
+
+def test_reasoning_is_part_of_the_output() -> None:
+    told = {"input_tokens": 10, "output_tokens": 500, "total_tokens": 510, "output_token_details": {"reasoning": 400}}
+    used = usage_of(AIMessage("yes", usage_metadata=told))
+    assert used.reasoning_tokens == 400 and cost_of(LITE, used, NOON) == pytest.approx((10 * 0.33 + 500 * 2.75) / 1e6)
+
+
+def test_prices_beside_mlflows_catalogue() -> None:
+    spec = find_spec("mlflow")
+    assert spec and spec.origin
+    catalogue = json.loads((Path(spec.origin).parent / "utils/model_catalog/bedrock.json").read_text("utf-8"))["models"]
+    names = {"input_tokens": "input_per_million_tokens", "output_tokens": "output_per_million_tokens", "cache_read_tokens": "cache_read_per_million_tokens"}
+    compared = 0
+    for price in PRICES:
+        for model in price.models:
+            if model in catalogue and not (model.startswith("amazon.nova-2-")):  # a bare Nova 2 id is not called; ours is the price of a geography
+                for unit, name in names.items():
+                    if unit in price.rates and name in catalogue[model]["pricing"]:
+                        assert price.rates[unit] == pytest.approx(catalogue[model]["pricing"][name], rel=1e-3), (model, unit)
+                        compared += 1
+    assert compared >= 45
+
+
+def test_every_aws_model_of_the_packaged_config_has_a_price() -> None:
+    from ragwb.bedrock import model_id
+    from ragwb.config import CONFIGS
+    from ragwb.settings import Settings
+
+    config = CONFIGS["aws"]
+    for geography in ("us", "eu", "apac"):
+        settings = Settings(inference_profile=geography)
+        for name in (config.embedder, *(name for role in (config.fast, config.strong) for name in (role.model, *role.fallbacks))):
+            assert price_of(model_id(name, settings), NOON), (geography, name)
+    assert price_of("bedrock:amazon.titan-embed-text-v2:0/512", NOON) == price_of("amazon.titan-embed-text-v2:0", NOON)
+
+
+def test_what_is_not_known_is_never_free() -> None:
+    arn = "arn:aws:bedrock:us-east-1:1:application-inference-profile/a"
+    for model in ("bedrock:us.amazon.nova-99-v1:0", "openai:gpt-4.1", "ollama:llama3", arn, "jp.amazon.nova-pro-v1:0", ""):
+        assert cost_of(model, Usage(1, 1), NOON) is None
+    assert cost_of("amazon.titan-embed-text-v2:0", {"input_tokens": 5, "pictures": 1}, NOON) is None
+    assert total([charge("a", "model", LITE, Usage(1), NOON), charge("b", "judge", "openai:gpt-4.1", Usage(1), NOON)]) is None
+    assert price_of(LITE, date(2030, 1, 1)) is price_of(LITE, date(2020, 1, 1)) is not None
+
+
+def test_a_charge_counts_once_however_often_and_by_whomever_it_is_recorded(tmp_path: Path) -> None:
+    path = tmp_path / "home" / "ledger.sqlite"
+    ledgers = [Ledger(path) for _ in range(3)]
+    charges = [charge(f"q{n}:model:1", "model", LITE, Usage(1000, 100), NOON, answer=f"q{n}") for n in range(200)]
+    with ThreadPoolExecutor(12) as pool:
+        new = list(pool.map(lambda turn: sum(ledgers[turn % 3].record(charges[at:at + 10]) for at in range(0, 200, 10)), range(12)))
+    assert sum(new) == 200
+    (everything,) = ledgers[0].sums()
+    assert everything.charges == 200 and everything.usd == pytest.approx(200 * (1000 * 0.33 + 100 * 2.75) / 1e6)
+    assert everything.units == {"input_tokens": 200_000, "output_tokens": 20_000}
+
+
+def test_a_killed_writer_leaves_whole_batches(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    code = f"""
+from datetime import UTC, datetime
+from pathlib import Path
+from ragwb.cost import Ledger, Usage, charge
+ledger = Ledger(Path({str(path)!r}))
+for n in range(100000):
+    ledger.record([charge(f"q{{n}}:{{part}}:1", part, "{LITE}", Usage(1), datetime(2026, 11, 24, tzinfo=UTC), answer=f"q{{n}}") for part in ("embedding", "model", "guardrail")])
+    if n == 20: print("ready", flush=True)
+"""
+    writer = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert writer.stdout and writer.stdout.readline() == "ready\n"
+    writer.kill()
+    writer.wait()
+    by_answer = Ledger(path).sums("answer")
+    assert len(by_answer) > 20 and {row.charges for row in by_answer} == {3}
+
+
+def test_sums_by_day_component_and_model(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger.sqlite")
+    days = [datetime(2026, 11, day, 23, 59, tzinfo=UTC) for day in (23, 24, 25)]
+    ledger.record([charge(f"{day:%d}:{part}", part, model, Usage(1_000_000), day, config="c", route="fast") for day in days
+                   for part, model in (("model", LITE), ("embedding", "amazon.titan-embed-text-v2:0"), ("judge", "openai:gpt-4.1"))])  # fmt: skip
+    assert [(row.key, round(row.usd, 4), row.unpriced) for row in ledger.sums("component")] == [(("embedding",), 0.06, 0), (("judge",), 0.0, 3), (("model",), 0.99, 0)]
+    assert [row.key for row in ledger.sums("day", "component", since="2026-11-24", until="2026-11-24")] == [("2026-11-24", part) for part in ("embedding", "judge", "model")]
+    assert "openai:gpt-4.1" in ledger.sums("model")._repr_markdown_()
+    with pytest.raises(ValueError, match="component is one of"):
+        charge("x", "coffee", LITE, Usage(1), NOON)
+
+
+def test_a_budget_is_never_passed_together() -> None:
+    budget, spent, lock = Budget(1.0), [], threading.Lock()
+
+    def ask(n: int) -> bool:
+        try:
+            held = budget.reserve(0.03, f"question {n}")
+        except BudgetExceeded as error:
+            assert "USD are left" in str(error)
+            return False
+        with lock:
+            spent.append(0.01)
+        budget.settle(held, 0.01)
+        return True
+
+    with ThreadPoolExecutor(16) as pool:
+        done = list(pool.map(ask, range(500)))
+    assert budget.reserved == pytest.approx(0) and budget.spent == pytest.approx(sum(spent)) and budget.spent <= 1 and 33 <= sum(done) <= 98
+    with pytest.raises(BudgetExceeded, match="no price is known"):
+        Budget(1.0).reserve(None, "openai:gpt-4.1")
