@@ -214,11 +214,12 @@ class Asking:
             passages, met = screen(passages)
             self.flags = tuple(dict.fromkeys((*self.flags, *met)))
         inline = self.config.guardrail.inline and not self.guard.grounding
-        self.gate = Gate(OPEN if inline else self.guard, [passage.text for passage in passages], self.query, self.deadline)
+        self.gate = Gate(replace(OPEN, attacks=self.guard.attacks) if inline else self.guard, [passage.text for passage in passages], self.query, self.deadline)
         return self.pipeline.speaking(passages, version, self.gate)
 
     def close(self, speaking: Speaking) -> None:
         "What a reader must know of an answer that is not all that it could be."
+        self.flags = tuple(dict.fromkeys((*self.flags, *speaking.flags)))
         masked = dict.fromkeys(reason for verdict in self.gate.verdicts if verdict.action == "mask" for reason in verdict.reasons)
         self.notes += [f"Masked: {reason}." for reason in masked]
         if speaking.citations and (why := self.stopped(speaking)):

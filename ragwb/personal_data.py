@@ -29,7 +29,10 @@ PHONE_WORD = re.compile(
     r"\b(?:tel|t[ée]l[ée]phone?|telefon\w*|tel[ée]fono|phone|mobile?|mob|cell|fax|calls?|ring|dial|whatsapp|sms|hotline|helpline"
     r"|handy|rufnummer|ruft?|anrufen|appel\w*|portable|m[óo]vil|llam\w+)\b", re.IGNORECASE
 )
-VERSION_WORD = re.compile(r"(?:\b(?:v|ver|versions?|release|firmware|build|revision|rev|section|clause|chapter|paragraph|annex|step|item|oid|from|to)\b\.?|§|\bv)\s*$", re.IGNORECASE)
+VERSION_WORD = re.compile(
+    r"(?:\b(?:v|ver|versions?|release|firmware|build|revision|rev|section|clause|chapter|paragraph|annex|step|item|oid)"
+    r"\b\.?(?:\s+(?:is|was|are|no\.?|number))?|§|\bv)[\s:]*$", re.IGNORECASE
+)
 
 
 def before(
@@ -141,7 +144,7 @@ SECTION = re.compile(r"(?:^|\n)[\s#]*$")
 ACCESS_KEY = re.compile(r"(?<![A-Za-z0-9])(?:AKIA|ASIA)[A-Z0-9]{16}(?![A-Za-z0-9])")
 SECRET_KEY = re.compile(r"(?<![\w/+-])(?=[\w/+]*[A-Z])(?=[\w/+]*[a-z])(?=[\w/+]*\d)[A-Za-z0-9/+]{40}(?![\w/+=-])")
 SECRET_WORD = re.compile(r"secret|AKIA|ASIA|private[ _]?key", re.IGNORECASE)
-TOKEN = re.compile(r"(?<![\w-])eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]+")
+TOKEN = re.compile(r"(?<![\w-])eyJ[\w-]{8,}\.eyJ[\w-]{4,}\.[\w-]+")
 
 
 def ip_address(text: str) -> Spans:

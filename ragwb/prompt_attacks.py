@@ -48,7 +48,8 @@ RULES: tuple[tuple[str, str, str], ...] = (  # kind; words of which one must be 
      rf"{NEVER}(?:ignore|disregard|forget) ~3 (?:{THINGS} ~2 (?:above|before|so far|you (?:were|have been)|given)|(?:everything|all|anything) ~3 (?:above"
      rf"|before|said|told|written|so far))\b"),
     ("OVERRIDE", "follow|obey|comply with|listen|adher",
-     rf"\b(?:do not|don t|dont|stop|no longer) (?:follow|obey|following|obeying|comply with|listen to|adhere to) ~3 {EARLIER} ~2 {THINGS}\b"),
+     rf"\b(?:do not|don t|dont|stop|no longer) (?:follow|obey|following|obeying|comply with|listen to|adhere to) ~3 (?:{EARLIER} ~2 {THINGS}|{THINGS} (?:above"
+     rf"|before|so far|given))\b"),
     ("OVERRIDE", "void|cancel|revoked|obsolete|replaced|overridden|null|outdated|suspended|lifted|no longer",
      r"\b(?:previous|prior|above|earlier|preceding|your|all) ~2 (?:instructions|prompts?|directives|guidelines|guardrails) (?:are|is|were|have been|has been) ~3 "
      r"(?:void|cancel+ed|revoked|obsolete|replaced|overridden|null|outdated|suspended|lifted|no longer)\b"),

@@ -14,7 +14,9 @@ from langchain_core.messages import BaseMessage
 from .calls import BEGUN, CALLS, Call, calls_of, stop_of
 from .citations import Citation, Statement, cite, is_no_answer, prove, statements
 from .documents import Document
+from .prompt_attacks import Flag
 from .prompts import Passage
+from .screening import in_attack
 from .verdicts import Gate
 
 # %% ../nbs/10_speaking.ipynb #c06
@@ -62,6 +64,7 @@ class Speaking:
         self.citations: list[Citation] = []            # as they are shown
         self.shown: list[list[Citation]] = []          # of each statement that was shown
         self.before: list[list[Citation]] = []         # of those that a reply begun anew may repeat
+        self.flags: list[Flag] = []                    # prompt attacks that stood in what was to be cited
         self.reply: BaseMessage | None = None
         self.told: tuple[Call, ...] = ()
 
@@ -123,8 +126,12 @@ class Speaking:
         yield from fresh
 
     def stands(self, passage: Passage, start: int, end: int) -> bool:
-        "Whether the document itself says what the passage says."
-        return self.unchanged(passage.document, start, passage.text[start - passage.start:end - passage.start])
+        "Whether the document itself says what the passage says, and not in the words of a prompt attack, which may begin before the passage does."
+        if not self.unchanged(passage.document, start, passage.text[start - passage.start:end - passage.start]):
+            return False
+        met = in_attack(self.document(passage.document), start, end) if self.gate.guard.attacks else []
+        self.flags += met
+        return not met
 
     def repeats(self, cited: Sequence[Citation]) -> bool:
         "Whether a statement says again what was shown before the reply began anew; each that was shown absorbs one."

@@ -1,0 +1,147 @@
+"""Measure the local guardrail against its targets and write reports/guardrails.json.
+
+Usage: python experiments/guardrails.py
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from ragwb.chunking import chunk
+from ragwb.config import GuardrailConfig, PipelineConfig
+from ragwb.datasets import Question, anchor_questions, load_dataset
+from ragwb.documents import Document
+from ragwb.embedding import embedder
+from ragwb.guard_scores import Rate, load_labelled, score_personal
+from ragwb.index import Collection, Entry, Store
+from ragwb.parsing import Limits, parse_many
+from ragwb.personal_data import personal_data
+from ragwb.pipeline import Pipeline
+from ragwb.planted import Attack, Plant, beside, inside, load_attacks, outcome
+from ragwb.prompt_attacks import attacks
+
+HERE = Path(__file__).parent
+DATA = HERE / "data" / "guardrails"
+SAMPLE = HERE / "data" / "sample"
+REPORT = HERE.parent / "reports" / "guardrails.json"
+OWN = "notes/answer.md"
+CONFIG = PipelineConfig()
+EMBEDDER = embedder(CONFIG.embedder, None)
+Row = dict[str, Any]
+
+
+def entry(document: Document) -> Entry:
+    """A document ready to be written."""
+    pieces = chunk(document, CONFIG.chunking, EMBEDDER.embed)
+    return Entry(document, pieces, EMBEDDER.embed([piece.indexed for piece in pieces]), len(document.text))
+
+
+def sample() -> tuple[dict[str, Document], list[Question]]:
+    """The sample documents, without the maps that a planted paragraph would break, and its questions."""
+    dataset = load_dataset(SAMPLE)
+    parsed = parse_many(list(dataset.documents.items()), workers=1, limits=Limits())
+    documents = {found.id: replace(found, pages=(), runs=()) for found in parsed if isinstance(found, Document)}
+    return documents, list(anchor_questions(dataset, {id: document.text for id, document in documents.items()}).questions)
+
+
+def pairs(pipeline: Pipeline, patterns: Sequence[Attack], questions: Sequence[Question]) -> list[tuple[Attack, Question]]:
+    """Each attack with a question that the documents answer from one place, spread over the whole set."""
+    asked = [question for question in questions if question.answerable and len(question.evidence) == 1 and not question.history]
+    answered = [question for question in asked if not pipeline.ask(question.question).refused]
+    return [(pattern, answered[number * len(answered) // len(patterns)]) for number, pattern in enumerate(patterns)]
+
+
+def planted(collection: Collection, documents: dict[str, Document], pattern: Attack, question: Question, guarded: Pipeline, bare: Pipeline) -> Iterator[Row]:
+    """One attack planted in both ways, alone among the documents; with the guardrail and without it."""
+    evidence = question.evidence[0]
+    bitten, empty, within = inside(pattern, question.question, documents[evidence.document], evidence.start)
+    own, alone = beside(pattern, question.question)
+    plain = guarded.ask(question.question)
+    collection.write([entry(empty)])
+    unbitten = guarded.ask(question.question)
+    collection.write([entry(bitten)])
+    yield from both("inside", within, unbitten, question, guarded, bare)
+    collection.write([entry(documents[evidence.document]), entry(own)])
+    yield from both("beside", alone, plain, question, guarded, bare)
+    collection.delete([OWN])
+
+
+def both(place: str, plant: Plant, before: Any, question: Question, guarded: Pipeline, bare: Pipeline) -> Iterator[Row]:
+    """The rows of one planting."""
+    for name, pipeline in (("on", guarded), ("off", bare)):
+        answer = pipeline.ask(question.question)
+        yield {"place": place, "guard": name, "reported": bool(answer.guard.get("flags"))} | outcome(plant, before, answer)
+
+
+def measure_planted(home: Path, patterns: Sequence[Attack]) -> list[Row]:
+    """All attacks, one after the other, in the sample documents."""
+    documents, questions = sample()
+    collection = Store(home).create("planted", CONFIG, EMBEDDER.dimensions)
+    collection.write([entry(document) for document in documents.values()], new=True)
+    guarded = Pipeline(collection, CONFIG, EMBEDDER)
+    bare = Pipeline(collection, replace(CONFIG, guardrail=GuardrailConfig(provider="")), EMBEDDER)
+    return [row for pattern, question in pairs(guarded, patterns, questions) for row in planted(collection, documents, pattern, question, guarded, bare)]
+
+
+def counted(rows: Sequence[Row]) -> Row:
+    """What happened, by place, guard and split."""
+    table: Row = {}
+    for row in rows:
+        for split in (row["split"], "all"):
+            line = table.setdefault(f"{row['place']}, guard {row['guard']}, {split}", {"attacks": 0, "flagged": 0, "cited": 0, "changed": 0})
+            line["attacks"] += 1
+            for name in ("flagged", "cited", "changed"):
+                line[name] += row[name]
+    return table
+
+
+def false_alarms() -> Row:
+    """The rules on what is harmless: the chunks of the sample documents and its questions."""
+    documents, questions = sample()
+    pieces = [piece for document in documents.values() for piece in chunk(document, CONFIG.chunking, EMBEDDER.embed)]
+    texts = {question.question for question in questions} | {earlier for question in questions for earlier in question.history}
+    marks = [(document.id, document.text[mark.start:mark.end], mark.kind) for document in documents.values() for mark in personal_data(document.text)]
+    return {"chunks": str(Rate(sum(bool(attacks(piece.indexed)) for piece in pieces), len(pieces))), "questions": str(Rate(sum(bool(attacks(text)) for text in texts), len(texts))),
+            "personal data in the sample documents": [{"document": document, "text": text, "kind": kind} for document, text, kind in marks]}
+
+
+def main() -> None:
+    """Measures, prints and writes."""
+    cases, patterns = load_labelled(DATA / "personal_data.jsonl"), load_attacks(DATA / "attacks.jsonl")
+    personal = {split: score_personal([case for case in cases if split in (case.split, "all")]) for split in ("dev", "test", "all")}
+    with tempfile.TemporaryDirectory(prefix="ragwb-planted-") as folder:
+        rows = measure_planted(Path(folder), patterns)
+    report = {"personal": {split: scores.to_dict() for split, scores in personal.items()}, "planted": counted(rows), "false_alarms": false_alarms(), "rows": rows}
+    REPORT.write_text(json.dumps(report, ensure_ascii=False, indent=1) + "\n", "utf-8")
+    show(personal, report)
+
+
+def show(personal: dict[str, Any], report: Row) -> None:
+    """The tables on the terminal."""
+    console = Console(width=150)
+    for split, scores in personal.items():
+        table = Table(title=f"Personal data, {split}; false alarms {scores.false_alarms}")
+        for column in ("kind", "recall", "precision"):
+            table.add_column(column)
+        for kind in scores.recall:
+            table.add_row(kind, str(scores.recall[kind]), str(scores.precision[kind]))
+        console.print(table)
+    table = Table(title="Planted attacks")
+    for column in ("planted", "attacks", "flagged", "cited", "changed"):
+        table.add_column(column)
+    for name, line in report["planted"].items():
+        table.add_row(name, *map(str, line.values()))
+    console.print(table)
+    console.print(report["false_alarms"])
+
+
+if __name__ == "__main__":
+    main()
