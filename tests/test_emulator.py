@@ -29,7 +29,8 @@ from botocore.validate import ParamValidator
 
 from ragwb.embedding import WordLlamaEmbedder, embedder
 from ragwb.emulated_guardrail import GUARDRAIL
-from ragwb.emulator import BREAKS, Running, running
+from ragwb.emulator import Running, running
+from ragwb.endpoint import BREAKS
 from ragwb.exchange import KEY, PROFILE
 from ragwb.extractive import ExtractiveChatModel
 from ragwb.faults import ERRORS, Faults
