@@ -67,6 +67,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                            'ragwb.api.feedback': ('api.html#feedback', 'ragwb/api.py'),
                            'ragwb.api.healthz': ('api.html#healthz', 'ragwb/api.py'),
                            'ragwb.api.metrics': ('api.html#metrics', 'ragwb/api.py'),
+                           'ragwb.api.notebook': ('api.html#notebook', 'ragwb/api.py'),
                            'ragwb.api.query': ('api.html#query', 'ragwb/api.py'),
                            'ragwb.api.query_stream': ('api.html#query_stream', 'ragwb/api.py'),
                            'ragwb.api.readyz': ('api.html#readyz', 'ragwb/api.py'),

@@ -13,4 +13,5 @@ import ragwb.experiment_commands  # noqa: F401
 import ragwb.main_commands  # noqa: F401
 import ragwb.registry_commands  # noqa: F401
 import ragwb.search_commands  # noqa: F401
+import ragwb.storage_commands  # noqa: F401
 from .commands import main  # noqa: F401

@@ -75,16 +75,17 @@ class Bucket:
         with self.explained(key):
             return getattr(self.client, operation)(Bucket=self.bucket, Key=self.prefix + key, **self.owned, **given)
 
-    def put(self, key: str, data: Content) -> None:
-        "Uploads; the object is there whole, or not at all. When this returns, S3 has it for good."
+    def put(self, key: str, data: Content, digest: str = "") -> None:
+        "Uploads; the object is there whole, or not at all. When this returns, S3 has it for good. A digest is kept beside it, for `digest`."
+        given = self.encrypted | ({"Metadata": {"sha256": digest}} if digest else {})
         if isinstance(data, bytes) and len(data) <= PART:
-            self.call("put_object", key, Body=data, **self.encrypted)
+            self.call("put_object", key, Body=data, **given)
             return
         from boto3.s3.transfer import TransferConfig
 
         parts = TransferConfig(multipart_threshold=PART, multipart_chunksize=PART, max_concurrency=min(self.settings.concurrency, 10))
         with self.explained(key), data.open("rb") if isinstance(data, Path) else nullcontext(BytesIO(data) if isinstance(data, bytes) else data) as file:
-            self.client.upload_fileobj(file, self.bucket, self.prefix + key, ExtraArgs=self.owned | self.encrypted, Config=parts)
+            self.client.upload_fileobj(file, self.bucket, self.prefix + key, ExtraArgs=self.owned | given, Config=parts)
 
     def put_if(self, key: str, data: bytes, etag: str) -> str:
         "Writes only over the content of this tag, or where nothing is for an empty one. Returns the new tag; raises FileExistsError."
@@ -103,6 +104,10 @@ class Bucket:
         with self.explained(key):
             found = self.call("get_object", key)
             return found["Body"].read(), found["ETag"]
+
+    def digest(self, key: str) -> str:
+        "The digest that was put with an object; empty without one."
+        return str(self.call("head_object", key)["Metadata"].get("sha256", ""))
 
     def fetch(self, key: str, path: Path) -> str:
         "Downloads to a file, whatever the size; returns why not, if it has gone meanwhile."
@@ -205,8 +210,8 @@ def explain_lance(error: BaseException, settings: Settings) -> AwsError | None:
     "What S3 told LanceDB, as one line that names the fix; None if S3 has not refused anything."
     said = str(error)
     found = re.search(r"<Code>(\w+)</Code>(?:<Message>([^<]*))?", said)
-    signs = {"BareRedirect": "PermanentRedirect", "redirect without LOCATION": "PermanentRedirect", "TimedOut": "ReadTimeoutError", "timed out": "ReadTimeoutError", "kind: Connect": "EndpointConnectionError",
-             "error trying to connect": "EndpointConnectionError", "Generic S3 error": "ConnectionError"}  # fmt: skip
+    signs = {"BareRedirect": "PermanentRedirect", "redirect without LOCATION": "PermanentRedirect", "TimedOut": "ReadTimeoutError", "timed out": "ReadTimeoutError",
+             "kind: Connect": "EndpointConnectionError", "error trying to connect": "EndpointConnectionError", "Generic S3 error": "ConnectionError"}  # fmt: skip
     code = found[1] if found else next((name for sign, name in signs.items() if sign in said), "")
     if code in ("", "NoSuchKey"):
         return None

@@ -347,6 +347,49 @@ def test_from_a_prefix(seaweed: Seaweed, s3_settings: Settings, tmp_path: Path) 
     assert call(disk, "ingest", f"s3://{bucket}/incoming/deep")[1].startswith("7 new")  # into the data folder
 
 
+def test_sync(seaweed: Seaweed, proxy: S3Proxy, s3_settings: Settings, tmp_path: Path) -> None:
+    folder, bucket = corpus(tmp_path / "docs", 5), s3_settings.storage.split("/")[2]
+    url, through = f"s3://{bucket}/docs", replace(s3_settings, s3_endpoint=proxy.endpoint)
+    (folder / "secret.key").write_text("no document")
+    (folder / "long.txt").write_bytes(b"It is long. " * 1_000_000)  # goes up in parts: its tag is no MD5
+    assert call(through, "sync", folder, url)[1].startswith("6 new, 0 changed, 0 unchanged, 0 removed")
+    puts = proxy.count("PUT", "docs/")
+    assert call(through, "sync", folder, url)[1].startswith("0 new, 0 changed, 6 unchanged, 0 removed")
+    assert proxy.count("PUT", "docs/") == puts
+    make(folder, 0, version=1)
+    (folder / "01.md").unlink()
+    (folder / "long.txt").write_bytes(b"It is song. " * 1_000_000)  # of the same size
+    (folder / "new").mkdir()
+    (folder / "new" / "a b'ü.md").write_text("# A")
+    report = json.loads(call(through, "sync", folder, url, "--json")[1])
+    assert {name: report[name] for name in ("new", "changed", "unchanged", "removed", "deleted")} == {"new": 1, "changed": 2, "unchanged": 3, "removed": 1, "deleted": 0}
+    assert [skipped["reason"] for skipped in report["skipped"]] == ["unknown format .key"]
+    assert call(through, "sync", folder, url, "--delete")[1] == "0 new, 0 changed, 6 unchanged, 1 removed\n"
+    listed = {item["Key"].removeprefix("docs/"): item["Size"] for item in seaweed.client().list_objects_v2(Bucket=bucket, Prefix="docs/")["Contents"]}
+    assert listed == {path.relative_to(folder).as_posix(): path.stat().st_size for path in folder.rglob("*") if path.is_file() and path.suffix != ".key"}
+    (tmp_path / "empty").mkdir()
+    refused(call(through, "sync", tmp_path / "empty", url, "--delete"), "nothing was changed")
+    proxy.fault = lambda request: Fault(403, "AccessDenied") if request.method == "PUT" else None
+    make(folder, 0, version=2)
+    refused(call(through, "sync", folder, url, "--delete"), "access is refused", "s3:PutObject")
+
+
+def test_a_killed_sync_is_finished_by_the_next(proxy: S3Proxy, s3_settings: Settings, tmp_path: Path) -> None:
+    folder, url = corpus(tmp_path / "docs", 24), f"s3://{s3_settings.storage.split('/')[2]}/docs"
+    proxy.fault = lambda request: Fault(delay=0.3) if request.method == "PUT" else None
+    process = start(replace(s3_settings, s3_endpoint=proxy.endpoint), "sync", folder, url)
+    end = time.monotonic() + 60
+    while proxy.count("PUT", "docs/") < 10 and time.monotonic() < end:
+        time.sleep(0.01)
+    process.kill()
+    process.communicate()
+    code, out, _ = call(s3_settings, "sync", folder, url, "--json")
+    report = json.loads(out)
+    assert code == 0 and 0 < report["new"] < 24 and report["new"] + report["unchanged"] == 24
+    assert call(s3_settings, "ingest", url)[1].startswith("24 new")
+    assert_sound(s3_settings, folder)
+
+
 def test_what_is_there_twice_is_healed(s3_settings: Settings) -> None:
     collection = with_pump(s3_settings).store.open("default")
     rows = collection.table.search().limit(None).to_arrow()
