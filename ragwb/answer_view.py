@@ -106,7 +106,8 @@ def why(record: Mapping[str, Any]) -> str:
     if record.get("guard", {}).get("flags"):
         facts["kept from the model"] = "; ".join(f"“{escape(' '.join(flag['text'].split())[:100])}” in {escape(flag['document'])}" for flag in record["guard"]["flags"])
     listed = "".join(f"<dt>{name}</dt><dd>{fact}</dd>" for name, fact in facts.items())
-    return f'<div class="why small"><dl>{listed}</dl>{why_table(record) if record["passages"] else "Nothing was found."}</div>'
+    replay = f'<p><a href="/v1/answers/{escape(record["id"])}/notebook" download>Open as notebook</a></p>'
+    return f'<div class="why small"><dl>{listed}</dl>{why_table(record) if record["passages"] else "Nothing was found."}{replay}</div>'
 
 # %% ../nbs/14a_answer_view.ipynb #c17
 def refusal_note(record: Mapping[str, Any]) -> str:

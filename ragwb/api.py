@@ -5,9 +5,11 @@
 # %% auto #0
 __all__ = ['router', 'Asked', 'UPLOAD', 'MAX_FILES', 'RATED', 'watch', 'ASSETS', 'POLICY', 'QUESTION_BYTES', 'DESCRIPTION',
            'EXAMPLE', 'PROBLEM', 'Ask', 'asked', 'query', 'query_stream', 'upload', 'told', 'documents', 'document',
-           'delete', 'collections', 'Feedback', 'feedback', 'healthz', 'readyz', 'metrics', 'docs', 'create_api']
+           'delete', 'collections', 'Feedback', 'feedback', 'notebook', 'healthz', 'readyz', 'metrics', 'docs',
+           'create_api']
 
 # %% ../nbs/13c_api.ipynb #c03
+import json
 import logging
 import tempfile
 from collections.abc import AsyncIterator
@@ -32,6 +34,7 @@ from .edge import Gate, Problem, Text, hosts_for, install_problems, problem_of
 from .ingest import IngestReport, Progress
 from .openai_api import chat
 from .pipeline import Answer, Question
+from .replay import ReplayError, at_version, notebook_of
 from .service import Measured, Service, Serving
 from .workbench import Workbench
 
@@ -179,7 +182,19 @@ def feedback(given: Feedback, service: Serving) -> dict[str, Any]:
     service.metrics.feedback.labels(given.rating).inc()
     return {"answer_id": given.answer_id, "rating": given.rating}
 
-# %% ../nbs/13c_api.ipynb #c16
+# %% ../nbs/13c_api.ipynb #c15
+@router.get("/answers/{id}/notebook")
+def notebook(id: str, service: Serving) -> Response:
+    "A kept answer as a notebook that gives it anew, step by step."
+    record = service.workbench.answers.load(id)
+    try:
+        at_version(service.workbench, record["collection"], record["index_version"])
+    except ReplayError as error:
+        raise Problem(410, "", str(error)) from error
+    named = {"Content-Disposition": f'attachment; filename="replay-{id}.ipynb"'}
+    return Response(json.dumps(notebook_of(record, service.workbench.settings.profile)), media_type="application/x-ipynb+json", headers=named)
+
+# %% ../nbs/13c_api.ipynb #c17
 watch = APIRouter(tags=["operations"])
 
 
@@ -211,7 +226,7 @@ def metrics(service: Serving) -> Response:
     "Counters for Prometheus."
     return Response(service.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
-# %% ../nbs/13c_api.ipynb #c18
+# %% ../nbs/13c_api.ipynb #c19
 ASSETS = "/docs/assets"
 POLICY = "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'self'"
 
@@ -227,7 +242,7 @@ async def docs(request: Request) -> HTMLResponse:
     page.headers["Content-Security-Policy"] = POLICY
     return page
 
-# %% ../nbs/13c_api.ipynb #c20
+# %% ../nbs/13c_api.ipynb #c21
 QUESTION_BYTES = 4 * 2**20  # of a JSON body
 DESCRIPTION = "Questions to documents, answered with proof. Errors are problem details (RFC 9457); the two routes of OpenAI's protocol answer in its shape."
 EXAMPLE = Problem(404, "unknown-collection", "no collection 'seals'; there are: handbook").to_dict("/v1/query")
