@@ -29,7 +29,7 @@ from .study import Findings, figure, metrics_of, study_from, table
 
 # %% ../nbs/17_reports.ipynb #c06
 ROWS, METRICS_FILE, FIGURE, PAGE, NOTEBOOK, INPUTS, MANIFEST = "rows.jsonl", "metrics.json", "figure.svg", "report.html", "notebook.ipynb", "inputs.json", "manifest.json"
-KEPT = ("config", "id", "kind", "document", "scores")  # of a row; texts stay where the documents are
+KEPT = ("config", "id", "kind", "document")  # of a row, beside the scores that are published; texts stay where the documents are
 
 
 def publish(
@@ -41,7 +41,8 @@ def publish(
     "Writes rows, metrics, figure and inputs into the run's folder."
     folder = Path((running or current_run()).folder)
     folder.mkdir(parents=True, exist_ok=True)
-    rows = tuple({name: row[name] for name in KEPT} for row in findings.rows)
+    metrics = findings.study.metrics
+    rows = tuple({name: row[name] for name in KEPT} | {"scores": {name: value for name, value in row["scores"].items() if name in metrics}} for row in findings.rows)
     inputs = {"data": {"name": dataset.name, "hash": dataset_hash(dataset), "documents": len(dataset.documents), "questions": len(dataset.questions)},
               "configs": {label: described(config) for label, config in configs.items()}}
     write_whole(folder / ROWS, "".join(map(line_of, rows)).encode())

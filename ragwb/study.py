@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['RESAMPLES', 'LABELS', 'PANEL', 'LINE', 'INK', 'ACCENT', 'SOFT', 'WIDE', 'HIGH', 'EDGE', 'Study', 'study_from',
-           'interval', 'Findings', 'sentence', 'metrics_of', 'table', 'against', 'figure', 'canvas', 'shortened',
-           'panel', 'curve', 'columns', 'Shown', 'show_table', 'show_figure', 'show_sentence']
+           'interval', 'Findings', 'sentence', 'limits_of', 'metrics_of', 'table', 'against', 'figure', 'canvas',
+           'shortened', 'panel', 'curve', 'columns', 'Shown', 'show_table', 'show_figure', 'show_sentence']
 
 # %% ../nbs/16c_study.ipynb #c03
 from collections.abc import Mapping, Sequence
@@ -142,11 +142,18 @@ def sentence(findings: Findings) -> str:
     sure = f"difference {gain.value:+.3f}, 95 % interval{arms} {gain.low:+.3f} to {gain.high:+.3f}"
     change = f"{name} {found[best][study.metric].value:.3f} against {found[base][study.metric].value:.3f}{kept} ({sure})"
     verdict = findings.verdict(gain, study.metric)
+    if not findings.keeps(base):
+        return f"{best} is the best that keeps to {limits_of(study)}, which {base} does not: {change}; {tail}."
     if verdict == "better":
         return f"{best} beats {base}: {change}; {tail}."
     if verdict == "worse":
         return f"Keep {base}: the best other config, {best}, is worse: {change}; {tail}."
     return f"No difference shown between {base} and the best other config, {best}: {change}; {tail}."
+
+
+def limits_of(study: Study) -> str:
+    "The limits in words."
+    return " and ".join(f"{study.name(metric)} {'≤' if study.sign(metric) < 0 else '≥'} {limit:g}" for metric, limit in (study.limits or {}).items())
 
 
 def metrics_of(findings: Findings) -> dict[str, Any]:

@@ -1,0 +1,192 @@
+"Experiments run by real processes: killed, failing, in each other's way, out of disk, out of budget, without MLflow."
+
+import json
+import os
+import random
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from checkouts import checkout, chunking, data_set, experiment, ragwb
+from filelock import FileLock
+
+from ragwb.config import NOVA_LITE, ModelConfig, PipelineConfig
+from ragwb.cost import BudgetExceeded
+from ragwb.experiments import ExperimentError, Run
+from ragwb.grid import chosen_questions, grid_of, run_grid
+from ragwb.replies import CachedChatModel, Purse
+from ragwb.settings import Settings
+
+CONFIGS = {"chunking.strategy": ["recursive", "sentences"], "chunking.size": [60, 90, 120], "retrieval.cutoff": [0.0, 0.5]}
+GRID = """
+import json, sys
+from pathlib import Path
+from ragwb.experiments import Run
+from ragwb.grid import chosen_questions, grid_of, run_grid
+from ragwb.settings import Settings
+if __name__ == "__main__":
+    home, data = Path(sys.argv[1]), sys.argv[2]
+    rows = run_grid(chosen_questions(data), grid_of(json.loads(sys.argv[3])), True, Run(str(home / "run"), 2), Settings(home=home))
+    (home / "rows.json").write_text(json.dumps(rows))
+"""
+
+
+def grid_process(home: Path, data: Path, script: Path) -> "subprocess.Popen[bytes]":
+    "A grid in a process of its own."
+    script.write_text(GRID)
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("RAGWB_")}
+    return subprocess.Popen([sys.executable, str(script), str(home), str(data), json.dumps(CONFIGS)], env=plain, start_new_session=True)
+
+
+def cells(home: Path) -> dict[str, bytes]:
+    "The finished cells of a data folder."
+    return {path.name: path.read_bytes() for path in (home / "cells").glob("*.jsonl")}
+
+
+def whole_grid(home: Path, data: Path, script: Path) -> tuple[dict[str, bytes], bytes]:
+    "Cells and rows of a grid that runs to its end."
+    assert grid_process(home, data, script).wait(240) == 0
+    return cells(home), (home / "rows.json").read_bytes()
+
+
+def kill_after(home: Path, data: Path, script: Path, count: int) -> None:
+    "Kills a grid without warning once it has some cells more than before; its workers must go too."
+    before, process = len(cells(home)), grid_process(home, data, script)
+    family = []
+    while process.poll() is None and len(cells(home)) < before + count:
+        family = psutil.Process(process.pid).children(recursive=True) or family
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait(30)
+    _, alive = psutil.wait_procs(family, timeout=15)
+    assert not alive, f"workers outlived their grid: {alive}"
+
+
+def test_a_killed_grid_resumes_with_the_same_bytes(tmp_path: Path) -> None:
+    data, script, seed = data_set(tmp_path / "data"), tmp_path / "grid.py", random.randrange(10**6)
+    unbroken = whole_grid(tmp_path / "whole", data, script)
+    chance = random.Random(seed)
+    for count in (chance.randint(1, 5), chance.randint(1, 4)):
+        kill_after(tmp_path / "killed", data, script, count)
+    there = cells(tmp_path / "killed")
+    assert 0 < len(there) < 12, seed
+    assert whole_grid(tmp_path / "killed", data, script) == unbroken, seed
+    assert not list((tmp_path / "killed" / "grids").iterdir())
+    assert not list((tmp_path / "killed" / "cells").glob(".*.part"))
+
+
+def test_an_unchanged_grid_computes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset, configs, settings = chosen_questions(data_set(tmp_path / "data")), grid_of({"chunking.size": [60, 120]}), Settings(home=tmp_path / "home")
+    rows = run_grid(dataset, configs, False, Run(str(tmp_path / "run"), 1), settings)
+    monkeypatch.setattr("ragwb.grid.fill", lambda *given: pytest.fail("a cell was computed again"))
+    assert run_grid(dataset, configs, False, Run(str(tmp_path / "run"), 1), settings) == rows
+    (tmp_path / "data/docs/pumps.md").write_text("# pumps\n\nNothing is as it was.")
+    with pytest.raises(pytest.fail.Exception, match="computed again"):
+        run_grid(chosen_questions(tmp_path / "data"), configs, False, Run(str(tmp_path / "run"), 1), settings)
+
+
+def test_a_budget_below_one_question_is_refused_with_the_numbers(tmp_path: Path) -> None:
+    dataset = chosen_questions(data_set(tmp_path / "data"))
+    with pytest.raises(ExperimentError, match=r"a budget of 0\.0001 USD does not hold one question: one of nova may cost 0\.0\d+ USD, all 12 together 0\.\d\d USD at most"):
+        run_grid(dataset, {"nova": PipelineConfig(fast=ModelConfig(NOVA_LITE))}, True, Run(str(tmp_path), budget_usd=0.0001), Settings(home=tmp_path / "home"))
+    assert not (tmp_path / "home").exists()
+
+
+def test_a_failing_call_costs_nothing(tmp_path: Path) -> None:
+    from langchain_core.language_models import FakeListChatModel
+
+    class Down(FakeListChatModel):
+        def _call(self, *given: object, **more: object) -> str:
+            raise ConnectionError("down")
+
+    purse = Purse(tmp_path / "purse.sqlite", 0.01)
+    model = CachedChatModel(inner=Down(responses=["never"]), config=PipelineConfig(fast=ModelConfig(NOVA_LITE)), replies=tmp_path / "replies.sqlite", purse=purse)
+    for _ in range(9):
+        with pytest.raises(ConnectionError):
+            model.invoke("How many?")
+    assert purse.spent == 0
+    purse.reserve(0.01, "all of it")
+    with pytest.raises(BudgetExceeded):
+        model.invoke("How many?")
+
+
+def test_same_inputs_same_bytes_and_a_second_run_is_free(tmp_path: Path) -> None:
+    folder = checkout(tmp_path)
+    done = chunking(folder, "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["state"] == "finished"
+    first = {path.name: path.read_bytes() for path in (folder / "reports/01_chunking").iterdir()}
+    again = chunking(folder)
+    assert "all 6 cells are known: nothing to compute, nothing to pay" in again.stderr
+    assert {path.name: path.read_bytes() for path in (folder / "reports/01_chunking").iterdir()} == first
+    assert str(folder) not in b"".join(first.values()).decode()
+
+
+@pytest.mark.parametrize(("given", "said"), [
+    ("stratgies=[recursive]", "no parameter 'stratgies': did you mean strategies?"),
+    ("sizes=400", "sizes = 400: a list such as [200, 400, 600] is needed"),
+    ("tolerance=little", "tolerance = 'little': a number such as 0.0 is needed"),
+])
+def test_a_wrong_parameter_is_refused_before_anything_runs(tmp_path: Path, given: str, said: str) -> None:
+    folder = checkout(tmp_path)
+    done = ragwb(folder, "experiment", "run", "chunking", "-p", given)
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert not (folder / "reports").exists()
+
+
+def test_a_failed_notebook_is_a_failed_run_in_every_face(tmp_path: Path) -> None:
+    folder = checkout(tmp_path)
+    assert chunking(folder).returncode == 0
+    done = chunking(folder, "-p", "baseline=nobody", "--json")
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["state"] == "failed"
+    assert "01_chunking failed: ExperimentError: the baseline 'nobody' is not among the configs" in done.stderr
+    report = folder / "reports/01_chunking"
+    assert json.loads((report / "manifest.json").read_text())["state"] == "failed"
+    assert not (report / "metrics.json").exists()
+    assert "**Failed**: ExperimentError: the baseline 'nobody'" in (folder / "reports/README.md").read_text()
+    assert "Failed: ExperimentError" in (folder / "reports/index.html").read_text()
+    checked = ragwb(folder, "verify", "reports/01_chunking")
+    assert checked.returncode == 1
+    assert "is a run that failed" in checked.stdout
+
+
+def test_a_notebook_that_publishes_nothing_has_failed(tmp_path: Path) -> None:
+    folder = checkout(tmp_path)
+    experiment(folder, "02_silent", "size + 1")
+    done = ragwb(folder, "experiment", "run", "silent")
+    assert done.returncode == 1
+    assert "ended without publishing anything" in done.stderr
+
+
+def test_two_runs_into_one_folder(tmp_path: Path) -> None:
+    folder = checkout(tmp_path)
+    (folder / "reports/01_chunking").mkdir(parents=True)
+    with FileLock(folder / "reports/01_chunking/.lock"):
+        done = chunking(folder)
+    assert done.returncode == 1
+    assert "another run writes into" in done.stderr and "--out" in done.stderr
+
+
+def test_a_full_disk_fails_the_run_and_leaves_no_half_report(tmp_path: Path) -> None:
+    folder = checkout(tmp_path)
+    done = chunking(folder, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (6_000, 6_000)))
+    assert done.returncode == 1
+    assert "the disk is full" in done.stderr or "File too large" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (folder / "reports/01_chunking/metrics.json").exists()
+    assert chunking(folder).returncode == 0
+
+
+def test_mlflow_down_does_not_fail_a_run(tmp_path: Path) -> None:
+    folder = checkout(tmp_path)
+    done = chunking(folder, environment={"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"})
+    assert done.returncode == 0, done.stderr
+    assert "MLflow did not take this run" in done.stderr
+    assert (folder / "reports/01_chunking/metrics.json").exists()
