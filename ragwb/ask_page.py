@@ -92,7 +92,7 @@ def source(
         return source_gone(f"{place['document']} is no longer in this collection."), None
     start, end = place["start"], place["end"]
     if place.get("masked"):
-        return source_gone(f"The guardrail has masked words of this quote, so its place in {place['document']} is not shown here."), None
+        return source_gone(f"The guardrail has masked words of it, so its place in {place['document']} is not shown here."), None
     if document.text[start:end] != (place.get("quote") or place.get("text")):
         return source_gone(f"{place['document']} was changed after this answer was given. Ask again to get an answer from its present text."), None
     original = collection.original(document) if document.format == "pdf" else None
@@ -109,8 +109,8 @@ def record_of(answer: Answer, pipeline: Pipeline) -> dict[str, Any]:
     "An answer's record, each passage of which says whether the prompt held it."
     record = answer.record()
     prompt = pipeline.passages(answer.hits, answer.index_version)
-    for hit, passage in zip(answer.hits, record["passages"], strict=True):
-        passage["prompt"] = any(p.document == hit.document and p.start <= hit.start and hit.end <= p.end for p in prompt)
+    for passage in record["passages"]:
+        passage["prompt"] = any(p.document == passage["document"] and p.start <= passage["start"] and passage["end"] <= p.end for p in prompt)
     return record
 
 # %% ../nbs/14e_ask_page.ipynb #c18

@@ -8,9 +8,9 @@ __all__ = ['ingest_command', 'print_report', 'reindex', 'ask', 'print_answer', '
 
 # %% ../nbs/29a_main_commands.ipynb #c03
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -19,7 +19,6 @@ from .commands import collection_option, config_option, json_option, main, open_
 if TYPE_CHECKING:
     from ragwb.ingest import IngestReport
     from ragwb.pipeline import Answer
-    from ragwb.retrieval import Hit
 
 # %% ../nbs/29a_main_commands.ipynb #c06
 @main.command("ingest")
@@ -73,11 +72,12 @@ def ask(ctx: click.Context, question: str, collection: str, config: str, where: 
         raise click.UsageError(f"--where {wrong[0]}: KEY=VALUE is needed")
     workbench = open_workbench(ctx, config)
     from ragwb.fallback import ModelError
+    from ragwb.question import passages_of
 
     try:
         answer = workbench.ask({"question": question, "where": dict(label.split("=", 1) for label in where)}, collection)
     except ModelError as error:
-        print_passages(error.passages, err=True)
+        print_passages(passages_of(error.passages), err=True)
         raise
     print_json(answer.to_dict()) if as_json else print_answer(answer)
 
@@ -91,15 +91,16 @@ def print_answer(answer: "Answer") -> None:
     for note in answer.notes:
         click.echo(f"\n{note}")
     if answer.refused:
-        print_passages(answer.hits)
+        print_passages(answer.passages)
     cost = "unknown cost" if answer.cost_usd is None else f"${answer.cost_usd:.4f}"
     click.echo(click.style(f"\n{answer.model} · {answer.timings_ms['total']:.0f} ms · {cost} · {answer.id}", dim=True))
 
 
-def print_passages(hits: "Sequence[Hit]", err: bool = False) -> None:
+def print_passages(passages: Sequence[Mapping[str, Any]], err: bool = False) -> None:
     "The nearest passages, for people."
-    for hit in hits[:3]:
-        click.echo(f"\n  {hit.document}{f', page {hit.chunk.page}' if hit.chunk.page else ''}\n      {' '.join(hit.chunk.text.split())[:160]}…", err=err)
+    for passage in passages[:3]:
+        page = f", page {passage['page']}" if passage["page"] else ""
+        click.echo(f"\n  {passage['document']}{page}\n      {' '.join(passage['text'].split())[:160]}…", err=err)
 
 # %% ../nbs/29a_main_commands.ipynb #c10
 @main.group()

@@ -75,6 +75,12 @@ class Answer:
     guard: Mapping[str, Any] = field(default_factory=dict)  # what the guardrail did: see `Asking.guarded`
     calls: tuple[Call, ...] = ()           # to models, also those that were refused or broke off
     charges: tuple[Charge, ...] = ()
+    hidden: Mapping[str, str] = field(default_factory=dict)  # words that the guardrail masked or blocked, and their kind; never shown or kept
+
+    @property
+    def passages(self) -> list[dict[str, Any]]:
+        "What was found, as it may be shown: nothing where the guardrail withheld the answer, and without the words that it masked."
+        return passages_of(() if self.guard.get("answer") == "block" else self.hits, self.hidden)
 
     def to_dict(self) -> dict[str, Any]:
         "The stable shape of the faces: `ragwb ask --json` and `POST /v1/query`."
@@ -84,7 +90,7 @@ class Answer:
             "cost_usd": self.cost_usd, "timings_ms": {name: round(value, 1) for name, value in self.timings_ms.items()}, "question": self.question,
             "standalone": self.standalone, "collection": self.collection, "created": self.created, "dropped_citations": self.dropped,
             "notes": list(self.notes), "guard": dict(self.guard), "interrupted_calls": sum(call.outcome == "interrupted" for call in self.calls),
-            "passages": passages_of(self.hits),
+            "passages": self.passages,
         }  # fmt: skip
 
     def record(self) -> dict[str, Any]:
@@ -98,13 +104,17 @@ class Answer:
         return f"**{escape(self.question)}**\n\n{'⊘ ' if self.refused else ''}{escape(self.text)}{notes}\n\n{sources}"
 
 
-def passages_of(hits: Sequence[Hit]) -> list[dict[str, Any]]:
-    "Hits in the stable shape of the faces."
-    return [
-        {"document": h.document, "page": h.chunk.page, "start": h.start, "end": h.end, "text": h.chunk.text, "score": round(h.score, 4), "ranks": dict(h.ranks),
-         "scores": {leg: round(score, 4) for leg, score in h.scores.items()}}
-        for h in hits
-    ]  # fmt: skip
+def passages_of(hits: Sequence[Hit], hidden: Mapping[str, str] = {}) -> list[dict[str, Any]]:
+    "Hits in the stable shape of the faces; one with hidden words in it has their kind instead, and says so."
+    made = []
+    for hit in hits:
+        text = hit.chunk.text
+        for words, kind in hidden.items():
+            text = text.replace(words, f"{{{kind}}}")
+        place = {"document": hit.document, "page": hit.chunk.page, "start": hit.start, "end": hit.end, "text": text, "score": round(hit.score, 4)}
+        legs = {"ranks": dict(hit.ranks), "scores": {leg: round(score, 4) for leg, score in hit.scores.items()}}
+        made.append(place | legs | ({"masked": True} if text != hit.chunk.text else {}))
+    return made
 
 
 def refusal(query: str, hits: Sequence[Hit]) -> str:
