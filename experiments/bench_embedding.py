@@ -55,6 +55,7 @@ def seconds_to_embed(chunks: int, latency_s: float, concurrency: int) -> float:
     here, there = multiprocessing.Pipe()
     server = multiprocessing.get_context("spawn").Process(target=serve, args=(latency_s, there), daemon=True)
     server.start()
+    there.close()  # so that a server that does not start is an error here, not a wait
     try:
         with tempfile.TemporaryDirectory() as home:
             settings = Settings(home=Path(home), concurrency=concurrency, bedrock_endpoint=f"http://127.0.0.1:{here.recv()}")
