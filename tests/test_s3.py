@@ -299,7 +299,7 @@ def test_a_newer_version_is_seen_after_refresh_s(s3_settings: Settings) -> None:
     assert "green" in workbench.ask("What colour is the valve?").text
 
 
-def test_a_large_upload_goes_up_in_parts_or_not_at_all(proxy: S3Proxy, s3_settings: Settings, tmp_path: Path) -> None:
+def test_a_large_upload_goes_up_in_parts_or_not_at_all(seaweed: Seaweed, proxy: S3Proxy, s3_settings: Settings, tmp_path: Path) -> None:
     objects, data = Workbench(replace(s3_settings, s3_endpoint=proxy.endpoint)).store.objects, os.urandom(20 * 2**20)
     broken = count()
     proxy.fault = lambda request: Fault(500, "InternalError") if "partNumber=2" in request.path and next(broken) == 0 else None
@@ -310,7 +310,7 @@ def test_a_large_upload_goes_up_in_parts_or_not_at_all(proxy: S3Proxy, s3_settin
     with pytest.raises(AwsError, match="access is refused"):
         objects.put("documents/other.bin", data)
     assert not objects.exists("documents/other.bin")
-    assert not proxy.server.client().list_multipart_uploads(Bucket=s3_settings.storage.split("/")[2]).get("Uploads")
+    assert not seaweed.client().list_multipart_uploads(Bucket=s3_settings.storage.split("/")[2]).get("Uploads")
 
 
 class Stream(BytesIO):

@@ -1,0 +1,179 @@
+"""What does S3 cost a question, and what does a provider's latency cost an ingest? Each figure is measured beside what it is compared with, in turns in one run.
+
+    python experiments/bench_aws.py [--quick] [--only NAME ...]
+
+Starts an S3 server of its own (SeaweedFS) behind a proxy that answers as late as S3 does, prints a table and writes reports/bench_aws.json.
+A measure is a function from Bench to a Figure: a new one is written here and added to ROWS.
+"""
+
+import argparse
+import json
+import os
+import random
+import re
+import shutil
+import statistics
+import tempfile
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+from bench import Figure, Pages, rounded, seconds, table
+from rich.console import Console
+from s3_proxy import Fault, proxied
+from seaweed import ADMIN, REGION, running
+
+from ragwb.settings import Settings
+from ragwb.workbench import Workbench
+
+ROOT = Path(__file__).resolve().parent.parent
+REPORT = ROOT / "reports/bench_aws.json"
+LATENCY = 0.02  # seconds that S3 takes to answer within its region
+
+
+@dataclass(frozen=True)
+class Sizes:
+    "How much is measured."
+    chunks: int     # in the index that is queried
+    questions: int
+
+
+FULL = Sizes(chunks=50_000, questions=300)
+QUICK = Sizes(chunks=2_000, questions=40)
+
+
+class Bench:
+    "Sizes, a folder, an S3 server, and one collection that lies on the disk and in a bucket."
+
+    def __init__(self, sizes: Sizes, folder: Path, stack: ExitStack):
+        self.sizes, self.folder, self.stack = sizes, folder, stack
+
+    @cached_property
+    def disk(self) -> Workbench:
+        "The collection on the disk."
+        pages, per_page = self.folder / "pages", 4.18
+        pages.mkdir()
+        Pages(1).write(pages, int(self.sizes.chunks / per_page))
+        workbench = Workbench(Settings(home=self.folder / "disk"))
+        workbench.ingest_paths([pages])
+        shutil.rmtree(pages)
+        return workbench
+
+    @cached_property
+    def s3(self) -> Settings:
+        "The same in a bucket: every file of it, as it is."
+        server = self.stack.enter_context(running(self.folder / "seaweed"))
+        proxy = self.stack.enter_context(proxied(server.endpoint))
+        os.environ.update(ADMIN.environment)
+        server.new_bucket("bench")
+        settings = Settings(home=self.folder / "s3", storage="s3://bench/team", region=REGION, s3_endpoint=proxy.endpoint)
+        there = Workbench(settings).store.objects
+        for path in sorted((self.disk.settings.home / "lancedb").rglob("*")):
+            if path.is_file():
+                there.put(path.relative_to(self.disk.settings.home).as_posix(), path)
+        proxy.fault = lambda request: Fault(delay=LATENCY)
+        return settings
+
+    @cached_property
+    def questions(self) -> list[str]:
+        "Some words of passages that are there."
+        chosen = random.Random(2)
+        texts = [row["text"] for row in self.disk.store.open("default").select("kind = 'chunk'", ["text"])]
+        asked = []
+        for text in chosen.sample(texts, self.sizes.questions):
+            words = re.findall(r"\w{3,}", text)
+            at = chosen.randrange(max(1, len(words) - 9))
+            asked.append(f"What about {' '.join(words[at:at + 9])}?")
+        return asked
+
+
+def milliseconds(values: list[float]) -> dict[str, float]:
+    "p50 and p95 of seconds."
+    cuts = statistics.quantiles(values, n=20)
+    return {"p50_ms": 1e3 * cuts[9], "p95_ms": 1e3 * cuts[18]}
+
+
+def warm_query(bench: Bench) -> Figure:
+    "A hybrid query on S3 against the same on disk, both warm; on S3 the index version is looked up every few seconds, as it is in a server."
+    disk, s3 = bench.disk.pipeline(), Workbench(bench.s3).pipeline()
+    for pipeline in (disk, s3):
+        pipeline.retrieve(bench.questions[0])
+    taken: dict[str, list[float]] = {"disk": [], "s3": []}
+    for question in bench.questions:
+        for name, pipeline in {"disk": disk, "s3": s3}.items():
+            taken[name].append(seconds(lambda pipeline=pipeline, question=question: pipeline.retrieve(question)))  # type: ignore[misc]
+    found = {name: milliseconds(values) for name, values in taken.items()}
+    ratio = found["s3"]["p50_ms"] / found["disk"]["p50_ms"]
+    return Figure(
+        f"warm hybrid query on S3 at {bench.sizes.chunks:,} chunks against the same on disk, p50", "≤ 1.5×",
+        f"{ratio:.2f}× ({found['s3']['p50_ms']:.1f} ms against {found['disk']['p50_ms']:.1f} ms)", ratio <= 1.5,
+        f"S3 answers after {1e3 * LATENCY:.0f} ms; a newer version is looked for every {bench.s3.refresh_s} s; "
+        f"p95 {found['s3']['p95_ms']:.1f} ms against {found['disk']['p95_ms']:.1f} ms",
+        {"ratio": ratio, "latency_ms": 1e3 * LATENCY, **found},
+    )  # fmt: skip
+
+
+def kept_answer(bench: Bench) -> Figure:
+    "A whole answer that is kept: on S3 that is a request to write it and one to see that nothing was deleted meanwhile."
+    disk, s3 = bench.disk, Workbench(bench.s3)
+    asked = bench.questions[:60]
+    for workbench in (disk, s3):
+        for question in asked:
+            workbench.ask(question)
+    taken: dict[str, list[float]] = {"disk": [], "s3": []}
+    for question in asked:
+        for name, workbench in {"disk": disk, "s3": s3}.items():
+            taken[name].append(seconds(lambda workbench=workbench, question=question: workbench.ask(question)))  # type: ignore[misc]
+    found = {name: milliseconds(values) for name, values in taken.items()}
+    more = found["s3"]["p50_ms"] - found["disk"]["p50_ms"]
+    limit = 1e3 * LATENCY * 4
+    return Figure(
+        "a whole answer with the local model, kept on S3 against kept on disk, p50", f"≤ {limit:.0f} ms more: four round trips",
+        f"{more:.0f} ms more ({found['s3']['p50_ms']:.0f} ms against {found['disk']['p50_ms']:.0f} ms)", more <= limit,
+        "the documents cited were read once before and are kept on this machine", {"more_ms": more, **found},
+    )  # fmt: skip
+
+
+def restart(bench: Bench) -> Figure:
+    "The first query of a new process: with an empty local cache, and with the one that the last process left."
+    def first(settings: Settings) -> float:
+        return seconds(lambda: Workbench(settings).pipeline().retrieve(bench.questions[0]))
+
+    Workbench(bench.s3).pipeline().retrieve(bench.questions[0])
+    cold, kept = [], []
+    for turn in range(3):
+        cold.append(first(replace(bench.s3, home=bench.folder / f"cold{turn}")))
+        kept.append(first(bench.s3))
+    ratio = min(kept) / min(cold)
+    return Figure(
+        "first query of a new process on S3: with what the last one kept, against an empty cache", "< 1×",
+        f"{ratio:.2f}× ({min(kept):.2f} s against {min(cold):.2f} s)", ratio < 1, "best of 3; most of both is the computation of BM25's postings",
+        {"kept_s": kept, "cold_s": cold},
+    )  # fmt: skip
+
+
+ROWS = {"warm_query": warm_query, "kept_answer": kept_answer, "restart": restart}
+
+
+def main() -> None:
+    "Measures what is asked for."
+    options = argparse.ArgumentParser(description="Measures the AWS path at a desk.")
+    options.add_argument("--quick", action="store_true", help="small sizes: shows that it runs, not how fast")
+    options.add_argument("--only", action="append", choices=list(ROWS), metavar="NAME", help=f"only this row, may be repeated: {', '.join(ROWS)}")
+    given = options.parse_args()
+    console, figures = Console(), []
+    with tempfile.TemporaryDirectory(prefix="ragwb-bench-aws-") as folder, ExitStack() as stack:
+        bench = Bench(QUICK if given.quick else FULL, Path(folder), stack)
+        for name in given.only or ROWS:
+            with console.status(f"measuring: {name}"):
+                figures.append(ROWS[name](bench))
+    console.print(table(figures))
+    if given.only or given.quick:
+        return
+    REPORT.write_text(json.dumps([rounded(asdict(figure)) for figure in figures], indent=2, ensure_ascii=False) + "\n", "utf-8")
+    console.print(f"written to {REPORT.relative_to(ROOT)}")
+
+
+if __name__ == "__main__":
+    main()
