@@ -33,6 +33,7 @@ from .question import Answer, Question, refusal
 from .rerank import BedrockReranker, Reranking
 from .resilience import CircuitOpen, Deadline
 from .retrieval import Hit, Hits, retrieve
+from .screening import retrieve_screened
 from .search import Searcher
 from .settings import Settings
 from .speaking import Speaking
@@ -158,7 +159,8 @@ class Asking:
             self.query, calls = standalone(self.question.text, self.question.history, self.model, self.config.answering.model)
             self.calls += calls
         with self.step("retrieve"):
-            self.hits = retrieve(self.searching, self.embedder, self.query, self.config.retrieval, self.question.where, self.rerank if self.reranking else None)
+            asked = (self.searching, self.embedder, self.query, self.config.retrieval, self.question.where, self.rerank if self.reranking else None)
+            self.hits, self.flags = retrieve_screened(*asked) if self.guard.attacks else (retrieve(*asked), ())
         with self.step("generate"):
             speaking = self.speaking()
             if speaking.passages:
@@ -214,13 +216,15 @@ class Asking:
         version = self.searching.version
         passages = self.pipeline.passages(self.hits, version)
         if self.guard.attacks:
-            passages, self.flags = screen(passages)
+            passages, met = screen(passages)
+            self.flags = tuple(dict.fromkeys((*self.flags, *met)))
         inline = self.config.guardrail.inline and not self.guard.grounding
-        self.gate = Gate(OPEN if inline else self.guard, [passage.text for passage in passages], self.query, self.deadline)
+        self.gate = Gate(replace(OPEN, attacks=self.guard.attacks) if inline else self.guard, [passage.text for passage in passages], self.query, self.deadline)
         return self.pipeline.speaking(passages, version, self.gate)
 
     def close(self, speaking: Speaking) -> None:
         "What a reader must know of an answer that is not all that it could be."
+        self.flags = tuple(dict.fromkeys((*self.flags, *speaking.flags)))
         masked = dict.fromkeys(reason for verdict in self.gate.verdicts if verdict.action == "mask" for reason in verdict.reasons)
         self.notes += [f"Masked: {reason}." for reason in masked]
         if speaking.citations and (why := self.stopped(speaking)):

@@ -89,7 +89,7 @@ BASE64 = re.compile(r"(?<![\w+/-])(?=[\w+/-]*[A-Z])[A-Za-z0-9+/_-]{20,}={0,2}(?!
 HEXADECIMAL = re.compile(r"(?<![\w])(?:0x)?(?:[0-9a-f]{2}[ :]?){16,}(?!\w)", re.IGNORECASE)
 ENTITIES = re.compile(r"&(?:#\d{1,6}|#x[0-9a-f]{1,6}|[a-z]{2,8});", re.IGNORECASE)
 ESCAPES = re.compile(r"\\u[0-9a-f]{4}|\\x[0-9a-f]{2}", re.IGNORECASE)
-PERCENT = re.compile(r"(?:%[0-9a-f]{2}|[\w.!~*'()-])*%[0-9a-f]{2}(?:%[0-9a-f]{2}|[\w.!~*'()-])*", re.IGNORECASE)
+PERCENT = re.compile(r"(?:%[0-9a-f]{2})+", re.IGNORECASE)
 APART = re.compile(r"(?<![^\W_])(?:[^\W\d_][\s.*_|~-]{1,3}){7,}[^\W\d_](?![^\W_])")
 DIGITS_IN_WORDS = re.compile(r"(?<!\w)(?=[\w@$]*[a-z])(?=[\w@$]*[0134570@$])[\w@$]{3,}", re.IGNORECASE)
 ROADS: tuple[tuple[str, re.Pattern[str], Callable[[str], str]], ...] = (

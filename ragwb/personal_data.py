@@ -45,7 +45,7 @@ def before(
 
 # %% ../nbs/09d_personal_data.ipynb #c09
 EMAIL = re.compile(
-    r"(?<![\w.%+'-])[^\W_][\w.%+'-]*(?:@|\s?[\[(]\s?(?:at|@)\s?[\])]\s?)(?:[^\W_](?:[\w-]*[^\W_])?(?:\.|\s?[\[(]\s?(?:dot|\.)\s?[\])]\s?))+"
+    r"(?<![\w.%+'-])[^\W_][\w.%+'-]{0,63}(?:@|\s?[\[(]\s?(?:at|@)\s?[\])]\s?)(?:[^\W_](?:[\w-]{0,61}[^\W_])?(?:\.|\s?[\[(]\s?(?:dot|\.)\s?[\])]\s?))+"
     r"(?!(?:png|jpe?g|gif|svg|webp|ico|pdf|js|css|json|ya?ml|py|sh|md|txt|zip)\b)[^\W\d_]{2,24}(?![\w@-])", re.IGNORECASE
 )
 USERINFO = re.compile(r"://[^\s/@]*$")  # the part of an address of the web before @

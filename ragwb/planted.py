@@ -137,4 +137,4 @@ def outcome(
     same = before.refused == after.refused and (before.refused or (before.text == after.text and [c.quote for c in before.citations] == [c.quote for c in after.citations]))
     return {"attack": plant.attack.id, "split": plant.attack.split, "kind": plant.attack.kind, "language": plant.attack.language, "disguise": plant.attack.disguise,
             "document": plant.document, "question": plant.question, "flagged": bool(attacks(plant.text)), "cited": cited, "changed": not same,
-            "before": before.text, "after": after.text}
+            "refused": after.refused, "before": before.text, "after": after.text}

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['THINGS', 'EARLIER', 'MACHINE', 'MASCHINE', 'IA', 'MACHINES', 'MASCHINEN', 'IAS', 'ORDERS', 'SAYING', 'NEVER', 'RULES',
-           'DOCUMENT_NAMED', 'NO_WORD', 'BLANKS', 'BLOCK_ENDS', 'ITEM_ENDS', 'compiled', 'attacks', 'tainted',
-           'blanked', 'left_of', 'Flag', 'screen']
+           'DOCUMENT_NAMED', 'NO_WORD', 'BLANKS', 'CLOSING', 'BLOCK_ENDS', 'ITEM_ENDS', 'compiled', 'attacks',
+           'tainted', 'blanked', 'left_of', 'Flag', 'screen']
 
 # %% ../nbs/09ea_prompt_attacks.ipynb #c03
 import re
@@ -153,7 +153,7 @@ RULES: tuple[tuple[str, str, str], ...] = (  # kind; words of which one must be 
     ("FRAME", "#|assistant|ai :|ai:|bot",
      r"(?:^|\n)#{2,4}\x20?(?:system|instruction|response|assistant|human)\x20?:|(?:^|\n)(?:human|user|question|q)\x20?:[^\n]{1,300}\n{1,3}(?:assistant|ai|bot)\x20?:"),
     ("FRAME", "prompt|context|passage|user|retrieved|search results|untrusted",
-     r"[-=*_#~<\[]{2,}\s{0,3}(?:end|begin|start) (?:of )?(?:the )?(?:system prompt|context|passages?|prompt|user (?:input|message|query)|retrieved \w+"
+     r"(?<![-=*_#~<\[])[-=*_#~<\[]{2,}\s{0,3}(?:end|begin|start) (?:of )?(?:the )?(?:system prompt|context|passages?|prompt|user (?:input|message|query)|retrieved \w+"
      r"|search results|untrusted \w+)\b"),
     ("FRAME", "instruction|prompt|directive|override|end of|task",
      r"\b(?:system|developer|hidden|secret) (?:instructions?|prompt|directive|override)s?\x20?(?::|follows?\b|begins?\b)"
@@ -240,6 +240,7 @@ def attacks(text: str) -> tuple[Mark, ...]:  # in order, without overlaps; the k
     return tuple(disjoint(found))
 
 # %% ../nbs/09ea_prompt_attacks.ipynb #c11
+CLOSING = re.compile(r"</(?:passages?|question)", re.IGNORECASE)  # what follows a forged end is no passage any more
 BLOCK_ENDS = re.compile(r"[.!?…\"'”’)\]>|]$")  # as a paragraph ends that leads on to nothing
 ITEM_ENDS = re.compile(r"[^:]$")                # items and rows often end in no mark
 
@@ -252,6 +253,7 @@ def tainted(text: str) -> tuple[tuple[int, int], ...]:  # in order
         return ()
     frames = [mark for mark in marks if mark.kind.startswith(("FRAME", "TOOL", "HIDDEN"))]
     zones = [(mark.start, mark.end) for mark in marks] + ([(frames[0].start, frames[-1].end)] if frames else [])
+    zones += [(mark.start, len(text)) for mark in marks if CLOSING.match(text, mark.start)][:1]
     found: list[tuple[int, int]] = []
     lead = ""  # what the block before leads on to: any block, items, or none
     for start, end in blocks(text):
