@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 
+from profiles import bedrock, placed  # noqa: F401  # fixtures for whoever asks
 from servers import bucket, proxy, s3_settings, seaweed  # noqa: F401  # fixtures for whoever asks
 
 # Started in the background, a process ignores Ctrl-C and so do its children; the tests that send it need the usual behaviour.

@@ -19,6 +19,7 @@ from fastapi.testclient import TestClient
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from profiles import PROFILES, profile_settings
 
 from ragwb.api import create_api
 from ragwb.index import Collection
@@ -38,8 +39,8 @@ def files(*pairs):
 class Server:
     "A workbench served by uvicorn on a free port."
 
-    def __init__(self, home):
-        self.workbench = Workbench(Settings(home=home, collection="docs", workers=1, max_file_mb=LIMIT_MB))
+    def __init__(self, settings, config):
+        self.workbench = Workbench(settings, config)
         self.app = create_api(self.workbench)
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
@@ -86,13 +87,18 @@ class Server:
         return int(answer.split()[1]), body
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    started = Server(tmp_path_factory.mktemp("data") / "home")
-    reply = started.client.post("/v1/documents", files=files(("leave.md", LEAVE), ("seals.md", SEALS)))
-    assert reply.json()["new"] == 2
-    yield started
-    started.stop()
+@pytest.fixture(scope="module", params=PROFILES)
+def server(request, tmp_path_factory):
+    "A server in each profile: on disk with the local model, and on S3 with the emulated Bedrock."
+    home = tmp_path_factory.mktemp("data") / "home"
+    with profile_settings(request.param, home, request, collection="docs", workers=1, max_file_mb=LIMIT_MB) as (settings, config):
+        started = Server(settings, config)
+        try:
+            reply = started.client.post("/v1/documents", files=files(("leave.md", LEAVE), ("seals.md", SEALS)))
+            assert reply.json().get("new") == 2, reply.text
+            yield started
+        finally:
+            started.stop()
 
 
 class Slow(BaseChatModel):

@@ -32,6 +32,7 @@ from ragwb.ingest import content_hash
 from ragwb.pipeline import Answer
 from ragwb.search import Snapshot
 from ragwb.settings import Settings
+from ragwb.storage import objects
 from ragwb.workbench import Workbench
 
 # the command line, with a commit every few documents
@@ -369,14 +370,16 @@ def test_questions_of_every_kind(tmp_path: Path) -> None:
         assert answer["refused"] != bool(cited) and [citation["document"] for citation in answer["citations"]][:1] == cited
 
 
-def test_one_upload_eight_times_at_once(tmp_path: Path) -> None:
-    workbench = Workbench(Settings(home=tmp_path))
+def test_one_upload_eight_times_at_once(placed: "Placed") -> None:
+    workbench = Workbench(*placed)
     data = text_of(1, 1).encode()
     with ThreadPoolExecutor(8) as pool:
         reports = list(pool.map(lambda _: workbench.ingest_files([("pump.md", data)]), range(8)))
     assert sorted((report.new, report.unchanged) for report in reports) == [(0, 1)] * 7 + [(1, 0)]
-    assert len(opened(tmp_path).documents()) == 1
-    assert_sound(tmp_path)
+    collection = workbench.store.open("default")
+    assert len(collection.documents()) == 1 and chunk_ids(collection) == due(collection)
+    if not placed[0].storage:
+        assert_sound(placed[0].home)
 
 
 ODD = ["it's.md", 'say "no".md', "100% $HOME `a`.md", "semi;colon, comma.md", "a#0-10.md", "round(er).md", "key=value.md", "Prüfung ß.md", "报告 2025.md", "🙂.md",
@@ -404,19 +407,26 @@ def test_odd_names(tmp_path: Path) -> None:
     assert not [path for path in (home / "documents").rglob("*") if path.is_file()]
 
 
-def places_of(marker: bytes, home: Path) -> list[Path]:
-    return [path for path in home.rglob("*") if path.is_file() and (marker in path.read_bytes() or marker.lower() in path.read_bytes())]
+def places_of(marker: bytes, settings: Settings) -> list[str]:
+    "Where some bytes stand: files of the data folder, objects of the storage."
+    kept = {str(path): path.read_bytes() for path in settings.home.rglob("*") if path.is_file()}
+    storage = objects(settings)
+    kept |= {item.key: storage.get(item.key) for item in storage.items("")} if settings.storage else {}
+    return [name for name, data in kept.items() if marker in data or marker.lower() in data]
 
 
-def test_delete_while_others_ask(tmp_path: Path) -> None:
-    workbench = Workbench(Settings(home=tmp_path))
+Placed = tuple[Settings, PipelineConfig | None]  # a profile to run in
+
+
+def test_delete_while_others_ask(placed: Placed) -> None:
+    settings, workbench = placed[0], Workbench(*placed)
     secrets = [(f"secret{n}.md", f"# Salary {n}\n\nThe salary of Ms Zyxwvut number {n} is {n}98765 euros.\n".encode()) for n in range(6)]
     workbench.ingest_files([*secrets, *((f"{n}.md", text_of(n, 0).encode()) for n in range(60))])  # one file of the store, of which little is deleted
     question, leaked, stop = "What is the salary of Ms Zyxwvut?", list[BaseException](), threading.Event()
-    assert workbench.ask(question).citations and places_of(b"Zyxwvut", tmp_path)
+    assert workbench.ask(question).citations and places_of(b"Zyxwvut", settings)
 
     def ask() -> None:
-        own = Workbench(Settings(home=tmp_path))
+        own = Workbench(*placed)
         while not stop.is_set():
             try:
                 own.ask(question)
@@ -433,12 +443,13 @@ def test_delete_while_others_ask(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert not leaked
-    assert not places_of(b"98765", tmp_path)  # her name is in the questions of those who found nothing
-    assert_sound(tmp_path)
+    assert not places_of(b"98765", settings)  # her name is in the questions of those who found nothing
+    if not settings.storage:
+        assert_sound(settings.home)
 
 
-def test_an_answer_in_the_making_does_not_outlive_its_document(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    workbench, save = Workbench(Settings(home=tmp_path)), AnswerStore.save
+def test_an_answer_in_the_making_does_not_outlive_its_document(placed: Placed, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings, workbench, save = placed[0], Workbench(*placed), AnswerStore.save
     workbench.ingest_files([("secret.md", b"# Salary\n\nMs Zyxwvut has 98765 euros.\n"), ("a.md", text_of(1, 0).encode())])
 
     def delete_and_save(self: AnswerStore, answer: Answer) -> None:
@@ -447,7 +458,7 @@ def test_an_answer_in_the_making_does_not_outlive_its_document(tmp_path: Path, m
 
     monkeypatch.setattr(AnswerStore, "save", delete_and_save)
     assert "98765" in workbench.ask("What does Ms Zyxwvut have?").text
-    assert not places_of(b"98765", tmp_path)
+    assert not places_of(b"98765", settings)
 
 
 def test_a_read_survives_a_delete_below_it(tmp_path: Path) -> None:
@@ -466,10 +477,10 @@ def test_a_read_survives_a_delete_below_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("change", ["moved", "shorter", "deleted"])
-def test_a_document_changes_while_its_answer_is_made(change: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_document_changes_while_its_answer_is_made(change: str, placed: Placed, monkeypatch: pytest.MonkeyPatch) -> None:
     old = "# Pump\n\nThe pump needs a torque of 42 N m at the flange.\n"
     new = {"moved": old.replace("The pump", "Some words that came before. " * 3 + "The pump"), "shorter": "# Pump\n\nGone.\n"}
-    workbench, other, search, searches = Workbench(Settings(home=tmp_path)), Workbench(Settings(home=tmp_path)), pipeline.retrieve, list[int]()
+    workbench, other, search, searches = Workbench(*placed), Workbench(*placed), pipeline.retrieve, list[int]()
     workbench.ingest_files([("pump.md", old.encode())])
 
     def retrieve_and_change(*given: Any) -> Any:
@@ -485,8 +496,8 @@ def test_a_document_changes_while_its_answer_is_made(change: str, tmp_path: Path
     assert answer.citations or answer.refused
 
 
-def test_a_killed_delete_is_finished_by_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    workbench = Workbench(Settings(home=tmp_path))
+def test_a_killed_delete_is_finished_by_the_next(placed: Placed, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings, workbench = placed[0], Workbench(*placed)
     workbench.ingest_files([("secret.md", b"# Salary\n\nMs Zyxwvut has 98765 euros.\n"), *((f"{n}.md", text_of(n, 0).encode()) for n in range(40))])
     workbench.ask("What does Ms Zyxwvut have?")
 
@@ -496,9 +507,9 @@ def test_a_killed_delete_is_finished_by_the_next(tmp_path: Path, monkeypatch: py
     with monkeypatch.context() as patch, pytest.raises(SystemExit):
         patch.setattr(Collection, "forget", killed)
         workbench.delete(["secret.md"])
-    assert places_of(b"98765", tmp_path)
+    assert places_of(b"98765", settings)
     assert workbench.delete(["secret.md"]) == 0
-    assert not places_of(b"98765", tmp_path)
+    assert not places_of(b"98765", settings)
 
 
 WRITER = """
@@ -506,6 +517,7 @@ import sys
 from pathlib import Path
 from dataclasses import replace
 from ragwb.settings import Settings
+from ragwb.storage import objects
 from ragwb.workbench import Workbench
 workbench = Workbench(Settings(home=Path(sys.argv[1])))
 answer = workbench.ask("What does pump 1 take?")

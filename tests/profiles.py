@@ -1,0 +1,47 @@
+"The two profiles a test may run in: local, on disk, and aws, on a real S3 server and the emulated Bedrock."
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+
+import pytest
+from servers import ADMIN, Seaweed
+
+from ragwb.config import PipelineConfig, named_config
+from ragwb.emulator import Running, running
+from ragwb.settings import Settings
+
+PROFILES = ("local", "aws")
+NUMBERS = count(1)
+
+
+@pytest.fixture(scope="session")
+def bedrock() -> Iterator[Running]:
+    "An emulated Bedrock that accepts the S3 server's keys."
+    with running(keys={ADMIN.access: ADMIN.secret}) as emulator:
+        yield emulator
+
+
+@contextmanager
+def profile_settings(profile: str, home: Path, request: pytest.FixtureRequest, **more: object) -> Iterator[tuple[Settings, PipelineConfig | None]]:
+    "Settings and config of a profile for a data folder; the S3 server and Bedrock are started where they are needed."
+    settings = replace(Settings(home=home), **more)  # type: ignore[arg-type]
+    if profile == "local":
+        yield settings, None
+        return
+    server: Seaweed = request.getfixturevalue("seaweed")
+    with pytest.MonkeyPatch.context() as environment:
+        for name, value in ADMIN.environment.items():
+            environment.setenv(name, value)
+        bucket = server.new_bucket(f"profile-{next(NUMBERS)}")
+        reached = replace(settings, profile="aws", storage=f"s3://{bucket}/team", s3_endpoint=server.endpoint, refresh_s=0, **request.getfixturevalue("bedrock").settings)
+        yield reached, named_config("aws")
+
+
+@pytest.fixture(params=PROFILES)
+def placed(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Settings, PipelineConfig | None]]:
+    "Settings and config of each profile in turn."
+    with profile_settings(request.param, tmp_path / "home", request) as found:
+        yield found
