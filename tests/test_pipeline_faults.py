@@ -32,6 +32,7 @@ from faults_aws import billed, charged, trial  # noqa: E402
 
 TORQUE = "What torque does the seal A1-990 need?"
 SPEAKING = ("Converse", "ConverseStream")
+SLACK = 4.0  # seconds that a busy machine may take beside a deadline; every stall here is longer than both together
 DOCUMENTS = {
     "seals.md": "# Seals\n\nThe seal A1-990 is made of nitrile and is tightened with a torque of 42 N m.\n\nThe seal A1-991 is made of viton and takes a torque of 47 N m.\n",
     "leave.md": "# Leave\n\nFull-time employees get 30 days of annual leave.\n\nLeave is requested in the portal at least two weeks ahead.\n",
@@ -171,11 +172,12 @@ def test_an_empty_answer_is_asked_for_once_more(bedrock: Running, home: Path) ->
     ("ServiceUnavailableException", ("the service itself has failed", "try again later")),
 ])  # fmt: skip
 def test_what_fails_everywhere_is_said_once_with_its_fix_and_the_passages(bedrock: Running, home: Path, code: str, parts: tuple[str, ...]) -> None:
-    bench = workbench(bedrock, home, deadline_s=3)
+    bench = workbench(bedrock, home, deadline_s=2)
+    bench.pipeline().retrieve(TORQUE)
     bedrock.account.order(Faults(failing=code))
     begun = time.monotonic()
     error = failed(bench)
-    assert time.monotonic() - begun < 3.5
+    assert time.monotonic() - begun < 2 + SLACK
     assert all(part in str(error) for part in parts), str(error)
     assert error.passages[0].document == "seals.md" and "42 N m" in error.passages[0].chunk.text
     assert (error.retry_after_s is None) == (code != "ServiceUnavailableException")
@@ -183,12 +185,12 @@ def test_what_fails_everywhere_is_said_once_with_its_fix_and_the_passages(bedroc
 
 def test_everything_down_is_a_503_with_the_passages(bedrock: Running, home: Path) -> None:
     bench = workbench(bedrock, home, deadline_s=2)
-    bench.pipeline()
+    bench.pipeline().retrieve(TORQUE)
     bedrock.account.order(Faults(failing="ServiceUnavailableException"))
     with TestClient(create_api(bench)) as api:
         begun = time.monotonic()
         response = api.post("/v1/query", json={"question": TORQUE})
-        assert time.monotonic() - begun < 2.5
+        assert time.monotonic() - begun < 2 + SLACK
         problem = response.json()
         assert (response.status_code, response.headers["content-type"]) == (503, "application/problem+json")
         assert problem["type"] == "urn:ragwb:problem:model" and problem["passages"][0]["document"] == "seals.md" and "text" in problem["passages"][0]
@@ -221,16 +223,16 @@ def test_stalled_calls_pile_up_no_threads(bedrock: Running, home: Path) -> None:
 
     watching = threading.Thread(target=watch)
     watching.start()
-    bedrock.account.order(Faults(stall=1.0, stall_s=6, operations=SPEAKING))
+    bedrock.account.order(Faults(stall=1.0, stall_s=15, operations=SPEAKING))
     with ThreadPoolExecutor(32) as pool:
         begun = time.monotonic()
         waits = list(pool.map(lambda n: timed(bench), range(200)))
         seconds = time.monotonic() - begun
     done.set()
     watching.join()
-    assert max(waits) < 2 + 1.0, max(waits)  # each within its deadline
+    assert max(waits) < 2 + SLACK, max(waits)  # each within its deadline
     assert most - before <= 32 + 2 * 4 + 8 + 1, (most, before)  # who asks, places of two models, legs of the search, the watch
-    assert seconds < 200 / 32 * 2 + 4  # and once it is known to be down, nobody waits any more
+    assert seconds < 200 / 32 * 2 + SLACK  # and once it is known to be down, nobody waits any more
 
 
 def timed(bench: Workbench) -> float:
@@ -244,9 +246,9 @@ def timed(bench: Workbench) -> float:
 def test_the_service_keeps_the_deadline_for_streams_too(bedrock: Running, home: Path) -> None:
     bench = workbench(bedrock, home, {"guardrail.provider": ""}, deadline_s=2, concurrency=4)
     bench.ask(TORQUE)
-    bedrock.account.order(Faults(stall=1.0, stall_s=5, operations=SPEAKING))
+    bedrock.account.order(Faults(stall=1.0, stall_s=15, operations=SPEAKING))
     with TestClient(create_api(bench)) as api, ThreadPoolExecutor(24) as pool:
         begun = time.monotonic()
         responses = list(pool.map(lambda n: api.post("/v1/query/stream", json={"question": TORQUE}), range(24)))
-        assert time.monotonic() - begun < 3.5
+        assert time.monotonic() - begun < 2 + 2 * SLACK
     assert all("event: error" in response.text and "seals.md" in response.text for response in responses)
