@@ -15,11 +15,12 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from .chunking import chunk
+from .chunking import Chunk, chunk
 from .documents import Document, DocumentError
 from .embedding import Embedder
 from .index import Collection, CollectionError, Entry, damaged
 from .parsing import Limits, parse_many
+from .titan import EmbeddingError
 
 # %% ../nbs/10c_ingest.ipynb #c06
 @dataclass(frozen=True)
@@ -156,6 +157,31 @@ class Ingest:
             else:
                 yield document, source
 
+    def chunked(self, document: Document) -> list[Chunk] | None:
+        "A document's chunks; None, and a failure counted, if a strategy that embeds cannot."
+        try:
+            return chunk(document, self.collection.chunking, self.embedder.embed)
+        except EmbeddingError as error:
+            self.fail(document.id, f"not embedded: {error}")
+            return None
+
+    def embedded(self, ready: Sequence[tuple[Document, int]]) -> list[Entry]:
+        "Documents with their chunks and vectors. One whose texts could not all be embedded fails; the others go in."
+        cut = [(document, size, group) for document, size in ready if (group := self.chunked(document)) is not None]
+        ends, failed = list(accumulate(len(group) for _, _, group in cut)), dict[int, str]()
+        try:
+            vectors = self.embedder.embed([piece.indexed for _, _, group in cut for piece in group])
+        except EmbeddingError as error:
+            vectors, failed = error.vectors, dict(error.failed)
+        entries = []
+        for (document, size, group), end in zip(cut, ends, strict=True):
+            reason = next((failed[place] for place in range(end - len(group), end) if place in failed), "")
+            if reason:
+                self.fail(document.id, f"not embedded: {reason}")
+            else:
+                entries.append(Entry(document, group, vectors[end - len(group):end], size))
+        return entries
+
     def flush(self) -> None:
         "Writes what is waiting in one commit."
         waiting = list(self.not_there_yet())
@@ -167,10 +193,9 @@ class Ingest:
         ready = [(document, source, size) for (document, source), size in zip(waiting, kept, strict=True) if isinstance(size, int)]
         if not ready:
             return
-        pieces = [chunk(document, self.collection.chunking, self.embedder.embed) for document, _, _ in ready]
-        vectors = self.embedder.embed([piece.indexed for group in pieces for piece in group])
-        ends = list(accumulate(map(len, pieces)))
-        entries = [Entry(document, group, vectors[end - len(group):end], size) for (document, _, size), group, end in zip(ready, pieces, ends, strict=True)]
+        entries = self.embedded([(document, size) for document, _, size in ready])
+        if not entries:
+            return
         sources = {document.id: (document, source) for document, source, _ in ready}
         written, before = self.collection.commit(entries, lambda entry: self.keep(sources[entry.document.id]))
         new_text = {entry.document.id for entry in written}

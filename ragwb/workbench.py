@@ -12,9 +12,11 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import cached_property
 from itertools import chain, islice
 from pathlib import Path
+from secrets import token_hex
 from shutil import copyfileobj
 from tempfile import TemporaryDirectory
 from typing import Any, BinaryIO
@@ -23,9 +25,9 @@ from .answers import AnswerStore
 from .aws import AwsError
 from .chunking import chunk
 from .config import PipelineConfig
-from .cost import Charge, Ledger
+from .cost import Charge, Ledger, Usage, charge
 from .documents import Document, DocumentError
-from .embedding import Embedder, embedder
+from .embedding import Embedder, Metered, embedder
 from .fallback import ModelError
 from .files import find_files, safe_name, why_skip_name
 from .index import Collection, Entry, Store, describe, rows_of, schema, undo_if_interrupted
@@ -98,7 +100,18 @@ class Workbench:
         opened = self.store.open(name)
         if self.config is not None:
             opened.check(self.config)
-        return ingest(opened, self.embedder(opened.meta["embedder"]), sources, self.limits, self.settings.workers, progress)
+        with self.metering(opened.meta["embedder"]) as model:
+            return ingest(opened, model, sources, self.limits, self.settings.workers, progress)
+
+    @contextmanager
+    def metering(self, name: str) -> Iterator[Metered]:
+        "An embedder for one run; what it was billed for goes into the ledger, also where the run fails."
+        model = Metered(self.embedder(name))
+        try:
+            yield model
+        finally:
+            if model.tokens:
+                self.book([charge(f"ingest-{token_hex(8)}", "embedding", name, Usage(input_tokens=model.tokens), datetime.now(UTC))])
 
     def ingest_paths(self, paths: Sequence[str | Path], collection: str = "", progress: Callable[[Progress], None] | None = None) -> IngestReport:
         "Files and folders, and prefixes of buckets as s3://bucket/prefix. Raises DocumentError for a path that does not exist."
@@ -225,9 +238,8 @@ class Workbench:
         "Chunks and embeds a collection's stored texts anew with the workbench's config; the new table replaces the old in one commit. Returns the chunks."
         config = self.config or PipelineConfig()
         opened = self.store.open(collection or self.settings.collection)
-        model = self.embedder(config.embedder)
-        columns = schema(model.dimensions, describe(config) | {"id": opened.meta.get("id", "")})
-        with self.store.lock(opened.name), self.store.explained():
+        with self.metering(config.embedder) as model, self.store.lock(opened.name), self.store.explained():
+            columns = schema(model.dimensions, describe(config) | {"id": opened.meta.get("id", "")})
             opened.read(opened.table.checkout_latest)
             before, rows = opened.version, self.rebuilt(opened, config, model, columns, progress)
             fresh = self.store.database.create_table(opened.name, data=rows, schema=columns, mode="overwrite", on_bad_vectors="null")
