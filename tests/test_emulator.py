@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -26,6 +27,7 @@ from botocore.credentials import Credentials
 from botocore.eventstream import EventStreamBuffer
 from botocore.exceptions import ClientError, EventStreamError, ParamValidationError, ReadTimeoutError
 from botocore.validate import ParamValidator
+from notebooks import ROOT
 
 from ragwb.embedding import WordLlamaEmbedder, embedder
 from ragwb.emulated_guardrail import GUARDRAIL
@@ -625,3 +627,18 @@ class TestCommand:
             process.send_signal(signal.SIGINT)
             process.wait(10)
         assert process.returncode in (0, 130)
+
+
+class TestDemo:
+    "`make demo-aws`."
+
+    def test_ingests_asks_and_stops(self, tmp_path: Path) -> None:
+        shutil.copy(ROOT / "experiments/data/sample/docs/hr/employee-handbook.pdf", tmp_path)
+        command = [sys.executable, ROOT / "experiments/demo_aws.py", "--documents", tmp_path, "--throttle", "0.2"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "1 new, 0 changed, 0 unchanged, 0 failed" in done.stdout and "“You have 29 days of paid leave a year.”" in done.stdout
+        assert done.stdout.count("bedrock:us.amazon.nova-2-lite-v1:0 · ") >= 1 and re.search(r"refused or given up: \d+ × ThrottlingException", done.stdout)
+        for endpoint in re.findall(r"http://127\.0\.0\.1:\d+", done.stdout):
+            with pytest.raises(httpx.ConnectError):
+                httpx.get(endpoint)
