@@ -135,7 +135,7 @@ def wanted(parameter: Parameter) -> str:
 def checked_parameters(
     experiment: Experiment,
     *layers: Mapping[str, Any],  # of the profile, then of the command line; later ones win
-) -> dict[str, Any]:             # only what is given
+) -> dict[str, Any]:             # only what is given, by name
     "Parameters that the experiment has, of the right types. Raises ExperimentError."
     known = {parameter.name: parameter for parameter in experiment.parameters}
     values: dict[str, Any] = {}
@@ -143,7 +143,7 @@ def checked_parameters(
         if name not in known:
             raise ExperimentError(f"{experiment.name} has no parameter {name!r}{nearest(name, list(known))}; it has: {', '.join(known)}")
         values[name] = typed(known[name], value)
-    return values
+    return dict(sorted(values.items()))  # in whatever order they were given, the report is the same
 
 
 def read_profile(folder: Path, profile: str, experiment: str) -> dict[str, Any]:

@@ -39,7 +39,8 @@ def checkout(folder: Path) -> Path:
 
 def experiment(folder: Path, name: str, *sources: str) -> None:
     "Writes an experiment with an empty choice of parameters and these cells."
-    code: list[dict[str, Any]] = [{"cell_type": "code", "id": f"c{n}", "metadata": {"tags": ["parameters"]} if n == 1 else {}, "source": source, "execution_count": None, "outputs": []}
+    code: list[dict[str, Any]] = [{"cell_type": "code", "id": f"c{n}",
+                                   "metadata": {"tags": ["parameters"]} if n == 1 else {}, "source": source, "execution_count": None, "outputs": []}
                                   for n, source in enumerate(("size = 1  # of nothing", *sources), start=1)]
     title = {"cell_type": "markdown", "id": "c0", "metadata": {}, "source": "# Does it run?"}
     metadata = {"kernelspec": {"display_name": "python3", "language": "python", "name": "python3"}}
