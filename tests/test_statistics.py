@@ -1,0 +1,142 @@
+"What the statistics promise, simulated: no false verdict beyond the level however often one looks, and the library's p-values where it has them."
+
+from collections.abc import Sequence
+from math import sqrt
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from ragwb.cli import main
+from ragwb.comparison import holm, mcnemar, sign_flip
+from ragwb.metrics import standard_error
+from ragwb.racing import Race, anytime_interval, beside_grid, blocks
+
+LOOK = 24  # questions between two looks
+RACES = 1_000
+
+
+def equal_pair(generator: np.random.Generator, documents: int, differing: float, together: float) -> tuple[list[float], list[str]]:
+    "Differences of two equal configs on questions of documents; in `differing` of them they differ, in a document mostly in one direction."
+    differences: list[float] = []
+    clusters: list[str] = []
+    for document in range(documents):
+        lean = generator.choice((-together, together)) / 2
+        for _ in range(generator.integers(1, 8)):
+            signs = 1.0 if generator.random() < 0.5 + lean else -1.0
+            differences.append(signs if generator.random() < differing else 0.0)
+            clusters.append(f"d{document}")
+    return differences, clusters
+
+
+def looks(clusters: Sequence[str], first: int = 48) -> list[int]:
+    "Questions asked at each look, whole documents."
+    ends, last = [], 0
+    for n in range(1, len(clusters) + 1):
+        if n == len(clusters) or (clusters[n] != clusters[n - 1] and n >= first and n - last >= LOOK):
+            ends.append(n)
+            last = n
+    return ends
+
+
+@pytest.mark.parametrize(("differing", "together"), [(0.05, 0.0), (0.3, 0.6), (0.8, 0.9)])
+def test_two_equal_configs_are_not_told_apart_however_often_one_looks(differing: float, together: float) -> None:
+    generator = np.random.default_rng(7)
+    spoken, naive = 0, 0
+    for _ in range(RACES):
+        differences, clusters = equal_pair(generator, 80, differing, together)
+        ends = looks(clusters)
+        found = [anytime_interval(differences[:n], clusters[:n]) for n in ends]
+        spoken += any(not i.low <= 0 <= i.high for i in found)
+        naive += any(abs(i.value) > 1.96 * standard_error(differences[:n], clusters[:n]) for n, i in zip(ends, found, strict=True))
+    print(f"differing {differing}, together {together}: false verdicts {spoken / RACES:.1%} with the anytime interval, {naive / RACES:.1%} with the usual one")
+    assert spoken / RACES <= 0.05
+    assert naive > 2 * spoken
+
+
+def test_a_race_of_eight_equal_arms_calls_none_worse() -> None:
+    generator, races, wrong = np.random.default_rng(3), 200, 0
+    for _ in range(races):
+        about = {f"q{n}": f"d{n // 3}" for n in range(300)}
+        ease = generator.random(300)
+        table = {f"arm {arm}": {id: float(ease[n] + generator.normal(0, 0.2) < 0.6) for n, id in enumerate(about)} for arm in range(8)}
+        race = Race(list(table), len(about))
+        for block in blocks(about, seed=int(generator.integers(1_000_000))):
+            race.add({arm: [table[arm][id] for id in block] for arm in race.racing}, [about[id] for id in block])
+        wrong += any(duel.verdict == "worse" for duel in race.dropped.values())
+    print(f"races of eight equal arms with one called worse: {wrong / races:.1%}")
+    assert wrong / races <= 0.05
+
+
+def test_a_race_keeps_the_best_and_saves() -> None:
+    generator, kept, shares = np.random.default_rng(5), 0, []
+    for _ in range(40):
+        ease = generator.random(300)
+        truth = {"best": 0.8, **{f"arm {n}": 0.5 + 0.02 * n for n in range(9)}}
+        rows = {arm: [{"id": f"q{n}", "kind": "", "document": f"d{n // 3}", "scores": {"evidence_cited": float(ease[n] + generator.normal(0, 0.1) < share)}} for n in range(300)]
+                for arm, share in truth.items()}
+        beside = beside_grid(rows, orders=1)
+        grid, race = ([row for row in beside if row["config"] == label] for label in ("full grid", "race"))
+        kept += [row["scores"]["right"] for row in race] == [row["scores"]["right"] for row in grid]
+        shares.append(float(np.mean([row["scores"]["asked"] for row in race])))
+    assert kept >= 38
+    assert max(shares) <= 0.4
+
+
+def test_a_narrower_interval_would_be_caught() -> None:
+    "The simulation can fail: three quarters of the width speak falsely."
+    generator, spoken = np.random.default_rng(7), 0
+    for _ in range(RACES // 2):
+        differences, clusters = equal_pair(generator, 80, 0.3, 0.6)
+        found = [anytime_interval(differences[:n], clusters[:n]) for n in looks(clusters)]
+        spoken += any(abs(i.value) > 0.65 * (i.high - i.value) for i in found)
+    assert spoken / (RACES // 2) > 0.05
+
+
+def test_p_values_are_those_of_scipy() -> None:
+    from scipy.stats import binomtest, permutation_test
+
+    for broke, repaired in ((0, 3), (2, 9), (7, 8), (40, 60)):
+        assert mcnemar(broke, repaired).exact == pytest.approx(binomtest(broke, broke + repaired).pvalue)
+    generator = np.random.default_rng(2)
+    differences = generator.normal(0.3, 1, 12)
+    exact = permutation_test((differences,), np.sum, permutation_type="samples", n_resamples=np.inf).pvalue
+    found = sign_flip(list(differences), [f"d{n}" for n in range(12)], np.random.default_rng(0))
+    assert found == pytest.approx(exact, abs=4 * sqrt(exact * (1 - exact) / 10_000))
+
+
+def test_holm_holds_its_level_over_dependent_metrics() -> None:
+    generator, alarms, trials = np.random.default_rng(11), 0, 300
+    for _ in range(trials):
+        shared = generator.choice((-1.0, 0.0, 1.0), 60)
+        documents = [f"d{n}" for n in range(60)]
+        metrics = {f"m{m}": list(np.where(generator.random(60) < 0.7, shared, generator.choice((-1.0, 0.0, 1.0), 60))) for m in range(6)}
+        raw = {name: sign_flip(values, documents, np.random.default_rng(0)) for name, values in metrics.items()}
+        alarms += min(holm(raw).values()) <= 0.05
+    assert alarms / trials <= 0.05 + 2 * sqrt(0.05 * 0.95 / trials)
+
+
+BAD = {
+    "no evidence": ('{"id": "a", "question": "Why?"}', "question 'a' has neither evidence nor an answer"),
+    "same id twice": ('{"id": "a", "question": "Why?", "answer": "b"}\n{"id": "a", "question": "How?", "answer": "c"}', "question id 'a' is used 2 times"),
+    "document gone": ('{"id": "a", "question": "Why?", "evidence": [{"document": "gone.txt", "quote": "litres"}]}', "needs document 'gone.txt', which is gone"),
+    "beyond the end": ('{"id": "a", "question": "Why?", "evidence": [{"document": "a.txt", "quote": "litres", "start": 900, "end": 906}]}',
+                       "evidence 900 to 906 lies beyond the document's end"),
+    "not in the text": ('{"id": "a", "question": "Why?", "evidence": [{"document": "a.txt", "quote": "nine bars"}]}', "question 'a', document 'a.txt': the quote 'nine bars'"),
+    "a mixture": ('{"id": "a", "question": "Why?", "answer": "b"}\n{"id": "s", "question": "How?", "answer": "c", "synthetic": true}', "mixes 1 synthetic questions with 1 others"),
+    "no questions": ("\n", "has no questions"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_data_set_is_one_clear_line(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, said = BAD[name]
+    monkeypatch.setenv("RAGWB_HOME", str(tmp_path / "home"))
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs/a.txt").write_text("The pump delivers forty litres a minute, and its seal is the part A1-990.")
+    (tmp_path / "questions.jsonl").write_text(rows)
+    result = CliRunner().invoke(main, ["eval", str(tmp_path), "--json"])
+    assert result.exit_code == 1
+    assert said in result.stderr and "Traceback" not in result.output
+    assert len(result.stderr.strip().splitlines()) == 1
