@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from notebooks import ROOT
 from starlette.testclient import TestClient
 
-from ragwb import resilience
+from ragwb import endpoint, resilience
 from ragwb.api import create_api
 from ragwb.citations import Citation
 from ragwb.cli import main
@@ -23,6 +23,7 @@ from ragwb.config import CONFIGS, config_from
 from ragwb.emulator import Running, running
 from ragwb.fallback import ModelError
 from ragwb.faults import Faults
+from ragwb.operations import told
 from ragwb.pipeline import Answer
 from ragwb.settings import Settings
 from ragwb.workbench import Workbench
@@ -42,12 +43,12 @@ DOCUMENTS = {
 @pytest.fixture(scope="module")
 def bedrock() -> Iterator[Running]:
     "An emulator, and credentials that it knows in the environment."
-    with running() as emulator, pytest.MonkeyPatch.context() as patch:
+    with running() as started, pytest.MonkeyPatch.context() as patch:
         for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN"):
             patch.delenv(name, raising=False)
-        for name, value in emulator.credentials.items():
+        for name, value in started.credentials.items():
             patch.setenv(name, value)
-        yield emulator
+        yield started
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +100,19 @@ def test_throttled_and_broken_streams_lose_no_answer_and_no_cent(tmp_path: Path,
     assert found["charged"] == found["billed"] and found["charges"] == found["distinct_charges"], found
 
 
-def test_a_broken_stream_says_nothing_twice(bedrock: Running, home: Path) -> None:
+def in_two(content: Any) -> Iterator[tuple[str, Any]]:
+    "The emulator's events with all words in two pieces, so that a stream breaks behind a whole statement and not behind its first word."
+    parts = list(told(content))
+    text = "".join(part["delta"]["text"] for kind, part in parts if kind == "contentBlockDelta")
+    cut, at = text.index("]] ") + 20, [kind for kind, _ in parts].index("contentBlockDelta")
+    yield from parts[:at]
+    for piece in (text[:cut], text[cut:]):
+        yield "contentBlockDelta", {"delta": {"text": piece}, "contentBlockIndex": parts[at][1]["contentBlockIndex"]}
+    yield from (part for part in parts[at:] if part[0] != "contentBlockDelta")
+
+
+def test_a_broken_stream_says_nothing_twice(bedrock: Running, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(endpoint, "told", in_two)
     bench = workbench(bedrock, home)
     bedrock.account.order(Faults(midstream=0.6, operations=SPEAKING, seed=1))
     question = "What torque do the seals A1-990 and A1-991 take?"
@@ -198,8 +211,8 @@ def test_everything_down_is_a_503_with_the_passages(bedrock: Running, home: Path
         with api.stream("POST", "/v1/query/stream", json={"question": TORQUE}) as stream:
             said = [line for line in stream.iter_lines() if line]
         assert said[0] == "event: error"
-        told = json.loads(said[1].removeprefix("data: "))
-        assert told["status"] == 503 and told["passages"] == problem["passages"] and told["retry_after_s"] >= 1
+        streamed = json.loads(said[1].removeprefix("data: "))
+        assert streamed["status"] == 503 and streamed["passages"] == problem["passages"] and streamed["retry_after_s"] >= 1
         openai = api.post("/v1/chat/completions", json={"model": "ragwb", "messages": [{"role": "user", "content": TORQUE}]})
         assert (openai.status_code, openai.json()["error"]["type"]) == (503, "server_error")
 
