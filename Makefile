@@ -13,7 +13,7 @@ DOCS := experiments/data/sample/docs
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo demo-aws serve test check lint notebooks sample bench quality reports experiments-full pr-report clean
+.PHONY: help install dev demo demo-aws serve test check lint notebooks sample bench quality reports experiments-full pr-report dvc data-versions clean
 MAKEFLAGS += --no-print-directory
 
 help:  ## what can be made
@@ -112,6 +112,20 @@ pr-report: dev
 	@git archive $(BASE) reports | tar -x -C .ragwb/base
 	@$(MAKE) reports REPORTS=.ragwb/change/reports || true
 	@$(RAGWB) experiment compare .ragwb/base/reports .ragwb/change/reports --out reports/pr.md
+
+DVC := .venv-dvc/bin/dvc
+.venv-dvc/.installed:
+	@echo "Installing DVC into .venv-dvc: its S3 part wants an older botocore than ragwb"
+	@test -x .venv-dvc/bin/python || $(PYTHON) -m venv .venv-dvc
+	@.venv-dvc/bin/python -m pip install --quiet --disable-pip-version-check 'dvc[s3]==3.67.1'
+	@touch $@
+
+dvc: .venv-dvc/.installed  ## DVC, into a venv of its own; with STORAGE=s3://bucket/prefix (S3_ENDPOINT=...) it keeps data there
+	@if [ -n "$(STORAGE)" ]; then $(DVC) remote add --local --force -d storage $(STORAGE:/=)/dvc; \
+	    if [ -n "$(S3_ENDPOINT)" ]; then $(DVC) remote modify --local storage endpointurl $(S3_ENDPOINT); fi; fi
+
+data-versions: install .venv-dvc/.installed  ## the stages of dvc.yaml whose inputs have changed: ingest, evaluate, report; then git add dvc.lock, dvc push
+	@$(DVC) repro
 
 clean:  ## remove caches, builds and the demonstration's data; keeps .venv and .ragwb
 	rm -rf $(DEMO_HOME) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache _proc _docs
