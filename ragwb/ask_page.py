@@ -20,7 +20,7 @@ from .answer_view import failure_note, turn
 from .answers import AnswerError
 from .aws import AwsError
 from .citations import Citation
-from .config import ConfigError, ModelConfig
+from .config import ConfigError, GuardrailConfig, ModelConfig
 from .documents import Document
 from .fallback import ModelError
 from .index import CollectionError
@@ -55,7 +55,7 @@ def examples(
     looked_at: int = 12,  # documents, spread over the collection
 ) -> list[str]:
     "Questions about what is in a collection, each of which is answered."
-    local = Pipeline(pipeline.collection, replace(pipeline.config, fast=ModelConfig(LOCAL_MODEL), role="fast"), pipeline.embedder)
+    local = pipeline.varied(replace(pipeline.config, fast=ModelConfig(LOCAL_MODEL), role="fast", guardrail=GuardrailConfig()))  # costs nothing
     ids = [info.id for info in pipeline.collection.documents()]
     found = [question for id, question in SAMPLE.items() if id in ids and not local.invoke(question).refused][:wanted]
     suggestions = [(id, list(about(local.document(id, local.collection.version)))[:6]) for id in ids[:: max(1, len(ids) // looked_at)][:looked_at] if len(found) < wanted]

@@ -67,7 +67,7 @@ def evaluate_dataset(
         collection = index_dataset(dataset, config, Path(folder), settings, progress)
         texts = {id: collection.document(id).text for id in dataset.documents}
         model = embedder(config.embedder, settings)
-        pipeline = Pipeline(collection, config, model)
-        bm25 = Pipeline(collection, replace(config, retrieval=replace(config.retrieval, vector_weight=0.0)), model) if with_ladder else None
+        pipeline = Pipeline(collection, config, model, settings=settings)
+        bm25 = pipeline.varied(replace(config, retrieval=replace(config.retrieval, vector_weight=0.0))) if with_ladder else None
         tell = (lambda done, total: progress(Progress("asking", "asking", "", done, total))) if progress else (lambda done, total: None)
         return evaluate(anchor_questions(dataset, texts), pipeline, texts, config.fingerprint, pipeline if with_ladder else None, bm25, answers, progress=tell)

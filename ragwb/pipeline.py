@@ -64,6 +64,10 @@ class Pipeline(Runnable[Any, Any]):
         self.documents: OrderedDict[tuple[int, str], Document] = OrderedDict()
         self.searching: Searcher | None = None
 
+    def varied(self, config: PipelineConfig) -> "Pipeline":
+        "The same collection, embedder and settings with another config."
+        return Pipeline(self.collection, config, self.embedder, max_question_chars=self.max_question_chars, settings=self.settings)
+
     @property
     def searcher(self) -> Searcher:
         "The way to search the last commit; made anew when there is a newer one."

@@ -229,8 +229,7 @@ class PromptPlayground(Playground):
     def side(self, version: str) -> str:
         "One version's column."
         begun = self.clock()
-        own = Pipeline(self.pipeline.collection, replace(self.pipeline.config, prompt=version), self.pipeline.embedder)
-        answer = own.invoke(self.knobs["question"])
+        answer = self.pipeline.varied(replace(self.pipeline.config, prompt=version)).invoke(self.knobs["question"])
         return prompt_side("draft" if version.startswith("draft:") else version, answer, 1e3 * (self.clock() - begun))
 
     def regions(self) -> dict[str, str]:
