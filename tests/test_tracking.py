@@ -27,7 +27,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
                "--backend-store-uri", f"sqlite:///{folder}/mlflow.sqlite", "--artifacts-destination", str(folder / "artifacts")]
-    with subprocess.Popen(command, cwd=folder, env=os.environ | {"MLFLOW_LOGGING_LEVEL": "ERROR"}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True) as process:
+    quiet, nothing = os.environ | {"MLFLOW_LOGGING_LEVEL": "ERROR"}, subprocess.DEVNULL
+    with subprocess.Popen(command, cwd=folder, env=quiet, stdout=nothing, stderr=nothing, start_new_session=True) as process:
         try:
             for _ in range(600):
                 try:
