@@ -43,7 +43,7 @@ class Draft:
 
 DEFINED = re.compile(r"\*\*(?P<term>[^*.]{3,40})\.\*\* |(?:An? |The )?(?P<subject>[A-Za-z][\w-]+(?: [\w-]+){0,2}) (?:is|means) (?:an?|the) [a-z]")
 NUMBERED = re.compile(r"^(?:\d+(?:\.\d+)*[.)]?|[A-Z][.)])\s+(?=\w)")
-POINTS = frozenset({"it", "this", "that", "there", "here", "he", "she", "which", "what", "one", "first", "rest", "its", "his", "her", "their", "our", "your", "my"})  # a subject that is none
+POINTS = frozenset("it this that there here he she which what one first rest its his her their our your my".split())  # no subject begins with them
 
 
 def name_of(document: Document) -> str:
