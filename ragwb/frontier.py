@@ -124,11 +124,14 @@ def points_of(race: Race, contenders: Mapping[str, Contender]) -> list[Point]:
 
 
 def frontier(points: Sequence[Point]) -> list[Point]:
-    "The points that no other beats: none is at least as good in quality, p95 and cost, and better in one. An unknown price counts as dearest."
+    "The leader, and the points that no other beats: none is at least as good in quality, p95 and cost, and better in one. An unknown price counts as dearest."
     def key(point: Point) -> tuple[float, float, float]:
         return -point.quality.value, point.p95_ms, float("inf") if point.usd_per_1000 is None else point.usd_per_1000
 
-    return [point for point in points if not any(key(other) != key(point) and all(a <= b for a, b in zip(key(other), key(point), strict=True)) for other in points)]
+    def beaten(point: Point) -> bool:
+        return any(key(other) != key(point) and all(a <= b for a, b in zip(key(other), key(point), strict=True)) for other in points)
+
+    return [point for point in points if point.verdict == "leads" or not beaten(point)]
 
 # %% ../nbs/18a_frontier.ipynb #c10
 @dataclass(frozen=True)
