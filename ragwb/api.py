@@ -29,6 +29,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.datastructures import UploadFile
 from starlette.responses import Response
 
+from .aws import AwsError
 from .citations import Citation
 from .edge import Gate, Problem, Text, hosts_for, install_problems, problem_of
 from .ingest import IngestReport, Progress
@@ -215,7 +216,7 @@ def readyz(service: Serving) -> dict[str, Any]:
         names = bench.collections()
         if bench.settings.collection in names:
             bench.store.open(bench.settings.collection)
-    except (OSError, RuntimeError, ValueError) as error:
+    except (AwsError, OSError, RuntimeError, ValueError) as error:
         problem = problem_of(error)
         raise Problem(503, "not-ready", problem.detail if problem.status != 500 else f"the data folder cannot be used: {type(error).__name__}") from error
     return {"status": "ready", "collections": len(names)}

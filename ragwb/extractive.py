@@ -25,7 +25,7 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 
 from .embedding import WordLlamaEmbedder, embedder
 from .language import JOINT, POSSESSIVE, STOP_WORDS, WORD, count_tokens, is_row, sentences, terms, tokenizer
-from .prompts import NO_ANSWER
+from .prompts import NO_ANSWER, PASSAGES_END
 
 # %% ../nbs/09_extractive.ipynb #c08
 @cache
@@ -245,7 +245,7 @@ def select(
 
 # %% ../nbs/09_extractive.ipynb #c29
 PASSAGE = re.compile(r'<passage n="(\d+)" relevance="([\d.]+)" place="([^"]*)">\n(.*?)\n</passage>', re.DOTALL)
-QUESTION = re.compile(r"\nQuestion: (.*)\Z", re.DOTALL)
+QUESTION = re.compile(r"\nQuestion: (.*)\Z", re.DOTALL)  # behind the passages, in which such a line means nothing
 
 
 class ExtractiveChatModel(BaseChatModel):
@@ -261,7 +261,7 @@ class ExtractiveChatModel(BaseChatModel):
     def statements(self, prompt: str) -> Iterator[str]:
         "The answer, statement by statement."
         passages = [Given(int(number), place, text, float(relevance)) for number, relevance, place, text in PASSAGE.findall(prompt)]
-        asked = QUESTION.search(prompt)
+        asked = QUESTION.search(prompt, max(0, prompt.rfind(PASSAGES_END)))
         question = asked.group(1).strip() if asked else prompt.strip()
         ranked = candidates(question, passages)
         if not ranked or confidence(evidence(question, passages, ranked[0])) < self.refusal_threshold:

@@ -18,6 +18,7 @@ from typing import Any
 from .chunking import Chunk, chunk
 from .documents import Document, DocumentError
 from .embedding import Embedder
+from .guardrails import scanned
 from .index import Collection, CollectionError, Entry, damaged
 from .parsing import Limits, parse_many
 from .titan import EmbeddingError
@@ -41,18 +42,20 @@ class IngestReport:
     unchanged: int = 0
     failed: list[tuple[str, str]] = field(default_factory=list)   # document, reason
     skipped: list[tuple[str, str]] = field(default_factory=list)  # file, reason; nothing that ragwb reads
+    found: list[tuple[str, str]] = field(default_factory=list)    # document, what a scan found in it; only where one was asked for
     chunks: int = 0      # written by this run
     pages: int = 0       # parsed by this run
     seconds: float = field(default=0.0, repr=False)  # a committed notebook has no clock
 
     def add(self, other: "IngestReport") -> None:
         "Counts another run in."
-        for name in ("new", "changed", "unchanged", "failed", "skipped", "chunks", "pages", "seconds"):
+        for name in ("new", "changed", "unchanged", "failed", "skipped", "found", "chunks", "pages", "seconds"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
     def to_dict(self) -> dict[str, Any]:
         "For JSON."
-        named = {"failed": [{"document": d, "reason": r} for d, r in self.failed], "skipped": [{"file": f, "reason": r} for f, r in self.skipped]}
+        named = {"failed": [{"document": d, "reason": r} for d, r in self.failed], "skipped": [{"file": f, "reason": r} for f, r in self.skipped],
+                 "found": [{"document": d, "found": f} for d, f in self.found]}
         return asdict(self) | named | {"seconds": round(self.seconds, 2)}
 
     def _repr_markdown_(self) -> str:
@@ -87,8 +90,8 @@ BATCH_CHARACTERS = 4_000_000  # of text in one commit: some thousands of chunks
 class Ingest:
     "One run over a collection."
 
-    def __init__(self, collection: Collection, embedder: Embedder, progress: Callable[[Progress], None] | None, total: int):
-        self.collection, self.embedder, self.total = collection, embedder, total
+    def __init__(self, collection: Collection, embedder: Embedder, progress: Callable[[Progress], None] | None, total: int, scan: str = ""):
+        self.collection, self.embedder, self.total, self.scan = collection, embedder, total, scan
         self.progress = progress or (lambda _: None)
         self.report = IngestReport()
         self.known = collection.hashes()
@@ -129,6 +132,13 @@ class Ingest:
     def add(self, document: Document, source: Source) -> None:
         "Takes a parsed document; writes when enough has come together."
         self.tell(document.id, "indexing")
+        if self.scan:
+            try:
+                document, scan = scanned(document, self.scan)
+            except DocumentError as error:
+                self.fail(document.id, error.reason)
+                return
+            self.report.found += [(document.id, scan.reason)] if scan.marks else []
         self.waiting.append((document, source))
         self.characters += len(document.text)
         if self.characters >= BATCH_CHARACTERS:
@@ -227,13 +237,14 @@ def ingest(
     workers: int = 0,                                    # processes that parse; 0: one per core
     progress: Callable[[Progress], None] | None = None,  # told of every stage of every document
     in_memory: int = 200_000,                            # chunks; above, LanceDB's own indexes are built
+    scan: str = "",                                      # for personal data and prompt attacks: report, mask or block; empty: no scan
 ) -> IngestReport:
     "Brings a collection up to date with some files. Raises CollectionError when the disk is full; what was committed before stands."
     begun = time.perf_counter()
     try:
         with collection.session():
             collection.read(collection.table.checkout_latest)
-            run = Ingest(collection, embedder, progress, len(sources))
+            run = Ingest(collection, embedder, progress, len(sources), scan)
             by_id = {source.id: source for source in reversed(sources)}
             items = ((source.id, source.data) for source in run.changed_sources(sources))
             for parsed in parse_many(items, workers=workers or None, limits=limits):

@@ -25,13 +25,14 @@ if TYPE_CHECKING:
 @click.argument("paths", nargs=-1, required=True)
 @collection_option
 @config_option
+@click.option("--scan", type=click.Choice(["report", "mask", "block"]), default=None, help="Look for personal data and prompt attacks, and report, cover or refuse them.")
 @json_option
 @click.pass_context
-def ingest_command(ctx: click.Context, paths: Sequence[str], collection: str, config: str, as_json: bool) -> None:
+def ingest_command(ctx: click.Context, paths: Sequence[str], collection: str, config: str, scan: str | None, as_json: bool) -> None:
     "Put files, folders and s3://bucket/prefix into a collection: new and changed documents are read, the others left alone."
     workbench = open_workbench(ctx, config)
     with progress_bar(as_json) as progress:
-        report = workbench.ingest_paths(paths, collection, progress)
+        report = workbench.ingest_paths(paths, collection, progress, scan or "")
     print_json(report.to_dict()) if as_json else print_report(report)
     if report.failed and not (report.new or report.changed or report.unchanged):
         ctx.exit(1)
@@ -42,6 +43,8 @@ def print_report(report: "IngestReport") -> None:
     click.echo(f"{report.new} new, {report.changed} changed, {report.unchanged} unchanged, {len(report.failed)} failed · {report.chunks} chunks · {report.seconds:.1f} s")
     for document, reason in report.failed:
         click.echo(f"  failed   {document}: {reason}", err=True)
+    for document, found in report.found:
+        click.echo(f"  found    {document}: {found}")
     for file, reason in report.skipped[:20]:
         click.echo(f"  skipped  {file}: {reason}", err=True)
     if len(report.skipped) > 20:

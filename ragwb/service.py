@@ -159,7 +159,7 @@ class Service:
         ended: list[Progress] = []
 
         def work() -> IngestReport:
-            return self.workbench.ingest_files([(name, file.read()) for name, file in files], collection, ended.append)
+            return self.workbench.ingest_files(files, collection, ended.append)
 
         async with place(self.ingesting):
             report = await to_thread.run_sync(work)

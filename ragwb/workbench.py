@@ -91,7 +91,7 @@ class Workbench:
                     self.pipelines[name].searching = made.searching
             return self.pipelines[name]
 
-    def ingest(self, sources: Sequence[Source], collection: str, progress: Callable[[Progress], None] | None) -> IngestReport:
+    def ingest(self, sources: Sequence[Source], collection: str, progress: Callable[[Progress], None] | None, scan: str = "") -> IngestReport:
         "Brings a collection up to date with some sources; makes it if it is not there."
         name = collection or self.settings.collection
         config = self.config or PipelineConfig()
@@ -101,7 +101,7 @@ class Workbench:
         if self.config is not None:
             opened.check(self.config)
         with self.metering(opened.meta["embedder"]) as model:
-            return ingest(opened, model, sources, self.limits, self.settings.workers, progress)
+            return ingest(opened, model, sources, self.limits, self.settings.workers, progress, scan=scan)
 
     @contextmanager
     def metering(self, name: str) -> Iterator[Metered]:
@@ -113,19 +113,19 @@ class Workbench:
             if model.tokens:
                 self.book([charge(f"ingest-{token_hex(8)}", "embedding", name, Usage(input_tokens=model.tokens), datetime.now(UTC))])
 
-    def ingest_paths(self, paths: Sequence[str | Path], collection: str = "", progress: Callable[[Progress], None] | None = None) -> IngestReport:
-        "Files and folders, and prefixes of buckets as s3://bucket/prefix. Raises DocumentError for a path that does not exist."
+    def ingest_paths(self, paths: Sequence[str | Path], collection: str = "", progress: Callable[[Progress], None] | None = None, scan: str = "") -> IngestReport:
+        "Files, folders, and prefixes of buckets as s3://bucket/prefix; `scan`: report, mask or block personal data and attacks. Raises DocumentError for a path that does not exist."
         report = IngestReport()
         for url in (path for path in paths if is_remote(path)):
-            report.add(self.ingest_prefix(str(url), collection, progress))
+            report.add(self.ingest_prefix(str(url), collection, progress, scan))
         local = [path for path in paths if not is_remote(path)]
         if local:
             found = find_files(local)
-            report.add(self.ingest([Source(id, path) for id, path in found.files], collection, progress))
+            report.add(self.ingest([Source(id, path) for id, path in found.files], collection, progress, scan))
             report.skipped += [(str(path), reason) for path, reason in found.skipped]
         return report
 
-    def ingest_prefix(self, url: str, collection: str = "", progress: Callable[[Progress], None] | None = None) -> IngestReport:
+    def ingest_prefix(self, url: str, collection: str = "", progress: Callable[[Progress], None] | None = None, scan: str = "") -> IngestReport:
         "What lies below s3://bucket/prefix, some hundred objects at a time. Raises DocumentError if there is nothing."
         report, bucket = IngestReport(), Bucket(replace(self.settings, storage=url))
         listed = bucket.items("")
@@ -136,7 +136,7 @@ class Workbench:
                 sources = [Source(item.key, folder / str(number)) for number, item in enumerate(batch) if not reasons[item.key]]
                 lost = bucket.at_once(lambda source: bucket.fetch(source.id, source.data), sources)
                 report.failed += [(source.id, why) for source, why in zip(sources, lost, strict=True) if why]
-                report.add(self.ingest([source for source, why in zip(sources, lost, strict=True) if not why], collection, progress))
+                report.add(self.ingest([source for source, why in zip(sources, lost, strict=True) if not why], collection, progress, scan))
         if report == IngestReport():
             raise DocumentError(url, "nothing lies below this prefix", f"look with aws s3 ls {url}")
         return report
