@@ -68,6 +68,22 @@ def test_promotions_at_once_in_processes(tmp_path: Path) -> None:
     assert [move.number for move in registry.history("production")] == [1, 2]
 
 
+def test_a_move_between_look_and_write(tmp_path: Path) -> None:
+    "The narrowest race: somebody else moves the alias after the history was read and before the new move is written."
+    other = open_registry(Settings(home=tmp_path))
+    other.move("production", other.add(LOCAL), seen=0)
+    other.add(TIMID)
+
+    class Overtaken(Folder):
+        def put_if(self, key: str, data: bytes, etag: str) -> str:
+            other.move("production", LOCAL.fingerprint, seen=1, reason="faster")
+            return super().put_if(key, data, etag)
+
+    with pytest.raises(RegistryError, match="moved by somebody else in the meantime"):
+        Registry(Overtaken(tmp_path)).move("production", TIMID.fingerprint, seen=1)
+    assert [(move.number, move.reason) for move in other.history("production")] == [(1, ""), (2, "faster")]
+
+
 def test_promotions_at_once_on_s3(s3_settings: Settings) -> None:
     registry = open_registry(s3_settings)
     registry.move("production", registry.add(LOCAL), seen=0)
