@@ -79,7 +79,8 @@ class ReportComparison:
             worst = sorted(zip(self.moved, self.adjusted, strict=True), key=lambda pair: (pair[0].better, pair[1], pair[0].experiment, pair[0].config, pair[0].metric))
             words = {True: "**worse**", False: "worse"}
             rows = [f"| {'better' if move.better else words[move in self.regressions]} | {move.experiment} | {move.config} | {move.metric} "
-                    f"| {move.change.value:+.4f} ({move.change.low:+.4f} to {move.change.high:+.4f}) | {p:.3f} | {listed(move.broke)} | {listed(move.repaired)} |" for move, p in worst[:40]]
+                    f"| {move.change.value:+.4f} ({move.change.low:+.4f} to {move.change.high:+.4f}) | {p:.3f} | {listed(move.broke)} | {listed(move.repaired)} |"
+                    for move, p in worst[:40]]
             parts.append("\n".join(["| | experiment | config | metric | change, 95 % interval | p, Holm | broke | repaired |", "|---|---|---|---|---|---|---|---|", *rows]))
             parts.append("Bold: p at most .05 after Holm's adjustment over all that moved." + (f" {len(worst) - 40} more moved." if len(worst) > 40 else ""))
         return "\n\n".join(parts) + "\n"
