@@ -13,7 +13,7 @@ from typing import Any
 
 from .config import PipelineConfig
 from .folder import Objects
-from .prompts import TEMPLATES, register_template, template
+from .prompts import PACKAGED, TEMPLATES, register_template, template
 
 # %% ../nbs/12ab_prompt_registry.ipynb #c06
 class RegistryError(LookupError):
@@ -61,7 +61,7 @@ class Prompts:
     def names(self) -> list[str]:
         "All prompts, name:version."
         kept = (name.split("/") for name in names(self.objects, "prompts"))
-        found = {f"{parts[0]}:{parts[1]}" for parts in kept if len(parts) == 2} | set(TEMPLATES)
+        found = {f"{parts[0]}:{parts[1]}" for parts in kept if len(parts) == 2} | set(PACKAGED)
         return sorted(found, key=lambda name: (name.partition(":")[0], int(name.partition(":")[2])))
 
     def versions(self, name: str) -> list[int]:

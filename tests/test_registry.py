@@ -100,8 +100,8 @@ def test_promotions_at_once_on_s3(s3_settings: Settings) -> None:
     assert len([mark for mark in said if len(mark) == 8]) == 1
     assert registry.current("production").mark in said and registry.resolve("@production") == TIMID
     system, user = registry.prompts.load("answer:1")
-    assert registry.prompts.add("answer", system + " Be brief.", user) == "answer:2"
-    assert open_registry(s3_settings).prompts.names() == ["answer:1", "answer:2", "standalone:1"]
+    assert registry.prompts.add("brief", system + " Be brief.", user) == "brief:1"
+    assert open_registry(s3_settings).prompts.names() == ["answer:1", "brief:1", "standalone:1"]
 
 
 def test_a_running_server_follows(tmp_path: Path) -> None:

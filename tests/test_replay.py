@@ -44,7 +44,7 @@ def test_after_further_ingestion(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_another_config_and_prompt(tmp_path: Path) -> None:
     registry = open_registry(Settings(home=tmp_path))
     system, user = registry.prompts.load("answer:1")
-    prompt = registry.prompts.add("answer", f"{system}\n- Be brief.", user)
+    prompt = registry.prompts.add("short", f"{system}\n- Be brief.", user)
     workbench = Workbench(Settings(home=tmp_path, workers=1), PipelineConfig(prompt=prompt, max_sentences=1))
     workbench.ingest_files([("leave.md", LEAVE)])
     given = workbench.ask(LONG)
@@ -57,7 +57,7 @@ replay = Replay(Workbench(Settings(home=Path({str(tmp_path)!r}))), {given.id!r})
 print(replay.config.prompt, replay.config.max_sentences, replay.again().same)
 """
     told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=True).stdout
-    assert told.split() == ["answer:2", "1", "True"]  # another process, another default config
+    assert told.split() == ["short:1", "1", "True"]  # another process, another default config
 
 
 def test_deletion(tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ def test_everything_arrives(server: str, tmp_path: Path, monkeypatch: pytest.Mon
     trace = ragwb("track", "answer", answer["id"]).strip().splitlines()[-1]
     ragwb("promote", "local", "--dataset", str(tmp_path))
     (tmp_path / "prompt.txt").write_text(ragwb("prompts", "show", "answer:1").replace("Do not guess.", "Never guess."))
-    ragwb("prompts", "register", "answer", str(tmp_path / "prompt.txt"), "--alias", "careful")
+    ragwb("prompts", "register", "guarded", str(tmp_path / "prompt.txt"), "--alias", "careful")
     (tmp_path / "report.html").write_text("<p>Which chunking?</p>")
 
     mlflow = tracker(Settings(home=home))
@@ -69,5 +69,5 @@ def test_everything_arrives(server: str, tmp_path: Path, monkeypatch: pytest.Mon
     assert mlflow.client.get_trace(trace).info.tags["answer"] == answer["id"]
     served = mlflow.client.get_model_version_by_alias("ragwb", "production")
     assert served.tags["fingerprint"] == answer["config"]
-    assert "Never guess." in mlflow.client.load_prompt("prompts:/answer@careful").template[0]["content"]
+    assert "Never guess." in mlflow.client.load_prompt("prompts:/guarded@careful").template[0]["content"]
     assert mlflow.failures == 0 and not (home / "mlflow.sqlite").exists()
