@@ -74,7 +74,7 @@ body{font:16px/1.55 system-ui,sans-serif;color:var(--ink);background:var(--paper
 h1{font-size:1.75rem;line-height:1.2;margin:0 0 .75rem}h2{font-size:1.15rem;margin:2.25rem 0 .5rem}p.answer{font-size:1.1rem}small,.soft{color:var(--soft)}
 .wide{overflow-x:auto}table{border-collapse:collapse;font-size:.875rem;font-variant-numeric:tabular-nums}
 th,td{padding:.3rem .7rem;border-bottom:1px solid var(--line);text-align:right;vertical-align:top}
-th{color:var(--soft);font-weight:600}td:first-child,th:first-child{text-align:left;padding-left:0}
+th{color:var(--soft);font-weight:600}td:first-child,th:first-child{text-align:left;padding-left:0}td small{white-space:nowrap}
 svg,img{max-width:100%;height:auto;background:#fff;border-radius:6px}code{font-size:.875em;background:var(--tint);padding:.1em .3em;border-radius:4px;overflow-wrap:anywhere}
 .failed{border-left:4px solid #c0392b;padding:.5rem 1rem;background:var(--tint)}a{color:inherit}"""
 
