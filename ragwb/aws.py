@@ -83,6 +83,8 @@ CAUSES = (
     Cause("credentials", "InvalidClientTokenId UnrecognizedClientException UnrecognizedClient InvalidAccessKeyId AuthFailure IncompleteSignature InvalidToken",
           "AWS does not know these credentials",
           "check AWS_ACCESS_KEY_ID (and AWS_SESSION_TOKEN, if the key is temporary); the key may have been deleted or belong to another partition"),
+    Cause("region", SIGNED, "{region} is not the region of the endpoint: {said}",
+          "set region (RAGWB_REGION) to that of the endpoint", r"scoped to a valid region"),
     Cause("clock", SIGNED, "the clock of this machine is wrong, and AWS refuses what it signs", "set the clock (NTP), then try again", r"skew|too large|expired|not yet current"),
     Cause("signature", SIGNED, "the signature does not match", "check AWS_SECRET_ACCESS_KEY; a proxy that changes requests has the same effect"),
     Cause("region", "PermanentRedirect TemporaryRedirect AuthorizationHeaderMalformed IllegalLocationConstraintException HTTP301 301",
@@ -121,7 +123,8 @@ CAUSES = (
     Cause("too long", INVALID, "the text is longer than the model takes: {said}",
           "lower context_tokens, or chunking.size", r"too long|too many (?:input )?tokens|maximum.*(?:tokens|length|context)"),
     Cause("timeout", "ReadTimeoutError ConnectTimeoutError TimeoutException TimeoutError APITimeoutError ServerTimeoutError ModelTimeoutException RequestTimeout "
-          "RequestTimeoutException HTTP408 HTTP504", "no answer came in time: {said}", "try again; if it stays, raise the model's timeout_s and look at the network", passes=True),
+          "RequestTimeoutException HTTP408 HTTP504", "no answer came in time: {said}",
+          "try again; if it stays, look at the network, and raise timeout_s if it was a model", passes=True),
     Cause("service", "InternalServerException InternalServerError InternalFailure InternalError ServiceUnavailableException ServiceUnavailable ModelErrorException "
           "ModelStreamErrorException BrokenAnswer ResponseParserError ParserError DependencyFailedException BadGatewayException HTTP424 HTTP500 HTTP502 HTTP503 500 503",
           "the service itself has failed: {said}", "try again later; AWS's health page tells of outages", passes=True),
@@ -159,7 +162,7 @@ def explain(
         return error
     cause, said = diagnose(error)
     owner = f", and check that the bucket belongs to account {settings.bucket_owner} (bucket_owner)" if settings and settings.bucket_owner else ""
-    facts = {"said": said, "region": settings.region if settings else "the region set", "owner": owner}
+    facts = {"said": said, "region": settings.region if settings else "the region that is set", "owner": owner}
     return AwsError(cause.kind, (f"{about}: " if about else "") + cause.detail.format(**facts), cause.fix.format(**facts), cause.passes)
 
 

@@ -58,7 +58,7 @@ def trouble(
     error: BaseException,
 ) -> str:
     "What went wrong with a model, in one line."
-    if name.startswith("bedrock:"):
+    if name.startswith("bedrock:") and not isinstance(error, (CircuitOpen, EmptyReply)):
         return str(explain(error, name))
     if isinstance(error, (CircuitOpen, DeadlineExceeded)):
         return str(error)
