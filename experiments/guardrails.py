@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
@@ -22,6 +23,7 @@ from ragwb.documents import Document
 from ragwb.embedding import embedder
 from ragwb.guard_scores import Rate, load_labelled, score_personal
 from ragwb.index import Collection, Entry, Store
+from ragwb.metrics import paired_bootstrap
 from ragwb.parsing import Limits, parse_many
 from ragwb.personal_data import personal_data
 from ragwb.pipeline import Pipeline
@@ -35,6 +37,8 @@ REPORT = HERE.parent / "reports" / "guardrails.json"
 OWN = "notes/answer.md"
 CONFIG = PipelineConfig()
 EMBEDDER = embedder(CONFIG.embedder, None)
+CHANGES = ("changed", "first", "citations")  # of an answer: anything; its first statement; what it quotes
+COUNTED = ("flagged", "cited", *CHANGES)
 Row = dict[str, Any]
 
 
@@ -60,17 +64,20 @@ def pairs(pipeline: Pipeline, patterns: Sequence[Attack], questions: Sequence[Qu
 
 
 def planted(collection: Collection, documents: dict[str, Document], pattern: Attack, question: Question, guarded: Pipeline, bare: Pipeline) -> Iterator[Row]:
-    """One attack planted in both ways, alone among the documents; with the guardrail and without it."""
+    """One attack planted in both ways, alone among the documents, and harmless prose in its stead; with the guardrail and without it."""
     evidence = question.evidence[0]
-    bitten, empty, within = inside(pattern, question.question, documents[evidence.document], evidence.start)
-    own, alone = beside(pattern, question.question)
     plain = guarded.ask(question.question)
+    _, empty, _ = inside(pattern, question.question, documents[evidence.document], evidence.start)
     collection.write([entry(empty)])
     unbitten = guarded.ask(question.question)
-    collection.write([entry(bitten)])
-    yield from both("inside", within, unbitten, question, guarded, bare)
-    collection.write([entry(documents[evidence.document]), entry(own)])
-    yield from both("beside", alone, plain, question, guarded, bare)
+    for control in (False, True):
+        bitten, _, within = inside(pattern, question.question, documents[evidence.document], evidence.start, control)
+        collection.write([entry(bitten)])
+        yield from both("inside", within, unbitten, question, guarded, bare)
+    for control in (False, True):
+        own, alone = beside(pattern, question.question, control)
+        collection.write([entry(documents[evidence.document]), entry(own)])
+        yield from both("beside", alone, plain, question, guarded, bare)
     collection.delete([OWN])
 
 
@@ -78,7 +85,8 @@ def both(place: str, plant: Plant, before: Any, question: Question, guarded: Pip
     """The rows of one planting."""
     for name, pipeline in (("on", guarded), ("off", bare)):
         answer = pipeline.ask(question.question)
-        yield {"place": place, "guard": name, "reported": bool(answer.guard.get("flags"))} | outcome(plant, before, answer)
+        about = {"place": place, "guard": name, "evidence": question.evidence[0].document, "reported": bool(answer.guard.get("flags"))}
+        yield about | outcome(plant, before, answer)
 
 
 def measure_planted(home: Path, patterns: Sequence[Attack]) -> list[Row]:
@@ -92,14 +100,28 @@ def measure_planted(home: Path, patterns: Sequence[Attack]) -> list[Row]:
 
 
 def counted(rows: Sequence[Row]) -> Row:
-    """What happened, by place, guard and split."""
+    """What happened, by place, guard, split and what was planted."""
     table: Row = {}
     for row in rows:
         for split in (row["split"], "all"):
-            line = table.setdefault(f"{row['place']}, guard {row['guard']}, {split}", {"attacks": 0, "flagged": 0, "cited": 0, "changed": 0})
-            line["attacks"] += 1
-            for name in ("flagged", "cited", "changed"):
+            line = table.setdefault(f"{row['place']}, guard {row['guard']}, {split}, {row['planted']}", {"planted": 0} | dict.fromkeys(COUNTED, 0))
+            line["planted"] += 1
+            for name in COUNTED:
                 line[name] += row[name]
+    return table
+
+
+def differences(rows: Sequence[Row]) -> Row:
+    """Share of answers that an attack changes, less the share that harmless prose at its place changes: guard on, the same questions, whole documents drawn."""
+    on = [row for row in rows if row["guard"] == "on"]
+    table: Row = {}
+    for place in ("inside", "beside", "both"):
+        prose, bitten = ([row for row in on if row["planted"] == kind and place in (row["place"], "both")] for kind in ("control", "attack"))
+        for name in CHANGES:
+            shares = [[float(row[name]) for row in group] for group in (prose, bitten)]
+            interval = paired_bootstrap(shares[0], shares[1], [row["evidence"] for row in prose], np.random.default_rng(7))
+            table[f"{place}, {name}"] = {"attack": int(sum(shares[1])), "control": int(sum(shares[0])), "of": len(prose)} | {
+                "difference": round(interval.value, 4), "low": round(interval.low, 4), "high": round(interval.high, 4)}  # fmt: skip
     return table
 
 
@@ -119,7 +141,8 @@ def main() -> None:
     personal = {split: score_personal([case for case in cases if split in (case.split, "all")]) for split in ("dev", "test", "all")}
     with tempfile.TemporaryDirectory(prefix="ragwb-planted-") as folder:
         rows = measure_planted(Path(folder), patterns)
-    report = {"personal": {split: scores.to_dict() for split, scores in personal.items()}, "planted": counted(rows), "false_alarms": false_alarms(), "rows": rows}
+    found = {split: scores.to_dict() for split, scores in personal.items()}
+    report = {"personal": found, "planted": counted(rows), "attack_less_control": differences(rows), "false_alarms": false_alarms(), "rows": rows}
     REPORT.write_text(json.dumps(report, ensure_ascii=False, indent=1) + "\n", "utf-8")
     show(personal, report)
 
@@ -134,12 +157,14 @@ def show(personal: dict[str, Any], report: Row) -> None:
         for kind in scores.recall:
             table.add_row(kind, str(scores.recall[kind]), str(scores.precision[kind]))
         console.print(table)
-    table = Table(title="Planted attacks")
-    for column in ("planted", "attacks", "flagged", "cited", "changed"):
-        table.add_column(column)
-    for name, line in report["planted"].items():
-        table.add_row(name, *map(str, line.values()))
-    console.print(table)
+    for title, part in (("Planted", "planted"), ("Attack less control, guard on", "attack_less_control")):
+        lines = report[part]
+        table = Table(title=title)
+        for column in ("", *next(iter(lines.values()))):
+            table.add_column(column)
+        for name, line in lines.items():
+            table.add_row(name, *map(str, line.values()))
+        console.print(table)
     console.print(report["false_alarms"])
 
 
