@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['QUESTIONS_AT', 'SIGNALS_AT', 'DOCUMENTS_AT', 'SIGNALS', 'DriftError', 'Finding', 'best_score', 'signal_findings',
-           'document_vectors', 'document_finding', 'DriftReport', 'drift_report', 'least_alike']
+           'document_vectors', 'document_finding', 'DriftReport', 'drift_report', 'logged_drift', 'least_alike']
 
 # %% ../nbs/20a_drift_report.ipynb #c03
 from collections.abc import Mapping, Sequence
@@ -17,8 +17,9 @@ import numpy as np
 
 from .comparison import holm
 from .drift import FEWEST, canary, moved, same_kind, same_mean
-from .embedding import Embedder
+from .embedding import Embedder, WordLlamaEmbedder
 from .index import Collection, CollectionError, Store
+from .workbench import Workbench
 
 # %% ../nbs/20a_drift_report.ipynb #c06
 QUESTIONS_AT, SIGNALS_AT, DOCUMENTS_AT = 0.05, 0.01, 0.01  # chances of a false alarm that each kind may use; .07 together
@@ -159,6 +160,16 @@ def drift_report(
         said = f"{bird.embedder} moved: “{bird.text}”; reindex the collection" if bird.alarm else "" if bird.recorded else "recorded now, compared from the next time on"
         findings.append(Finding("embedder", "1.0000", f"{bird.lowest:.4f}", None, bird.alarm, said))
     return DriftReport(len(before), len(now), tuple(findings), least_alike(questions["now"], vectors) if findings[0].alarm else ())
+
+
+def logged_drift(workbench: Workbench, collection: str = "", window: int = 100, reference: int = 400) -> DriftReport:
+    "The newest answers of a workbench's collection against those before them. Raises DriftError if there are too few."
+    name = collection or workbench.settings.collection
+    opened = workbench.store.open(name)
+    records = [record for record in workbench.answers.recent(2 * (window + reference)) if record["collection"] == name][: window + reference]
+    indexed_with = workbench.embedder(opened.meta["embedder"])
+    indexed_with = getattr(indexed_with, "inner", indexed_with)  # a cached vector would never change
+    return drift_report(records, WordLlamaEmbedder(), window, workbench.store, workbench.settings.home / "canaries.json", indexed_with)
 
 
 def least_alike(questions: Sequence[str], vectors: Mapping[str, np.ndarray], most: int = 10) -> tuple[tuple[str, float], ...]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import fields, replace
 from itertools import count
 from pathlib import Path
 
@@ -38,6 +38,13 @@ def profile_settings(profile: str, home: Path, request: pytest.FixtureRequest, *
         bucket = server.new_bucket(f"profile-{next(NUMBERS)}")
         reached = replace(settings, profile="aws", storage=f"s3://{bucket}/team", s3_endpoint=server.endpoint, refresh_s=0, **request.getfixturevalue("bedrock").settings)
         yield reached, named_config("aws")
+
+
+def environment_of(settings: Settings) -> dict[str, str]:
+    "The variables that give a process of its own these settings."
+    default = Settings()
+    changed = {field.name: str(getattr(settings, field.name)) for field in fields(Settings) if getattr(settings, field.name) != getattr(default, field.name)}
+    return {f"RAGWB_{name.upper()}": value for name, value in changed.items()}
 
 
 @pytest.fixture(params=PROFILES)

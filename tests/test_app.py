@@ -12,22 +12,19 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from profiles import PROFILES, environment_of, profile_settings
 from reportlab.pdfgen.canvas import Canvas
 
 SERVE = """
 import sys
-from pathlib import Path
 import uvicorn
-from ragwb.api import create_api
-from ragwb.app import add_app
-from ragwb.settings import Settings
-from ragwb.workbench import Workbench
+from ragwb.server import create_server
+from ragwb.config import named_config
+from ragwb.settings import load_settings
 
 if __name__ == "__main__":
-    workbench = Workbench(Settings(home=Path(sys.argv[1]), port=int(sys.argv[2]), workers=1, max_file_mb=2))
-    api = create_api(workbench)
-    add_app(api, workbench)
-    uvicorn.run(api, host="127.0.0.1", port=int(sys.argv[2]), log_level="warning")
+    settings = load_settings()
+    uvicorn.run(create_server(settings, named_config(settings.config) if settings.config else None), host="127.0.0.1", port=settings.port, log_level="warning")
 """
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
 CHROMIUM = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
@@ -37,29 +34,29 @@ if CHROMIUM is None and os.environ.get("RAGWB_REQUIRE_BROWSER") != "1":
     pytest.skip("no Chromium here: apt-get install chromium (or set it on the PATH) to run the browser tests", allow_module_level=True)
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    "The address of API and app, served by uvicorn in a process of its own."
+@pytest.fixture(scope="module", params=PROFILES)
+def server(request, tmp_path_factory):
+    "The address of API and app in each profile, served by uvicorn in a process of its own."
     folder = tmp_path_factory.mktemp("app")
     (folder / "serve.py").write_text(SERVE)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    log = (folder / "log").open("w")
-    process = subprocess.Popen([sys.executable, str(folder / "serve.py"), str(folder / "home"), str(port)], stdout=log, stderr=log)
-    url, patience = f"http://127.0.0.1:{port}", time.monotonic() + 120
-    try:
-        while True:
-            assert process.poll() is None and time.monotonic() < patience, (folder / "log").read_text()
-            try:
-                if httpx.get(f"{url}/healthz").status_code == 200:
-                    break
-            except httpx.TransportError:
-                time.sleep(0.1)
-        yield url
-    finally:
-        process.terminate()
-        process.wait(20)
+    with profile_settings(request.param, folder / "home", request, port=port, workers=1, max_file_mb=2, config=request.param) as (settings, _), (folder / "log").open("w") as log:
+        process = subprocess.Popen([sys.executable, str(folder / "serve.py")], stdout=log, stderr=log, cwd=folder, env=os.environ | environment_of(settings))
+        url, patience = f"http://127.0.0.1:{port}", time.monotonic() + 120
+        try:
+            while True:
+                assert process.poll() is None and time.monotonic() < patience, (folder / "log").read_text()
+                try:
+                    if httpx.get(f"{url}/healthz").status_code == 200:
+                        break
+                except httpx.TransportError:
+                    time.sleep(0.1)
+            yield url
+        finally:
+            process.terminate()
+            process.wait(20)
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +136,7 @@ def test_from_upload_to_delete(chromium, server, papers):
         expect(page.locator(".welcome .row").first).to_be_visible()
         turn = ask(page, "What torque is the seal A1-990 tightened with?")
         expect(turn.locator(".answer")).to_contain_text("42 N m")
-        expect(turn.locator("summary")).to_contain_text("local:extractive")
+        expect(turn.locator("summary")).to_contain_text(re.compile("local:extractive|bedrock:us.amazon.nova-2-lite"))
         turn.locator(".chip").first.click()
         mark = page.locator(".sheet .cited").first
         expect(mark).to_be_visible()
