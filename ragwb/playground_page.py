@@ -40,7 +40,7 @@ class PlaygroundPage:
         self.workbench, self.collection, self.moved = workbench, collection, moved
         self.tab, self.made = "chunking", dict[tuple[str, str], Playground]()
         self.bar = Screen(self.act, skeleton=BAR, sizing_mode="stretch_width", stylesheets=[":host{height:auto!important;flex:none!important}"])
-        self.body = pn.Column(sizing_mode="stretch_both")
+        self.body = pn.Column(pn.Spacer(), sizing_mode="stretch_both")  # a layout without children is warned of
         self.screen = pn.Column(self.bar, self.body, sizing_mode="stretch_both")
 
     def query(self) -> dict[str, str]:
@@ -85,7 +85,7 @@ class PlaygroundPage:
             self.body[:] = [self.made[key].screen]
             self.bar.put(notice="")
         except (CollectionError, OSError) as error:
-            self.body[:] = []
+            self.body[:] = [pn.Spacer()]
             self.bar.put(notice=f'<p class="notice">{escape(str(error))}</p>')
 
     async def act(self, message: dict[str, str]) -> None:

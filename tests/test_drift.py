@@ -1,0 +1,36 @@
+"The drift report as a notebook and a page, from answers that were really given."
+
+from dataclasses import replace
+
+import nbformat
+from click.testing import CliRunner
+
+from ragwb.cli import main
+from ragwb.settings import Settings
+from ragwb.workbench import Workbench
+
+
+def log(workbench, questions, hour):
+    "Asks, and keeps each answer as if it had been given a minute after the one before."
+    for minute, question in enumerate(questions):
+        workbench.answers.save(replace(workbench.pipeline().invoke(question), id=f"20261124-{hour:02d}{minute:02d}00-00000000"))
+
+
+def test_a_report_says_what_the_command_says(tmp_path):
+    workbench = Workbench(Settings(home=tmp_path / "home", workers=1))
+    workbench.ingest_files([("leave.txt", b"Full-time employees have 29 days of paid leave a year."), ("robot.txt", b"The lawn robot has a battery of 40 Wh.")])
+    log(workbench, [f"How many days of paid leave do employees with {n % 7} years have?" for n in range(40)], 9)
+    log(workbench, [f"What battery does lawn robot number {n} need?" for n in range(12)], 10)
+    path = tmp_path / "reports" / "drift.ipynb"
+    done = CliRunner().invoke(main, ["drift", "--window", "12", "--report", str(path)], env={"RAGWB_HOME": str(tmp_path / "home")})
+    assert done.exit_code == 3, done.output
+    assert "drift in questions" in done.output and "drift in questions" in path.with_suffix(".html").read_text("utf-8")
+    cells = nbformat.read(path, as_version=4).cells
+    assert any("injected-parameters" in cell.metadata.get("tags", []) and "window = 12" in cell.source for cell in cells)
+
+
+def test_too_few_answers_are_said_and_no_report_is_written(tmp_path):
+    workbench = Workbench(Settings(home=tmp_path / "home", workers=1))
+    workbench.ingest_files([("leave.txt", b"Full-time employees have 29 days of paid leave a year.")])
+    done = CliRunner().invoke(main, ["drift", "--report", str(tmp_path / "drift.ipynb")], env={"RAGWB_HOME": str(tmp_path / "home")})
+    assert done.exit_code == 1 and "at least 10 are needed on each side" in done.output and not (tmp_path / "drift.ipynb").exists()
