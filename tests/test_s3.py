@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -274,6 +275,21 @@ def test_s3_is_down(proxy: S3Proxy, s3_settings: Settings, monkeypatch: pytest.M
     proxy.fault = lambda request: Fault(500, "InternalError")
     refused(call(through, "ask", TORQUE), "the service itself has failed", "try again later")
     refused(call(replace(s3_settings, s3_endpoint="http://127.0.0.1:9"), "ask", TORQUE), "no connection", "s3_endpoint")
+
+
+def test_s3_is_silent(proxy: S3Proxy, s3_settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    through = replace(s3_settings, s3_endpoint=proxy.endpoint, home=tmp_path / "cold")
+    with_pump(s3_settings)
+    monkeypatch.setattr("time.sleep", lambda seconds: None)  # botocore's pauses
+    monkeypatch.setattr("ragwb.storage.SILENCE_S", 1)
+    over = threading.Event()
+    proxy.fault = lambda request: None if over.wait(30) else Fault(500, "InternalError")
+    begun = time.monotonic()
+    try:
+        refused(call(through, "ask", TORQUE), "no answer came in time", "try again; if it stays, look at the network")
+    finally:
+        over.set()
+    assert time.monotonic() - begun < 15
 
 
 def test_a_warm_question_does_not_pay_for_a_slow_s3(proxy: S3Proxy, s3_settings: Settings) -> None:
