@@ -13,7 +13,7 @@ DOCS := experiments/data/sample/docs
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo demo-aws serve test check lint notebooks sample bench quality reports experiments-full pr-report dvc data-versions clean
+.PHONY: help install dev demo demo-aws fault-table serve test check lint notebooks sample bench bench-aws quality reports experiments-full pr-report dvc data-versions clean
 MAKEFLAGS += --no-print-directory
 
 help:  ## what can be made
@@ -65,6 +65,9 @@ THROTTLE   ?= 0
 demo-aws: $(VENV)/.demo  ## profile aws on this machine: an S3 server and an emulated Bedrock, ingest, three questions (THROTTLE=0.3: throttled)
 	@$(BIN)/python experiments/demo_aws.py --throttle $(THROTTLE)
 
+fault-table: $(VENV)/.demo  ## provoke each fault that profile aws has to bear: reports/faults.md
+	@$(BIN)/python experiments/fault_table.py
+
 serve: install  ## serve API and app on your own data folder (RAGWB_HOME, RAGWB_PORT)
 	@trap 'exit 0' INT; $(RAGWB) serve
 
@@ -86,6 +89,9 @@ sample: dev  ## build the sample documents from their sources
 
 bench: $(VENV)/.bench  ## ragwb against its peers: table and reports/bench.json
 	@$(BIN)/python experiments/bench.py
+
+bench-aws: $(VENV)/.bench $(VENV)/.dev  ## what S3 costs a question, what latency costs an ingest: table and reports/bench_aws.json
+	@$(BIN)/python experiments/bench_aws.py
 
 BENCH      ?= ../shared/bench
 quality: dev  ## answer quality against its targets, on public data in $(BENCH): table and reports/quality.json

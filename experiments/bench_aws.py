@@ -20,6 +20,7 @@ from functools import cached_property
 from pathlib import Path
 
 from bench import Figure, Pages, rounded, seconds, table
+from bench_embedding import seconds_to_embed
 from rich.console import Console
 from s3_proxy import Fault, proxied
 from seaweed import ADMIN, REGION, running
@@ -37,10 +38,11 @@ class Sizes:
     "How much is measured."
     chunks: int     # in the index that is queried
     questions: int
+    embedded: int   # chunks that are embedded
 
 
-FULL = Sizes(chunks=50_000, questions=300)
-QUICK = Sizes(chunks=2_000, questions=40)
+FULL = Sizes(chunks=50_000, questions=300, embedded=10_000)
+QUICK = Sizes(chunks=2_000, questions=40, embedded=500)
 
 
 class Bench:
@@ -153,14 +155,24 @@ def restart(bench: Bench) -> Figure:
     )  # fmt: skip
 
 
-ROWS = {"warm_query": warm_query, "kept_answer": kept_answer, "restart": restart}
+def embedding(bench: Bench) -> Figure:
+    "Embedding with Titan's client against what latency and concurrency allow."
+    chunks, latency, concurrency = bench.sizes.embedded, 0.05, Settings.concurrency
+    took, least = seconds_to_embed(chunks, latency, concurrency), latency * chunks / concurrency
+    return Figure(
+        f"embedding {chunks:,} chunks at 50 ms a call against latency × calls / concurrency", "≤ 1.2×", f"{took / least:.2f}× ({took:.1f} s against {least:.1f} s)",
+        took <= 1.2 * least, f"{concurrency} calls at once; a plain HTTP server in a process of its own answers; vectors are kept in SQLite", {"took_s": took, "least_s": least},
+    )  # fmt: skip
+
+
+ROWS = {"warm_query": warm_query, "embedding": embedding, "kept_answer": kept_answer, "restart": restart}
 
 
 def main() -> None:
     "Measures what is asked for."
     options = argparse.ArgumentParser(description="Measures the AWS path at a desk.")
     options.add_argument("--quick", action="store_true", help="small sizes: shows that it runs, not how fast")
-    options.add_argument("--only", action="append", choices=list(ROWS), metavar="NAME", help=f"only this row, may be repeated: {', '.join(ROWS)}")
+    options.add_argument("--only", action="append", choices=list(ROWS), metavar="NAME", help=f"only this row, the others of the report stay; may be repeated: {', '.join(ROWS)}")
     given = options.parse_args()
     console, figures = Console(), []
     with tempfile.TemporaryDirectory(prefix="ragwb-bench-aws-") as folder, ExitStack() as stack:
@@ -169,9 +181,12 @@ def main() -> None:
             with console.status(f"measuring: {name}"):
                 figures.append(ROWS[name](bench))
     console.print(table(figures))
-    if given.only or given.quick:
+    if given.quick:
         return
-    REPORT.write_text(json.dumps([rounded(asdict(figure)) for figure in figures], indent=2, ensure_ascii=False) + "\n", "utf-8")
+    kept = json.loads(REPORT.read_text("utf-8")) if given.only and REPORT.exists() else []
+    fresh = {figure.measure: rounded(asdict(figure)) for figure in figures}
+    rows = [fresh.pop(row["measure"], row) for row in kept] + list(fresh.values())
+    REPORT.write_text(json.dumps(rows, indent=2, ensure_ascii=False) + "\n", "utf-8")
     console.print(f"written to {REPORT.relative_to(ROOT)}")
 
 

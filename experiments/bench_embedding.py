@@ -1,11 +1,8 @@
-"""How close do Titan's calls come to what latency and concurrency allow?
-
-    python experiments/bench_embedding.py [--chunks 10000] [--latency-ms 50] [--concurrency 8]
+"""A provider that answers Titan's calls after a while, and the time that embedding many texts then takes: a row of `bench_aws.py`.
 
 A plain HTTP server in a process of its own answers each call after the latency; the embedder runs as in ingestion, cache included.
 """
 
-import argparse
 import asyncio
 import json
 import multiprocessing
@@ -20,8 +17,6 @@ import numpy as np
 from ragwb.embedding import embedder
 from ragwb.settings import Settings
 from ragwb.titan import TITAN
-
-TARGET = 1.2  # times latency × calls / concurrency
 
 
 def serve(latency_s: float, told: Connection) -> None:
@@ -69,21 +64,3 @@ def seconds_to_embed(chunks: int, latency_s: float, concurrency: int) -> float:
     finally:
         server.terminate()
         server.join()
-
-
-def main() -> None:
-    "Measures and compares with what is possible."
-    options = argparse.ArgumentParser(description="Measures embedding with Titan's client against latency × calls / concurrency.")
-    options.add_argument("--chunks", type=int, default=10_000)
-    options.add_argument("--latency-ms", type=float, default=50)
-    options.add_argument("--concurrency", type=int, default=Settings.concurrency)
-    given = options.parse_args()
-    took = seconds_to_embed(given.chunks, given.latency_ms / 1000, given.concurrency)
-    least = given.latency_ms / 1000 * given.chunks / given.concurrency
-    print(f"{given.chunks:,} chunks, {given.latency_ms:g} ms a call, {given.concurrency} at once: {took:.1f} s, {took / least:.2f}× of {least:.1f} s (target ≤ {TARGET}×)")
-    if took > TARGET * least:
-        raise SystemExit("missed")
-
-
-if __name__ == "__main__":
-    main()
