@@ -23,6 +23,7 @@ from ragwb.config import CONFIGS, config_from
 from ragwb.emulator import Running, running
 from ragwb.fallback import ModelError
 from ragwb.faults import Faults
+from ragwb.language import count_tokens
 from ragwb.operations import told
 from ragwb.pipeline import Answer
 from ragwb.settings import Settings
@@ -177,6 +178,17 @@ def test_an_empty_answer_is_asked_for_once_more(bedrock: Running, home: Path) ->
     spoken = [call for call in bedrock.calls if call["operation"] in SPEAKING]
     assert sum(charge.units["input_tokens"] for charge in error.charges if charge.component == "model") == sum(call["usage"]["inputTokens"] for call in spoken) > 0
     assert charged(bench)["model"]["input_tokens"] == sum(call["usage"]["inputTokens"] for call in spoken)  # what failed is booked too
+
+
+def test_a_document_of_100_000_tokens_is_found_again(bedrock: Running, tmp_path: Path) -> None:
+    lines = [f"The flange of pump {number} in hall {number % 7} is tightened with a torque of {number % 90 + 10} N m, crosswise." for number in range(4_500)]
+    text = "# Torques\n\n" + "\n\n".join(lines)
+    (tmp_path / "torques.md").write_text(text)
+    assert count_tokens([text])[0] >= 100_000
+    bench = Workbench(settings_of(bedrock, tmp_path), CONFIGS["aws"])
+    report = bench.ingest_paths([tmp_path / "torques.md"])
+    assert (report.new, report.failed) == (1, []) and report.chunks > 100
+    assert "torque of 41 N m" in bench.ask("What torque does the flange of pump 4441 in hall 3 need?").text
 
 
 @pytest.mark.parametrize(("code", "parts"), [
