@@ -72,7 +72,6 @@ def trial(home: Path, paths: Sequence[Path], questions: Sequence[str], faults: F
         settings = replace(Settings(home=home), **emulator.settings)  # type: ignore[arg-type]
         workbench = Workbench(settings, CONFIGS["aws"])
         report = workbench.ingest_paths(list(paths))
-        emulator.account.reset()
         emulator.account.order(faults)
         begun = time.perf_counter()
         answers = ask_all(workbench, questions, workers)

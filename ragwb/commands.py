@@ -4,13 +4,14 @@
 
 # %% auto #0
 __all__ = ['json_option', 'collection_option', 'config_option', 'known_errors', 'one_line', 'Group', 'main', 'open_workbench',
-           'read_config', 'print_json', 'progress_bar']
+           'read_config', 'print_json', 'progress_bar', 'run_notebook']
 
 # %% ../nbs/29_commands.ipynb #c03
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -132,3 +133,21 @@ def progress_bar(quiet: bool) -> "Iterator[Callable[[Progress], None] | None]":
     with Progress(TextColumn("{task.description:<44.44}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("reading", total=None)
         yield lambda told: bar.update(task, description=told.document[-44:], completed=told.done, total=told.total)
+
+# %% ../nbs/29_commands.ipynb #c13
+def run_notebook(
+    path: Path,
+    output: Path | None = None,                   # None: in place
+    parameters: Mapping[str, Any] | None = None,  # injected behind the cell tagged `parameters`
+) -> None:
+    "Runs a notebook with papermill. Raises ClickException with the error of the cell that failed, or with what to install."
+    try:
+        import papermill
+        from traitlets.config import Config
+    except ImportError:
+        raise click.ClickException("to run a notebook, pip install 'ragwb[workbench]'; without, open it in Jupyter") from None
+    quiet = Config({"KernelManager": {"transport": "ipc"}})  # over TCP each kernel warns that it is not encrypted
+    try:
+        papermill.execute_notebook(str(path), str(output or path), dict(parameters or {}), kernel_name="python3", progress_bar=False, log_output=False, config=quiet)
+    except papermill.PapermillExecutionError as error:
+        raise click.ClickException(f"{path}, cell {error.exec_count}: {error.ename}: {error.evalue}") from None

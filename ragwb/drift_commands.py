@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from .commands import collection_option, json_option, main, open_workbench, print_json
+from .commands import collection_option, json_option, main, open_workbench, print_json, run_notebook
 
 # %% ../nbs/29g_drift_commands.ipynb #c05
 ALARM = 3  # exit code
@@ -35,7 +35,6 @@ report"""
 def write_report(path: Path, parameters: dict[str, Any]) -> None:
     "The comparison as an executed notebook and, beside it, as HTML. Needs papermill: pip install 'ragwb[workbench]'."
     import nbformat
-    import papermill
     from nbconvert import HTMLExporter
 
     cells = [nbformat.v4.new_markdown_cell("# Have the questions moved?\n\nThe newest logged answers against those before them."),
@@ -44,7 +43,7 @@ def write_report(path: Path, parameters: dict[str, Any]) -> None:
     with TemporaryDirectory() as folder:
         template = Path(folder) / "drift.ipynb"
         nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}), template)
-        papermill.execute_notebook(template, path, parameters=parameters, progress_bar=False)
+        run_notebook(template, path, parameters)
     body, _ = HTMLExporter(exclude_input=True).from_filename(str(path))
     path.with_suffix(".html").write_text(body, "utf-8")
 

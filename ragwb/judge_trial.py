@@ -25,7 +25,7 @@ LABELS = ("wrong", "partly", "right")
 
 @dataclass(frozen=True)
 class Labelled:
-    "A case and what a person called it."
+    "A case and its label."
     case: Case
     label: str  # one of LABELS
 

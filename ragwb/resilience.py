@@ -47,8 +47,8 @@ class DeadlineExceeded(TimeoutError):
 class CircuitOpen(Exception):
     "A provider that is left alone because it kept failing."
 
-    def __init__(self, name: str, failed: int, left_s: float):
-        super().__init__(f"{name} has failed {failed} times in a row and is left alone for {left_s:.0f} s more")
+    def __init__(self, name: str, failed: int, left_s: float, said: str = ""):
+        super().__init__(f"{name} has failed {failed} times in a row and is left alone for {left_s:.0f} s more" + (f"; last: {said}" if said else ""))
         self.left_s = left_s  # seconds until one call is let through
 
 # %% ../nbs/00c_resilience.ipynb #c11
@@ -105,6 +105,7 @@ class Breaker:
         self.name, self.limit, self.pause_s, self.clock = name, limit, pause_s, clock
         self.lock = threading.Lock()
         self.failed = 0        # in a row
+        self.said = ""         # by the last failure
         self.closed_at = 0.0   # on the clock: when calls are let through again, where failed >= limit
 
     def __enter__(self) -> "Breaker":
@@ -112,7 +113,7 @@ class Breaker:
         with self.lock:
             if self.failed >= self.limit:
                 if (left := self.closed_at - self.clock()) > 0:
-                    raise CircuitOpen(self.name, self.failed, left)
+                    raise CircuitOpen(self.name, self.failed, left, self.said)
                 self.closed_at = self.clock() + self.pause_s
         return self
 
@@ -120,12 +121,12 @@ class Breaker:
         if error is None:
             self.count(False)
         elif isinstance(error, Exception) and not isinstance(error, DeadlineExceeded) and not is_throttled(error):
-            self.count(worth_retrying(error))
+            self.count(worth_retrying(error), str(explain(error)))
 
-    def count(self, failed: bool) -> None:
+    def count(self, failed: bool, said: str = "") -> None:
         "One more failure, or a sign of life."
         with self.lock:
-            self.failed = self.failed + 1 if failed else 0
+            self.failed, self.said = self.failed + 1 if failed else 0, said
             self.closed_at = self.clock() + self.pause_s
 
 

@@ -114,7 +114,7 @@ class Workbench:
                 self.book([charge(f"ingest-{token_hex(8)}", "embedding", name, Usage(input_tokens=model.tokens), datetime.now(UTC))])
 
     def ingest_paths(self, paths: Sequence[str | Path], collection: str = "", progress: Callable[[Progress], None] | None = None, scan: str = "") -> IngestReport:
-        "Files, folders, and prefixes of buckets as s3://bucket/prefix; `scan`: report, mask or block personal data and attacks. Raises DocumentError for a path that does not exist."
+        "Files, folders, and prefixes of buckets as s3://bucket/prefix; `scan`: as in `ingest`. Raises DocumentError for a path that does not exist."
         report = IngestReport()
         for url in (path for path in paths if is_remote(path)):
             report.add(self.ingest_prefix(str(url), collection, progress, scan))
