@@ -755,6 +755,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                               'ragwb.folder.LocalCache.get': ('folder.html#localcache.get', 'ragwb/folder.py'),
                               'ragwb.folder.LocalCache.only': ('folder.html#localcache.only', 'ragwb/folder.py'),
                               'ragwb.folder.LocalCache.put': ('folder.html#localcache.put', 'ragwb/folder.py'),
+                              'ragwb.folder.LocalCache.read': ('folder.html#localcache.read', 'ragwb/folder.py'),
                               'ragwb.folder.Objects': ('folder.html#objects', 'ragwb/folder.py'),
                               'ragwb.folder.Objects.at_once': ('folder.html#objects.at_once', 'ragwb/folder.py'),
                               'ragwb.folder.Objects.clear_up': ('folder.html#objects.clear_up', 'ragwb/folder.py'),

@@ -14,7 +14,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
@@ -250,6 +250,13 @@ class LocalCache:
         path = self.folder / name
         return path if path.is_file() else None
 
+    def read(self, name: str) -> bytes | None:
+        "What is kept under a name; None also if another process drops it just now."
+        try:
+            return (self.folder / name).read_bytes()
+        except FileNotFoundError:
+            return None
+
     def put(self, name: str, write: Callable[[Path], object]) -> Path | None:
         "Has a file written, and keeps it whole or not at all; None where this folder cannot be written."
         path = self.folder / name
@@ -268,6 +275,7 @@ class LocalCache:
         "Drops the files below a prefix that are not among these."
         folder = self.folder / prefix
         for path in folder.iterdir() if folder.is_dir() else ():
-            old = path.name.startswith(".") and time.time() - path.stat().st_mtime < 60  # somebody is writing it
-            if path.is_file() and path.name not in names and not old:
-                path.unlink(missing_ok=True)
+            with suppress(FileNotFoundError):  # another process has just dropped or renamed it
+                fresh = path.name.startswith(".") and time.time() - path.stat().st_mtime < 60  # somebody is writing it
+                if path.is_file() and path.name not in names and not fresh:
+                    path.unlink()

@@ -139,8 +139,8 @@ class Collection:
         version = self.version
         if self.known[0] != version:
             name = f"hashes/{version}.json"
-            kept = self.cache and self.cache.get(name)
-            self.known = (version, json.loads(kept.read_bytes()) if kept else self.hashes())
+            kept = self.cache and self.cache.read(name)
+            self.known = (version, json.loads(kept) if kept else self.hashes())
             if self.cache and not kept:
                 self.cache.put(name, lambda path: path.write_text(json.dumps(self.known[1]), "utf-8"))
                 self.cache.only("documents/", {kept_name(id, hashed) for id, hashed in self.known[1].items()})
@@ -151,8 +151,8 @@ class Collection:
         if self.cache is None:
             return self.stored(id)
         hashed = self.hashes_now().get(id, "")
-        if kept := self.cache.get(f"documents/{kept_name(id, hashed)}"):
-            return Document.from_maps(**json.loads(kept.read_bytes()))
+        if kept := self.cache.read(f"documents/{kept_name(id, hashed)}"):
+            return Document.from_maps(**json.loads(kept))
         found = self.stored(id)
         self.cache.put(f"documents/{kept_name(id, found.content_hash)}", lambda path: path.write_text(json.dumps({"text": found.text, "maps": found.maps()}), "utf-8"))
         return found

@@ -29,7 +29,7 @@ from ragwb.aws import AwsError, new_client
 from ragwb.chunking import chunk
 from ragwb.cli import main
 from ragwb.config import ChunkingConfig, PipelineConfig
-from ragwb.folder import Lease
+from ragwb.folder import LocalCache, Lease
 from ragwb.index import Collection, CollectionError, describe, schema
 from ragwb.ingest import content_hash
 from ragwb.settings import Settings
@@ -520,3 +520,24 @@ def test_eight_ingesters_two_of_them_killed(s3_settings: Settings, tmp_path: Pat
     assert len(list(everything.iterdir())) == 64 and holder(workbench) == 0
     assert sum(report["new"] for report in reports) <= 64 and not any(report["failed"] for report in reports)
     assert all(report["new"] + report["unchanged"] == 22 for report in reports)
+
+
+def test_what_a_machine_keeps_is_dropped_by_one_while_another_reads(tmp_path: Path) -> None:
+    cache, wrong = LocalCache(tmp_path), list[BaseException]()
+
+    def work(own: int) -> None:
+        try:
+            for turn in range(300):
+                version = str(3 * turn + own)
+                cache.put(f"hashes/{version}.json", lambda path: path.write_text("{}"))
+                assert cache.read(f"hashes/{version}.json") in (b"{}", None)
+                cache.only("hashes/", {f"{version}.json"})
+        except BaseException as error:
+            wrong.append(error)
+
+    threads = [threading.Thread(target=work, args=(own,)) for own in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
