@@ -29,7 +29,7 @@ from ragwb.aws import AwsError, new_client
 from ragwb.chunking import chunk
 from ragwb.cli import main
 from ragwb.config import ChunkingConfig, PipelineConfig
-from ragwb.folder import LocalCache, Lease
+from ragwb.folder import Lease, LocalCache
 from ragwb.index import Collection, CollectionError, describe, schema
 from ragwb.ingest import content_hash
 from ragwb.settings import Settings
