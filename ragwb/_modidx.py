@@ -834,6 +834,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                             'ragwb.grid.chosen_questions': ('grid.html#chosen_questions', 'ragwb/grid.py'),
                             'ragwb.grid.code_version': ('grid.html#code_version', 'ragwb/grid.py'),
                             'ragwb.grid.dataset_hash': ('grid.html#dataset_hash', 'ragwb/grid.py'),
+                            'ragwb.grid.drop_partials': ('grid.html#drop_partials', 'ragwb/grid.py'),
                             'ragwb.grid.fill': ('grid.html#fill', 'ragwb/grid.py'),
                             'ragwb.grid.fill_cell': ('grid.html#fill_cell', 'ragwb/grid.py'),
                             'ragwb.grid.forecast': ('grid.html#forecast', 'ragwb/grid.py'),

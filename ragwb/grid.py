@@ -5,11 +5,12 @@
 # %% auto #0
 __all__ = ['ROOTS', 'PROBE', 'grid_of', 'words_of', 'chosen_questions', 'dataset_hash', 'code_version', 'imported', 'Task',
            'parse_once', 'build_index', 'pipeline_of', 'Recorded', 'fill_cell', 'work_index', 'work_cell', 'work_probe',
-           'forecast', 'run_grid', 'fill']
+           'forecast', 'drop_partials', 'run_grid', 'fill']
 
 # %% ../nbs/16b_grid.ipynb #c03
 import ast
 import json
+import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -226,6 +227,15 @@ def forecast(
     return whole
 
 # %% ../nbs/16b_grid.ipynb #c19
+def drop_partials(folder: Path) -> None:
+    "Deletes what writers that were killed left half written: `.NAME.PID.part` of a process that is gone."
+    for path in folder.glob(".*.part"):
+        try:
+            os.kill(int(path.name.split(".")[-2]), 0)
+        except ProcessLookupError:
+            path.unlink(missing_ok=True)
+
+
 def run_grid(
     dataset: Dataset,
     configs: Mapping[str, PipelineConfig],  # label -> config
@@ -239,6 +249,7 @@ def run_grid(
     task = Task(dataset, dataset_hash(dataset), answers, settings, str(Path(running.folder) / "purse.sqlite"), code_version(*ROOTS))
     missing = {label: config for label, config in configs.items() if not task.path(config).exists()}
     if missing:
+        drop_partials(task.cells)
         usd = forecast(missing, len(dataset.questions), answers, running.budget_usd)
         Purse(Path(task.purse), running.budget_usd)
         fill(task, missing, len(configs), usd, running)
