@@ -18,7 +18,7 @@ from filelock import FileLock
 from ragwb.config import NOVA_LITE, ModelConfig, PipelineConfig
 from ragwb.cost import BudgetExceeded
 from ragwb.experiments import ExperimentError, Run
-from ragwb.grid import chosen_questions, grid_of, run_grid
+from ragwb.grid import chosen_questions, drop_partials, grid_of, run_grid
 from ragwb.replies import CachedChatModel, Purse
 from ragwb.settings import Settings
 
@@ -190,3 +190,13 @@ def test_mlflow_down_does_not_fail_a_run(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "MLflow did not take this run" in done.stderr
     assert (folder / "reports/01_chunking/metrics.json").exists()
+
+
+def test_what_a_killed_writer_left_is_swept_up_and_nothing_else(tmp_path: Path) -> None:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    left, alive, cell = tmp_path / f".a.jsonl.{gone.pid}.part", tmp_path / f".b.jsonl.{os.getpid()}.part", tmp_path / "c.jsonl"
+    for path in (left, alive, cell):
+        path.write_text("{}")
+    drop_partials(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([alive.name, cell.name])
