@@ -840,6 +840,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                             'ragwb.grid.forecast': ('grid.html#forecast', 'ragwb/grid.py'),
                             'ragwb.grid.grid_of': ('grid.html#grid_of', 'ragwb/grid.py'),
                             'ragwb.grid.imported': ('grid.html#imported', 'ragwb/grid.py'),
+                            'ragwb.grid.module_file': ('grid.html#module_file', 'ragwb/grid.py'),
                             'ragwb.grid.parse_once': ('grid.html#parse_once', 'ragwb/grid.py'),
                             'ragwb.grid.pipeline_of': ('grid.html#pipeline_of', 'ragwb/grid.py'),
                             'ragwb.grid.run_grid': ('grid.html#run_grid', 'ragwb/grid.py'),

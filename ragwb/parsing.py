@@ -22,17 +22,28 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from importlib import import_module
 from pathlib import Path
+from pkgutil import resolve_name
 from queue import SimpleQueue
 
 from .documents import Document, DocumentError
 from .files import FORMATS, TEXTUAL, ZIPPED, detect_format, extension
 
 # %% ../nbs/02d_parsing.ipynb #c08
-PARSERS = {"pdf": "pdf.parse_pdf", "docx": "word.parse_docx", "pptx": "office.parse_pptx", "xlsx": "office.parse_xlsx", "epub": "office.parse_epub", "rtf": "markup.parse_rtf",
-           "html": "markup.parse_html", "eml": "markup.parse_mail", "md": "text_formats.parse_markdown", "csv": "text_formats.parse_csv", "json": "text_formats.parse_json",
-           "txt": "text_formats.parse_text"}
+PARSERS = {
+    "pdf": "ragwb.pdf:parse_pdf",
+    "docx": "ragwb.word:parse_docx",
+    "pptx": "ragwb.office:parse_pptx",
+    "xlsx": "ragwb.office:parse_xlsx",
+    "epub": "ragwb.office:parse_epub",
+    "rtf": "ragwb.markup:parse_rtf",
+    "html": "ragwb.markup:parse_html",
+    "eml": "ragwb.markup:parse_mail",
+    "md": "ragwb.text_formats:parse_markdown",
+    "csv": "ragwb.text_formats:parse_csv",
+    "json": "ragwb.text_formats:parse_json",
+    "txt": "ragwb.text_formats:parse_text",
+}
 
 
 @dataclass(frozen=True)
@@ -78,8 +89,7 @@ def check_size(size: int, id: str, limits: Limits) -> None:
 
 def run_parser(format: str, data: bytes, id: str, limits: Limits) -> Document:
     "Imports a format's parser and runs it."
-    module, name = PARSERS[format].split(".")
-    parser = getattr(import_module(f"ragwb.{module}"), name)
+    parser = resolve_name(PARSERS[format])
     options = {"max_pages": limits.max_pages} if format == "pdf" else {"max_characters": limits.max_characters}
     if format in ZIPPED.values():
         options["max_unpacked"] = limits.max_unpacked

@@ -4,6 +4,7 @@ import json
 import os
 import random
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from filelock import FileLock
 from ragwb.config import NOVA_LITE, ModelConfig, PipelineConfig
 from ragwb.cost import BudgetExceeded
 from ragwb.experiments import ExperimentError, Run
-from ragwb.grid import chosen_questions, drop_partials, grid_of, run_grid
+from ragwb.grid import PACKAGE, ROOTS, chosen_questions, code_version, drop_partials, grid_of, run_grid
 from ragwb.replies import CachedChatModel, Purse
 from ragwb.settings import Settings
 
@@ -200,3 +201,28 @@ def test_what_a_killed_writer_left_is_swept_up_and_nothing_else(tmp_path: Path) 
         path.write_text("{}")
     drop_partials(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([alive.name, cell.name])
+
+
+@pytest.mark.parametrize("module", ["pdf", "word", "office", "markup", "text_formats", "layout", "reflow", "chunking", "extractive"])
+def test_changed_code_is_another_version(module, tmp_path):
+    before = code_version(*ROOTS)
+    copy = shutil.copytree(PACKAGE, tmp_path / "ragwb", ignore=shutil.ignore_patterns("__pycache__"))
+    assert code_version(*ROOTS, package=copy) == before
+    with (copy / f"{module}.py").open("a") as file:
+        file.write("# another rule\n")
+    code_version.cache_clear()
+    assert code_version(*ROOTS, package=copy) != before
+
+
+def test_a_page_of_the_app_changes_no_version(tmp_path):
+    copy = shutil.copytree(PACKAGE, tmp_path / "ragwb", ignore=shutil.ignore_patterns("__pycache__"))
+    with (copy / "theme.py").open("a") as file:
+        file.write("# another colour\n")
+    assert code_version(*ROOTS, package=copy) == code_version(*ROOTS)
+
+
+def test_missing_code_is_an_error(tmp_path):
+    copy = shutil.copytree(PACKAGE, tmp_path / "ragwb", ignore=shutil.ignore_patterns("__pycache__"))
+    (copy / "reflow.py").unlink()
+    with pytest.raises(ExperimentError, match=r"leads to ragwb\.reflow, which is not in the package"):
+        code_version(*ROOTS, package=copy)
