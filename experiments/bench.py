@@ -29,15 +29,15 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from ragwb.chunking import chunk
 from ragwb.config import PipelineConfig
-from ragwb.documents import Document
-from ragwb.embedding import Embedder, WordLlamaEmbedder, wordllama_embedder
-from ragwb.fusion import Leg, convex_combination
-from ragwb.language import KNOWN_WORDS, is_row, sentences, tokenizer
-from ragwb.parsing import parse_many
-from ragwb.retrieval import retrieve
-from ragwb.search import Snapshot
+from ragwb.documents.document import Document
+from ragwb.documents.language import KNOWN_WORDS, is_row, sentences, tokenizer
+from ragwb.documents.parsing import parse_many
+from ragwb.indexing.chunking import chunk
+from ragwb.indexing.embedding import Embedder, WordLlamaEmbedder, wordllama_embedder
+from ragwb.retrieval.fusion import Leg, convex_combination
+from ragwb.retrieval.hybrid import retrieve
+from ragwb.retrieval.search import Snapshot
 from ragwb.settings import Settings
 from ragwb.workbench import Workbench
 

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ragwb.embedding import embedder
+from ragwb.indexing.embedding import embedder
+from ragwb.indexing.titan import TITAN
 from ragwb.settings import Settings
-from ragwb.titan import TITAN
 
 
 def serve(latency_s: float, told: Connection) -> None:

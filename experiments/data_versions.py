@@ -8,10 +8,10 @@ import shutil
 from pathlib import Path
 
 from ragwb.config import PipelineConfig
-from ragwb.datasets import anchor_questions, load_dataset
-from ragwb.evaluation import Evaluation, evaluate
-from ragwb.gate import pin_of
-from ragwb.scoring import METRICS, summarise
+from ragwb.evaluation.datasets import anchor_questions, load_dataset
+from ragwb.evaluation.evaluate import Evaluation, evaluate
+from ragwb.evaluation.scoring import METRICS, summarise
+from ragwb.operations.promotion import pin_of
 from ragwb.settings import Settings
 from ragwb.workbench import Workbench
 

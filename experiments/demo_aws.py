@@ -17,8 +17,8 @@ from pathlib import Path
 from seaweed import ADMIN
 from seaweed import running as s3_running
 
-from ragwb.emulator import Running, running
-from ragwb.faults import Faults
+from ragwb.emulator.faults import Faults
+from ragwb.emulator.server import Running, running
 
 ROOT = Path(__file__).resolve().parent.parent
 BUCKET = "ragwb-demo"

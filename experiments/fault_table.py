@@ -25,9 +25,9 @@ from s3_proxy import Fault, Request, S3Proxy, proxied
 from seaweed import ADMIN, STRANGER, Keys, Seaweed
 from seaweed import running as s3_running
 
-from ragwb import emulator
 from ragwb.config import CONFIGS, config_from
-from ragwb.faults import Faults
+from ragwb.emulator import server as emulator
+from ragwb.emulator.faults import Faults
 
 ROOT = Path(__file__).resolve().parent.parent
 REPORT = ROOT / "reports" / "faults.md"

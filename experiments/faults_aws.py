@@ -22,11 +22,11 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
+from ragwb.answering.pipeline import Answer
 from ragwb.config import CONFIGS
-from ragwb.emulator import Running, running
-from ragwb.fallback import ModelError
-from ragwb.faults import Faults
-from ragwb.pipeline import Answer
+from ragwb.emulator.faults import Faults
+from ragwb.emulator.server import Running, running
+from ragwb.generation.fallback import ModelError
 from ragwb.settings import Settings
 from ragwb.workbench import Workbench
 

@@ -15,11 +15,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from ragwb.benchmark import evaluate_dataset
-from ragwb.comparison import compare_all
 from ragwb.config import named_config
-from ragwb.emulator import running
-from ragwb.scoring import METRICS
+from ragwb.emulator.server import running
+from ragwb.evaluation.benchmark import evaluate_dataset
+from ragwb.evaluation.comparison import compare_all
+from ragwb.evaluation.scoring import METRICS
 from ragwb.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -17,12 +17,12 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from ragwb.benchmark import evaluate_dataset, index_dataset
+from ragwb.answering.pipeline import Pipeline
 from ragwb.config import ChunkingConfig, PipelineConfig
-from ragwb.datasets import anchor_questions, load_dataset
-from ragwb.embedding import embedder
-from ragwb.evaluation import Evaluation, evaluate
-from ragwb.pipeline import Pipeline
+from ragwb.evaluation.benchmark import evaluate_dataset, index_dataset
+from ragwb.evaluation.datasets import anchor_questions, load_dataset
+from ragwb.evaluation.evaluate import Evaluation, evaluate
+from ragwb.indexing.embedding import embedder
 
 HERE = Path(__file__).parent
 REPORT = HERE.parent / "reports" / "quality.json"

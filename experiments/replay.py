@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ragwb.replay import Replay
+from ragwb.operations.replay import Replay
 from ragwb.settings import Settings
 from ragwb.workbench import Workbench
 

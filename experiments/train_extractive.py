@@ -3,7 +3,7 @@
 Usage: python experiments/train_extractive.py --bench ../shared/bench
 
 Learns on one half of the sample questions (split dev), of XQuAD and of the chunking set (every second question), and judges on the other half.
-Prints the weights that nbs/09_extractive.ipynb holds (WEIGHTS, TRUST, TRUST_BIAS), what they reach, and the refusal curve.
+Prints the weights that nbs/07_generation/04_extractive.ipynb holds (WEIGHTS, TRUST, TRUST_BIAS), what they reach, and the refusal curve.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from pathlib import Path
 import numpy as np
 from scipy.optimize import minimize
 
-from ragwb.benchmark import index_dataset
+from ragwb.answering.pipeline import Pipeline
 from ragwb.config import PipelineConfig
-from ragwb.datasets import Question, anchor_questions, load_dataset
-from ragwb.documents import Span
-from ragwb.embedding import embedder
-from ragwb.extractive import Evidence, Features, Given, candidates, evidence
-from ragwb.models import standalone_by_rule
-from ragwb.pipeline import Pipeline
+from ragwb.documents.document import Span
+from ragwb.evaluation.benchmark import index_dataset
+from ragwb.evaluation.datasets import Question, anchor_questions, load_dataset
+from ragwb.generation.extractive import Evidence, Features, Given, candidates, evidence
+from ragwb.generation.models import standalone_by_rule
+from ragwb.indexing.embedding import embedder
 
 HERE = Path(__file__).parent
 NAMES = [field.name for field in fields(Features)]

@@ -1,5 +1,5 @@
 """Runs the notebooks. `python tests/notebooks.py` re-runs them all in order, keeps their outputs, cleans, exports and writes README.md;
-`python tests/notebooks.py 05_fusion 06_index` does so with these alone."""
+`python tests/notebooks.py 06_retrieval/01_fusion 05_indexing` does so with this page and this chapter alone."""
 
 import os
 import re
@@ -15,7 +15,8 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 from nbdev.clean import clean_nb
 
 ROOT = Path(__file__).resolve().parent.parent
-NOTEBOOKS = sorted((ROOT / "nbs").glob("*.ipynb"))
+NOTEBOOKS = sorted((ROOT / "nbs").rglob("[!.]*.ipynb"))
+PAGES = {path: path.relative_to(ROOT / "nbs").with_suffix("").as_posix() for path in NOTEBOOKS}  # as 06_retrieval/01_fusion
 TIMEOUT = 180  # seconds for one cell
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 SCRIPTS = re.compile(r"javascript|holoviews")  # in a MIME type
@@ -42,9 +43,9 @@ def execute(path: Path) -> Any:
         arrows = [line for line in COLOURS.sub("", error.traceback).splitlines() if re.match(r"\s*-+> *\d+ ", line)]
         arrows = list(dict.fromkeys([*arrows[:1], *arrows[-1:]]))  # where in the cell, and where it ended
         reason = "\n".join([*arrows, f"{error.ename}: {COLOURS.sub('', error.evalue)}"])
-        raise NotebookFailed(f"{path.name}, cell {number}:\n\n{cell.source}\n\n{reason}") from None
+        raise NotebookFailed(f"{PAGES[path]}, cell {number}:\n\n{cell.source}\n\n{reason}") from None
     except (CellTimeoutError, DeadKernelError) as error:
-        raise NotebookFailed(f"{path.name}, cell {number}:\n\n{cell.source}\n\n{type(error).__name__}: {str(error).splitlines()[0]}") from None
+        raise NotebookFailed(f"{PAGES[path]}, cell {number}:\n\n{cell.source}\n\n{type(error).__name__}: {str(error).splitlines()[0]}") from None
     return notebook
 
 
@@ -117,13 +118,13 @@ def readme() -> str:
 
 
 def main(names: list[str]) -> None:
-    "Re-runs notebooks in place: all, or those that are named."
-    if unknown := set(names) - {path.stem for path in NOTEBOOKS}:
+    "Re-runs notebooks in place: all, or the pages and chapters that are named."
+    if unknown := set(names) - {part for page in PAGES.values() for part in (page, page.partition("/")[0])}:
         sys.exit(f"no notebook {', '.join(sorted(unknown))} in nbs/")
     tool("nbdev-export")
-    for path in NOTEBOOKS:
-        if not names or path.stem in names:
-            print(path.name, flush=True)
+    for path, page in PAGES.items():
+        if not names or {page, page.partition("/")[0]} & set(names):
+            print(page, flush=True)
             fresh = path.with_suffix(".fresh")
             nbformat.write(as_committed(execute(path)), fresh)
             fresh.replace(path)  # whole: another may be exporting

@@ -10,7 +10,7 @@ import pytest
 from servers import ADMIN, Seaweed
 
 from ragwb.config import PipelineConfig, named_config
-from ragwb.emulator import Running, running
+from ragwb.emulator.server import Running, running
 from ragwb.settings import Settings
 
 PROFILES = ("local", "aws")

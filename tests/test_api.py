@@ -21,8 +21,8 @@ from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from profiles import PROFILES, profile_settings
 
-from ragwb.api import create_api
-from ragwb.index import Collection
+from ragwb.api.routes import create_api
+from ragwb.indexing.collection import Collection
 from ragwb.settings import Settings
 from ragwb.workbench import Workbench
 
@@ -451,7 +451,7 @@ def test_labels_are_templates_only(server):
 
 
 def test_the_server_needs_no_notebook_no_judge_and_no_app():
-    code = "import sys, ragwb.api; print([name for name in ('ragas', 'IPython', 'jupyter_core', 'panel', 'mlflow', 'matplotlib') if name in sys.modules])"
+    code = "import sys, ragwb.api.routes; print([name for name in ('ragas', 'IPython', 'jupyter_core', 'panel', 'mlflow', 'matplotlib') if name in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
 
 

@@ -18,7 +18,7 @@ from reportlab.pdfgen.canvas import Canvas
 SERVE = """
 import sys
 import uvicorn
-from ragwb.server import create_server
+from ragwb.app.server import create_server
 from ragwb.config import named_config
 from ragwb.settings import load_settings
 

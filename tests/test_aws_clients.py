@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 from servers import Fault, S3Proxy, Seaweed, bucket, proxy, s3_settings, seaweed  # noqa: F401  # fixtures
 
-from ragwb import aws
-from ragwb.aws import AwsError, aws_errors, client, explain
-from ragwb.emulator import Running, running
-from ragwb.faults import Faults
-from ragwb.resilience import Breaker, CircuitOpen, Deadline, DeadlineExceeded, Policy, persist, worth_retrying
+from ragwb.emulator.faults import Faults
+from ragwb.emulator.server import Running, running
+from ragwb.network import aws
+from ragwb.network.aws import AwsError, aws_errors, client, explain
+from ragwb.network.resilience import Breaker, CircuitOpen, Deadline, DeadlineExceeded, Policy, persist, worth_retrying
 from ragwb.settings import Settings
 
 LITE, TITAN = "us.amazon.nova-2-lite-v1:0", "amazon.titan-embed-text-v2:0"

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from langchain_core.messages import AIMessage, AIMessageChunk
 
-from ragwb.cost import PRICES, Budget, BudgetExceeded, Ledger, Usage, charge, cost_of, price_of, total, usage_of
+from ragwb.costs.cost import PRICES, Budget, BudgetExceeded, Ledger, Usage, charge, cost_of, price_of, total, usage_of
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 LITE = "us.amazon.nova-2-lite-v1:0"
@@ -75,8 +75,8 @@ def test_prices_beside_mlflows_catalogue() -> None:
 
 
 def test_every_aws_model_of_the_packaged_config_has_a_price() -> None:
-    from ragwb.bedrock import model_id
     from ragwb.config import CONFIGS
+    from ragwb.generation.bedrock import model_id
     from ragwb.settings import Settings
 
     config = CONFIGS["aws"]
@@ -113,7 +113,7 @@ def test_a_killed_writer_leaves_whole_batches(tmp_path: Path) -> None:
     code = f"""
 from datetime import UTC, datetime
 from pathlib import Path
-from ragwb.cost import Ledger, Usage, charge
+from ragwb.costs.cost import Ledger, Usage, charge
 ledger = Ledger(Path({str(path)!r}))
 for n in range(100000):
     ledger.record([charge(f"q{{n}}:{{part}}:1", part, "{LITE}", Usage(1), datetime(2026, 11, 24, tzinfo=UTC), answer=f"q{{n}}") for part in ("embedding", "model", "guardrail")])

@@ -9,12 +9,12 @@ from profiles import bedrock  # noqa: F401  # fixture
 from seaweed import READER
 from servers import bucket, s3_settings, seaweed, use_keys  # noqa: F401  # fixtures
 
-from ragwb import aws, resilience
 from ragwb.config import PipelineConfig
-from ragwb.doctor import CheckFailed, check_network, checks
-from ragwb.emulator import Running
-from ragwb.faults import Faults
-from ragwb.index import Store
+from ragwb.emulator.faults import Faults
+from ragwb.emulator.server import Running
+from ragwb.indexing.collection import Store
+from ragwb.network import aws, resilience
+from ragwb.operations.doctor import CheckFailed, check_network, checks
 from ragwb.settings import Settings
 
 

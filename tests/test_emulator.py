@@ -29,18 +29,18 @@ from botocore.exceptions import ClientError, EventStreamError, ParamValidationEr
 from botocore.validate import ParamValidator
 from notebooks import ROOT
 
-from ragwb.embedding import WordLlamaEmbedder, embedder
-from ragwb.emulated_guardrail import GUARDRAIL
-from ragwb.emulator import Running, running
-from ragwb.endpoint import BREAKS
-from ragwb.exchange import KEY, PROFILE
-from ragwb.extractive import ExtractiveChatModel
-from ragwb.faults import ERRORS, Faults
-from ragwb.foundation import ACCOUNT
-from ragwb.operations import HANDLERS
-from ragwb.prompts import Passage, framed, messages
-from ragwb.service_model import SIGNATURE_CODES, Operation, from_json, operations, problems, statuses
-from ragwb.wire import Key
+from ragwb.emulator.account import KEY, PROFILE
+from ragwb.emulator.catalogue import ACCOUNT
+from ragwb.emulator.endpoint import BREAKS
+from ragwb.emulator.faults import ERRORS, Faults
+from ragwb.emulator.guardrail import GUARDRAIL
+from ragwb.emulator.operations import HANDLERS
+from ragwb.emulator.server import Running, running
+from ragwb.emulator.service_model import SIGNATURE_CODES, Operation, from_json, operations, problems, statuses
+from ragwb.emulator.wire import Key
+from ragwb.generation.extractive import ExtractiveChatModel
+from ragwb.generation.prompts import Passage, framed, messages
+from ragwb.indexing.embedding import WordLlamaEmbedder, embedder
 
 LITE, PRO, TITAN = "us.amazon.nova-2-lite-v1:0", "us.amazon.nova-pro-v1:0", "amazon.titan-embed-text-v2:0"
 RERANKER = "arn:aws:bedrock:us-east-1::foundation-model/amazon.rerank-v1:0"

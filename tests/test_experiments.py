@@ -17,10 +17,10 @@ from checkouts import checkout, chunking, data_set, experiment, ragwb
 from filelock import FileLock
 
 from ragwb.config import NOVA_LITE, ModelConfig, PipelineConfig
-from ragwb.cost import BudgetExceeded
-from ragwb.experiments import ExperimentError, Run
-from ragwb.grid import PACKAGE, ROOTS, chosen_questions, code_version, drop_partials, grid_of, run_grid
-from ragwb.replies import CachedChatModel, Purse
+from ragwb.costs.cost import BudgetExceeded
+from ragwb.experiments.grid import PACKAGE, ROOTS, chosen_questions, code_version, drop_partials, grid_of, run_grid
+from ragwb.experiments.notebooks import ExperimentError, Run
+from ragwb.experiments.paid_models import CachedChatModel, Purse
 from ragwb.settings import Settings
 
 TRIALS = int(os.environ.get("KILLS", "1"))  # grids that are killed; KILLS=20 python -m pytest tests/test_experiments.py -k killed
@@ -28,8 +28,8 @@ CONFIGS = {"chunking.strategy": ["recursive", "sentences"], "chunking.size": [60
 GRID = """
 import json, sys
 from pathlib import Path
-from ragwb.experiments import Run
-from ragwb.grid import chosen_questions, grid_of, run_grid
+from ragwb.experiments.notebooks import Run
+from ragwb.experiments.grid import chosen_questions, grid_of, run_grid
 from ragwb.settings import Settings
 if __name__ == "__main__":
     home, data = Path(sys.argv[1]), sys.argv[2]
@@ -84,7 +84,7 @@ def test_a_killed_grid_resumes_with_the_same_bytes(tmp_path: Path) -> None:
 def test_an_unchanged_grid_computes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     dataset, configs, settings = chosen_questions(data_set(tmp_path / "data")), grid_of({"chunking.size": [60, 120]}), Settings(home=tmp_path / "home")
     rows = run_grid(dataset, configs, False, Run(str(tmp_path / "run"), 1), settings)
-    monkeypatch.setattr("ragwb.grid.fill", lambda *given: pytest.fail("a cell was computed again"))
+    monkeypatch.setattr("ragwb.experiments.grid.fill", lambda *given: pytest.fail("a cell was computed again"))
     assert run_grid(dataset, configs, False, Run(str(tmp_path / "run"), 1), settings) == rows
     (tmp_path / "data/docs/pumps.md").write_text("# pumps\n\nNothing is as it was.")
     with pytest.raises(pytest.fail.Exception, match="computed again"):
@@ -203,7 +203,8 @@ def test_what_a_killed_writer_left_is_swept_up_and_nothing_else(tmp_path: Path) 
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([alive.name, cell.name])
 
 
-@pytest.mark.parametrize("module", ["pdf", "word", "office", "markup", "text_formats", "layout", "reflow", "chunking", "extractive"])
+@pytest.mark.parametrize("module", [
+    *(f"documents/{name}" for name in ("pdf", "word", "office", "markup", "text", "page_layout", "reflow")), "indexing/chunking", "generation/extractive"])
 def test_changed_code_is_another_version(module, tmp_path):
     before = code_version(*ROOTS)
     copy = shutil.copytree(PACKAGE, tmp_path / "ragwb", ignore=shutil.ignore_patterns("__pycache__"))
@@ -216,13 +217,13 @@ def test_changed_code_is_another_version(module, tmp_path):
 
 def test_a_page_of_the_app_changes_no_version(tmp_path):
     copy = shutil.copytree(PACKAGE, tmp_path / "ragwb", ignore=shutil.ignore_patterns("__pycache__"))
-    with (copy / "theme.py").open("a") as file:
+    with (copy / "app/theme.py").open("a") as file:
         file.write("# another colour\n")
     assert code_version(*ROOTS, package=copy) == code_version(*ROOTS)
 
 
 def test_missing_code_is_an_error(tmp_path):
     copy = shutil.copytree(PACKAGE, tmp_path / "ragwb", ignore=shutil.ignore_patterns("__pycache__"))
-    (copy / "reflow.py").unlink()
-    with pytest.raises(ExperimentError, match=r"leads to ragwb\.reflow, which is not in the package"):
+    (copy / "documents/reflow.py").unlink()
+    with pytest.raises(ExperimentError, match=r"leads to ragwb\.documents\.reflow, which is not in the package"):
         code_version(*ROOTS, package=copy)

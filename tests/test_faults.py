@@ -22,21 +22,21 @@ from click.testing import CliRunner
 from filelock import FileLock
 from reportlab.pdfgen import canvas
 
-from ragwb import pipeline
-from ragwb.answers import AnswerError, AnswerStore
-from ragwb.chunking import chunk
+from ragwb.answering import pipeline
+from ragwb.answering.answer_store import AnswerError, AnswerStore
+from ragwb.answering.pipeline import Answer
 from ragwb.cli import main
 from ragwb.config import PipelineConfig
-from ragwb.index import Collection, CollectionError, describe, schema
-from ragwb.ingest import content_hash
-from ragwb.pipeline import Answer
-from ragwb.search import Snapshot
+from ragwb.indexing.chunking import chunk
+from ragwb.indexing.collection import Collection, CollectionError, describe, schema
+from ragwb.ingestion.ingest import content_hash
+from ragwb.retrieval.search import Snapshot
 from ragwb.settings import Settings
-from ragwb.storage import objects
+from ragwb.storage.bucket import objects
 from ragwb.workbench import Workbench
 
 # the command line, with a commit every few documents
-SMALL_COMMITS = "import sys, ragwb.ingest; ragwb.ingest.BATCH_CHARACTERS = 6_000; from ragwb.cli import main; main(sys.argv[1:])"
+SMALL_COMMITS = "import sys, ragwb.ingestion.ingest; ragwb.ingestion.ingest.BATCH_CHARACTERS = 6_000; from ragwb.cli import main; main(sys.argv[1:])"
 
 
 def text_of(n: int, version: int) -> str:
@@ -517,7 +517,7 @@ import sys
 from pathlib import Path
 from dataclasses import replace
 from ragwb.settings import Settings
-from ragwb.storage import objects
+from ragwb.storage.bucket import objects
 from ragwb.workbench import Workbench
 workbench = Workbench(Settings(home=Path(sys.argv[1])))
 answer = workbench.ask("What does pump 1 take?")

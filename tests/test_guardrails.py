@@ -8,20 +8,20 @@ from time import perf_counter
 import pytest
 from notebooks import ROOT
 
-from ragwb import aws
-from ragwb.aws import AwsError
 from ragwb.config import ConfigError, GuardrailConfig
-from ragwb.cost import charge
-from ragwb.emulator import running
-from ragwb.faults import Faults
-from ragwb.guard_scores import load_labelled, score_personal
-from ragwb.guardrails import guardrail, scanned
-from ragwb.personal_data import personal_data
-from ragwb.planted import load_attacks
-from ragwb.prompt_attacks import attacks
-from ragwb.service_model import operations, problems
+from ragwb.costs.cost import charge
+from ragwb.emulator.faults import Faults
+from ragwb.emulator.server import running
+from ragwb.emulator.service_model import operations, problems
+from ragwb.evaluation.personal_data import load_labelled, score_personal
+from ragwb.evaluation.planted_attacks import load_attacks
+from ragwb.guardrails.guard import Gate, Guard
+from ragwb.guardrails.personal_data import personal_data
+from ragwb.guardrails.prompt_attacks import attacks
+from ragwb.guardrails.scan import guardrail, scanned
+from ragwb.network import aws
+from ragwb.network.aws import AwsError
 from ragwb.settings import Settings
-from ragwb.verdicts import Gate, Guard
 
 sys.path.insert(0, str(ROOT / "experiments"))
 import guardrails as measured  # the report script

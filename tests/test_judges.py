@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from ragwb.config import PipelineConfig, config_from
-from ragwb.cost import Ledger
-from ragwb.embedding import embedder
-from ragwb.emulator import Running, running
-from ragwb.judge_trial import load_labels, put_on_trial
-from ragwb.judges import Case, judge_all
-from ragwb.models import chat_model
-from ragwb.ragas_judges import BY_MODEL, RagasJudge
+from ragwb.costs.cost import Ledger
+from ragwb.emulator.server import Running, running
+from ragwb.evaluation.judge_trial import load_labels, put_on_trial
+from ragwb.evaluation.judges import Case, judge_all
+from ragwb.evaluation.ragas_judges import BY_MODEL, RagasJudge
+from ragwb.generation.models import chat_model
+from ragwb.indexing.embedding import embedder
 from ragwb.settings import Settings
 
 NOVA = "bedrock:us.amazon.nova-2-lite-v1:0"
@@ -78,5 +78,5 @@ def test_the_labels_are_what_their_readme_says() -> None:
 
 
 def test_ragas_is_not_imported_unasked() -> None:
-    code = "import sys, ragwb.judges, ragwb.judge_trial, ragwb.ragas_judges, ragwb.cli, ragwb.api; print('ragas' in sys.modules)"
+    code = "import sys, ragwb.evaluation.judges, ragwb.evaluation.judge_trial, ragwb.evaluation.ragas_judges, ragwb.cli, ragwb.api.routes; print('ragas' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "False"

@@ -11,16 +11,16 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from ragwb.calls import calls_of, stop_of
 from ragwb.config import CONFIGS, ConfigError, PipelineConfig, config_from
-from ragwb.cost import Usage
-from ragwb.emulated_guardrail import GUARDRAIL
-from ragwb.emulator import Running, running
-from ragwb.exchange import PROFILE
-from ragwb.fallback import FallbackModel, ModelError, Policy, for_question
-from ragwb.models import chat_model
-from ragwb.prompts import messages
-from ragwb.resilience import Deadline, breaker
+from ragwb.costs.cost import Usage
+from ragwb.emulator.account import PROFILE
+from ragwb.emulator.guardrail import GUARDRAIL
+from ragwb.emulator.server import Running, running
+from ragwb.generation.calls import calls_of, stop_of
+from ragwb.generation.fallback import FallbackModel, ModelError, Policy, for_question
+from ragwb.generation.models import chat_model
+from ragwb.generation.prompts import messages
+from ragwb.network.resilience import Deadline, breaker
 from ragwb.settings import Settings
 from ragwb.workbench import Workbench
 

@@ -18,14 +18,14 @@ import openpyxl
 import psutil
 import pytest
 
-from ragwb import parsing
-from ragwb.documents import Document, DocumentError
-from ragwb.files import find_files, safe_name
-from ragwb.parsing import Limits, Worker, parse, parse_many
+from ragwb.documents import parsing
+from ragwb.documents.document import Document, DocumentError
+from ragwb.documents.files import find_files, safe_name
+from ragwb.documents.parsing import Limits, Worker, parse, parse_many
 
 CRASHING = """
 import os, time
-import ragwb.parsing as parsing
+import ragwb.documents.parsing as parsing
 sound = parsing.parse
 def parse(data, id, limits):
     if "crash" in id: os.abort()
@@ -219,7 +219,7 @@ def test_ctrl_c_and_a_killed_parent_leave_no_process(tmp_path: Path, end: signal
     script = tmp_path / "unguarded.py"  # no `if __name__ == "__main__"`: workers must not import it
     script.write_text(textwrap.dedent("""
         import sys
-        from ragwb.parsing import Worker, parse_many, Limits
+        from ragwb.documents.parsing import Worker, parse_many, Limits
         Worker.command = (sys.executable, "-P", "-c", sys.argv[1])
         list(parse_many([(f"slow{n}.docx", open(sys.argv[2], "rb").read()) for n in range(4)], workers=2, limits=Limits(timeout_s=30)))
     """))
@@ -254,7 +254,8 @@ def test_memory_stays_bounded_and_progress_is_told(monkeypatch: pytest.MonkeyPat
 
 
 def test_imports_of_a_worker_are_light() -> None:
-    code = "import sys, ragwb.parsing, ragwb.word\nprint([m for m in ('lancedb', 'langchain_core', 'pandas', 'pyarrow', 'docx', 'charset_normalizer') if m in sys.modules])"
+    heavy = ("lancedb", "langchain_core", "pandas", "pyarrow", "docx", "charset_normalizer")
+    code = f"import sys, ragwb.documents.parsing, ragwb.documents.word\nprint([name for name in {heavy} if name in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
 
 
@@ -292,6 +293,6 @@ def test_find_files(tmp_path: Path) -> None:
 
 
 def test_every_format_has_a_parser() -> None:
-    from ragwb.files import FORMATS
+    from ragwb.documents.files import FORMATS
 
     assert set(FORMATS.values()) == set(parsing.PARSERS)

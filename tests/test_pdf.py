@@ -12,8 +12,8 @@ from reportlab.lib.pdfencrypt import StandardEncryption
 from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen.canvas import Canvas
 
-from ragwb.documents import Document, DocumentError
-from ragwb.pdf import page_size, parse_pdf, rectangles, render_page
+from ragwb.documents.document import Document, DocumentError
+from ragwb.documents.pdf import page_size, parse_pdf, rectangles, render_page
 
 
 def pdf(*pages, **options) -> bytes:

@@ -15,17 +15,18 @@ from click.testing import CliRunner
 from notebooks import ROOT
 from starlette.testclient import TestClient
 
-from ragwb import endpoint, resilience
-from ragwb.api import create_api
-from ragwb.citations import Citation
+from ragwb.answering.citations import Citation
+from ragwb.answering.pipeline import Answer
+from ragwb.api.routes import create_api
 from ragwb.cli import main
 from ragwb.config import CONFIGS, config_from
-from ragwb.emulator import Running, running
-from ragwb.fallback import ModelError
-from ragwb.faults import Faults
-from ragwb.language import count_tokens
-from ragwb.operations import told
-from ragwb.pipeline import Answer
+from ragwb.documents.language import count_tokens
+from ragwb.emulator import endpoint
+from ragwb.emulator.faults import Faults
+from ragwb.emulator.operations import told
+from ragwb.emulator.server import Running, running
+from ragwb.generation.fallback import ModelError
+from ragwb.network import resilience
 from ragwb.settings import Settings
 from ragwb.workbench import Workbench
 

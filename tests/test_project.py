@@ -11,7 +11,7 @@ from importlib.metadata import packages_distributions, version
 from pathlib import Path
 
 import pytest
-from notebooks import NOTEBOOKS, ROOT, readme
+from notebooks import NOTEBOOKS, PAGES, ROOT, readme
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -35,7 +35,7 @@ def code_cells(path: Path) -> list[str]:
 def module_of(path: Path) -> str:
     "The module that a notebook exports, or nothing."
     names = [found[1] for source in code_cells(path) if (found := re.search(r"^#\|\s*default_exp:?\s+(\S+)", source, re.MULTILINE))]
-    assert len(names) <= 1, f"{path.name} has several default_exp: {', '.join(names)}"
+    assert len(names) <= 1, f"{PAGES[path]} has several default_exp: {', '.join(names)}"
     return names[0] if names else ""
 
 
@@ -48,16 +48,14 @@ def parsed(source: str) -> ast.Module | None:
 
 
 def own_imports(source: str) -> set[str]:
-    "The modules of ragwb that a cell imports, also inside functions."
+    "The dotted names that a cell imports from ragwb, also inside functions: modules, and what may be a module or a name in one."
     found: set[str] = set()
     for node in ast.walk(parsed(source) or ast.Module([], [])):
         if isinstance(node, ast.Import):
-            found |= {alias.name.split(".")[1] for alias in node.names if alias.name.startswith("ragwb.")}
-        elif isinstance(node, ast.ImportFrom) and node.module == "ragwb":
             found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("ragwb."):
-            found.add((node.module or "").split(".")[1])
-    return found
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return {name.removeprefix("ragwb.") for name in found if name.startswith("ragwb.")}
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +67,8 @@ def rebuilt(tmp_path_factory):
     (folder / "ragwb").mkdir()
     shutil.copy(ROOT / "ragwb/__init__.py", folder / "ragwb")
     for path in NOTEBOOKS:
-        shutil.copy(path, folder / "nbs")
+        (at := folder / path.relative_to(ROOT)).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, at)
     for command in ("nbdev-export", "nbdev-clean"):
         subprocess.run([BIN / command], cwd=folder, check=True, capture_output=True)
     return folder
@@ -83,7 +82,7 @@ def test_exports(rebuilt):
 
 
 def test_clean(rebuilt):
-    dirty = [path.name for path in NOTEBOOKS if path.read_bytes() != (rebuilt / "nbs" / path.name).read_bytes()]
+    dirty = [PAGES[path] for path in NOTEBOOKS if path.read_bytes() != (rebuilt / path.relative_to(ROOT)).read_bytes()]
     assert not dirty, f"not clean: {', '.join(dirty)}: run nbdev-clean"
 
 
@@ -91,14 +90,14 @@ def test_one_notebook_per_module():
     of: dict[str, list[str]] = {}
     for path in NOTEBOOKS:
         if path.stem != INDEX:
-            of.setdefault(module_of(path), []).append(path.name)
+            of.setdefault(module_of(path), []).append(PAGES[path])
     assert "" not in of, f"no default_exp in {', '.join(of[''])}"
     assert not (shared := {module: names for module, names in of.items() if len(names) > 1}), f"notebooks that overwrite each other's module: {shared}"
 
 
 def test_only_earlier_modules():
     order = {module_of(path): number for number, path in enumerate(NOTEBOOKS)}
-    wrong = [f"{path.name} imports {name}" for number, path in enumerate(NOTEBOOKS) if path.stem != INDEX
+    wrong = [f"{PAGES[path]} imports {name}" for number, path in enumerate(NOTEBOOKS) if path.stem != INDEX
              for source in code_cells(path) for name in own_imports(source) if order.get(name, -1) > number]
     assert not wrong, f"only earlier notebooks may be imported: {'; '.join(wrong)}"
 
@@ -146,7 +145,7 @@ def test_what_is_imported_is_required():
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
             for name in {name.split(".")[0] for name in names} - OPTIONAL - set(sys.stdlib_module_names) - {"ragwb"}:
                 if not declared & {canonicalize_name(package) for package in sources.get(name, [name])}:
-                    undeclared.add(f"{name} in {path.name}")
+                    undeclared.add(f"{name} in {path.relative_to(ROOT)}")
     assert not undeclared, f"not among the dependencies of pyproject.toml: {', '.join(sorted(undeclared))}"
 
 

@@ -15,13 +15,13 @@ from click.testing import CliRunner, Result
 from fastapi.testclient import TestClient
 from notebooks import ROOT
 
-from ragwb.api import create_api
+from ragwb.api.routes import create_api
 from ragwb.cli import main
-from ragwb.commands import read_config
+from ragwb.commands.common import read_config
 from ragwb.config import PipelineConfig
-from ragwb.folder import Folder
-from ragwb.registry import Following, Registry, RegistryError, open_registry
+from ragwb.operations.config_registry import Following, Registry, RegistryError, open_registry
 from ragwb.settings import Settings
+from ragwb.storage.folder import Folder
 from ragwb.workbench import Workbench
 
 PARTS = {"A1": 42, "B2": 17, "C3": 61, "D4": 25, "E5": 33, "F6": 58, "G7": 12, "H8": 74}
@@ -232,8 +232,8 @@ def test_serving_and_promoting_never_import_mlflow(company: Path) -> None:
 import sys
 from click.testing import CliRunner
 from ragwb.cli import main
-import ragwb.server
-from ragwb.commands import read_config
+import ragwb.app.server
+from ragwb.commands.common import read_config
 from ragwb.settings import load_settings
 from ragwb.workbench import Workbench
 assert CliRunner().invoke(main, ["promote", "local", "--dataset", sys.argv[1]]).exit_code == 0

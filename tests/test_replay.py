@@ -12,12 +12,12 @@ from fastapi.testclient import TestClient
 from notebooks import ROOT
 from replay import ask_and_ingest, differing, sample
 
-import ragwb.replay
-from ragwb.api import create_api
+import ragwb.operations.replay
+from ragwb.api.routes import create_api
 from ragwb.cli import main
 from ragwb.config import PipelineConfig
-from ragwb.registry import open_registry
-from ragwb.replay import Replay, ReplayError, notebook_of, tag, tags
+from ragwb.operations.config_registry import open_registry
+from ragwb.operations.replay import Replay, ReplayError, notebook_of, tag, tags
 from ragwb.settings import Settings
 from ragwb.workbench import Workbench
 
@@ -37,7 +37,7 @@ def test_after_further_ingestion(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     workbench = Workbench(Settings(home=tmp_path))
     ids = ask_and_ingest(workbench, sample(12))
     assert differing(workbench, ids) == {}
-    monkeypatch.setattr(ragwb.replay, "at_version", lambda workbench, name, version: workbench.store.open(name))
+    monkeypatch.setattr(ragwb.operations.replay, "at_version", lambda workbench, name, version: workbench.store.open(name))
     assert differing(workbench, ids), "on the index of today some must differ, or this test shows nothing"
 
 
@@ -50,7 +50,7 @@ def test_another_config_and_prompt(tmp_path: Path) -> None:
     given = workbench.ask(LONG)
     script = f"""
 from pathlib import Path
-from ragwb.replay import Replay
+from ragwb.operations.replay import Replay
 from ragwb.settings import Settings
 from ragwb.workbench import Workbench
 replay = Replay(Workbench(Settings(home=Path({str(tmp_path)!r}))), {given.id!r})

@@ -11,9 +11,9 @@ import pytest
 from checkouts import checkout, chunking, ragwb
 from notebooks import ROOT
 
-from ragwb.experiments import find_experiments
-from ragwb.reports import FIGURE, INPUTS, MANIFEST, METRICS_FILE, NOTEBOOK, PAGE, ROWS, pretty, sha256, write_index
-from ragwb.verify import Problem, verify_folder
+from ragwb.experiments.notebooks import find_experiments
+from ragwb.experiments.reports import FIGURE, INPUTS, MANIFEST, METRICS_FILE, NOTEBOOK, PAGE, ROWS, pretty, sha256, write_index
+from ragwb.experiments.verify import Problem, verify_folder
 
 FILES = (ROWS, METRICS_FILE, FIGURE, PAGE, NOTEBOOK, INPUTS, MANIFEST)
 DIGIT = re.compile(rb"\d")

@@ -24,16 +24,16 @@ from seaweed import ADMIN, READER, STRANGER, Keys, Seaweed
 from servers import Fault, Request, S3Proxy, use_keys
 from test_faults import corpus, make, text_of
 
-from ragwb.answers import AnswerError
-from ragwb.aws import AwsError, new_client
-from ragwb.chunking import chunk
+from ragwb.answering.answer_store import AnswerError
 from ragwb.cli import main
 from ragwb.config import ChunkingConfig, PipelineConfig
-from ragwb.folder import Lease, LocalCache
-from ragwb.index import Collection, CollectionError, describe, schema
-from ragwb.ingest import content_hash
+from ragwb.indexing.chunking import chunk
+from ragwb.indexing.collection import Collection, CollectionError, describe, schema
+from ragwb.ingestion.ingest import content_hash
+from ragwb.network.aws import AwsError, new_client
 from ragwb.settings import Settings
-from ragwb.storage import Bucket
+from ragwb.storage.bucket import Bucket
+from ragwb.storage.folder import Lease, LocalCache
 from ragwb.workbench import Workbench
 
 
@@ -102,7 +102,7 @@ def test_deleted_is_gone_from_bucket_and_cache(seaweed: Seaweed, s3_settings: Se
 
 
 # the command line, with a commit every few documents and a lease that runs out soon
-SMALL_COMMITS = ("import sys, ragwb.folder, ragwb.ingest; ragwb.ingest.BATCH_CHARACTERS = 12_000; ragwb.folder.LEASE_S = 4.0; "
+SMALL_COMMITS = ("import sys, ragwb.storage.folder, ragwb.ingestion.ingest; ragwb.ingestion.ingest.BATCH_CHARACTERS = 12_000; ragwb.storage.folder.LEASE_S = 4.0; "
                  "from ragwb.cli import main; main(sys.argv[1:])")  # fmt: skip
 
 
@@ -281,7 +281,7 @@ def test_s3_is_silent(proxy: S3Proxy, s3_settings: Settings, monkeypatch: pytest
     through = replace(s3_settings, s3_endpoint=proxy.endpoint, home=tmp_path / "cold")
     with_pump(s3_settings)
     monkeypatch.setattr("time.sleep", lambda seconds: None)  # botocore's pauses
-    monkeypatch.setattr("ragwb.storage.SILENCE_S", 1)
+    monkeypatch.setattr("ragwb.storage.bucket.SILENCE_S", 1)
     over = threading.Event()
     proxy.fault = lambda request: None if over.wait(30) else Fault(500, "InternalError")
     begun = time.monotonic()
@@ -417,7 +417,7 @@ def test_what_is_there_twice_is_healed(s3_settings: Settings) -> None:
 
 
 def test_a_lost_lease_writes_nothing(proxy: S3Proxy, s3_settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ragwb.folder.LEASE_S", 0.4)
+    monkeypatch.setattr("ragwb.storage.folder.LEASE_S", 0.4)
     through = replace(s3_settings, s3_endpoint=proxy.endpoint)
     with_pump(through)
     exists = Bucket.exists

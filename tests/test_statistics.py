@@ -9,9 +9,9 @@ import pytest
 from click.testing import CliRunner
 
 from ragwb.cli import main
-from ragwb.comparison import holm, mcnemar, sign_flip
-from ragwb.metrics import standard_error
-from ragwb.racing import Race, anytime_interval, beside_grid, blocks
+from ragwb.evaluation.comparison import holm, mcnemar, sign_flip
+from ragwb.evaluation.metrics import standard_error
+from ragwb.experiments.racing import Race, anytime_interval, beside_grid, blocks
 
 LOOK = 24  # questions between two looks
 RACES = 1_000

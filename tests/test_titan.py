@@ -13,17 +13,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ragwb import aws, resilience
-from ragwb.chunking import Chunk
-from ragwb.embedding import CachedEmbedder, Metered, embedder, provider_embedder
-from ragwb.emulator import Running, running
-from ragwb.faults import Faults
-from ragwb.language import count_tokens
-from ragwb.rerank import RERANKER, Reranking, reranker
-from ragwb.resilience import Deadline
-from ragwb.retrieval import Hit
+from ragwb.documents.language import count_tokens
+from ragwb.emulator.faults import Faults
+from ragwb.emulator.server import Running, running
+from ragwb.indexing.chunking import Chunk
+from ragwb.indexing.embedding import CachedEmbedder, Metered, embedder, provider_embedder
+from ragwb.indexing.titan import TITAN, EmbeddingError, titan
+from ragwb.network import aws, resilience
+from ragwb.network.resilience import Deadline
+from ragwb.retrieval.hybrid import Hit
+from ragwb.retrieval.rerank import RERANKER, Reranking, reranker
 from ragwb.settings import Settings
-from ragwb.titan import TITAN, EmbeddingError, titan
 
 WORDS = "pump seal torque leave invoice refund battery valve filter warranty".split()
 TEXTS = [f"{WORDS[n % 10]} {WORDS[n // 10 % 10]} number {n}" for n in range(300)]

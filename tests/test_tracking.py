@@ -14,8 +14,8 @@ import pytest
 from click.testing import CliRunner
 
 from ragwb.cli import main
+from ragwb.operations.tracking import log_run, tracker
 from ragwb.settings import Settings
-from ragwb.tracking import log_run, tracker
 
 
 @pytest.fixture(scope="module")

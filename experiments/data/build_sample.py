@@ -47,10 +47,10 @@ from reportlab.pdfgen.canvas import Canvas
 from reportlab.platypus import BaseDocTemplate, CondPageBreak, Flowable, Frame, NextPageTemplate, PageBreak, PageTemplate, Paragraph, Spacer, Table
 from reportlab.platypus.tableofcontents import TableOfContents
 
-from ragwb.anchoring import AnchorError, anchor
-from ragwb.documents import Document as ParsedDocument
-from ragwb.documents import DocumentError
-from ragwb.parsing import parse
+from ragwb.documents.document import Document as ParsedDocument
+from ragwb.documents.document import DocumentError
+from ragwb.documents.parsing import parse
+from ragwb.evaluation.quotes import AnchorError, anchor
 
 HERE = Path(__file__).resolve().parent
 SOURCES = HERE / "sample" / "src"
