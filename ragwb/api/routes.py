@@ -56,7 +56,8 @@ class Ask(BaseModel):
 
 def asked(body: Ask, service: Serving) -> tuple[Question, str]:
     "What is asked of which collection."
-    return checked_question(body.model_dump(include={"question", "history", "where"}), service.workbench.settings.max_question_chars), open_collection(service.workbench, body.collection).name
+    question = checked_question(body.model_dump(include={"question", "history", "where"}), service.workbench.settings.max_question_chars)
+    return question, open_collection(service.workbench, body.collection).name
 
 
 Asked = Annotated[tuple[Question, str], Depends(asked)]
