@@ -89,7 +89,7 @@ def prepared(docname: str, notebook: dict[str, Any]) -> dict[str, Any]:
 
 def read(app: Sphinx, docname: str, source: list[str]) -> None:
     "A page as Sphinx reads it."
-    if app.env.doc2path(docname).endswith(".ipynb"):
+    if Path(app.env.doc2path(docname)).suffix == ".ipynb":
         source[0] = json.dumps(prepared(docname, json.loads(source[0])))
         return
     source[0] = outside(docname, source[0])
