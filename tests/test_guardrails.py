@@ -9,7 +9,7 @@ import pytest
 from notebooks import ROOT
 
 from ragwb.config import ConfigError, GuardrailConfig
-from ragwb.costs.cost import charge
+from ragwb.costs.ledger import charge
 from ragwb.emulator.faults import Faults
 from ragwb.emulator.server import running
 from ragwb.emulator.service_model import operations, problems
