@@ -24,7 +24,6 @@ from typing import Any
 import ragwb
 from ..answering.pipeline import Answer, Pipeline
 from ..config import PipelineConfig, config_from, fingerprint
-from ..documents.parsing import processors
 from ..evaluation.benchmark import index_dataset
 from ..evaluation.datasets import Dataset, DatasetError, anchor_questions, load_dataset
 from ..evaluation.scoring import Row, run
@@ -34,6 +33,7 @@ from .workers import Workers
 from ..indexing.collection import Collection, Store
 from ..indexing.embedding import embedder
 from ..ingestion.ingest import Ingest, Source, content_hash
+from ..ingestion.processes import processors
 from ..retrieval.hybrid import Hits
 from ..settings import Settings, load_settings
 
