@@ -20,16 +20,17 @@ from benchmarks import REPORTS, ROOT, SAMPLE
 from ragwb.answering.pipeline import Pipeline
 from ragwb.config import GuardrailConfig, PipelineConfig
 from ragwb.documents.document import Document
-from ragwb.documents.parsing import Limits, parse_many
+from ragwb.documents.parsing import Limits
 from ragwb.evaluation.datasets import Question, anchor_questions, load_dataset
-from ragwb.evaluation.metrics import paired_bootstrap
-from ragwb.evaluation.personal_data import Rate, load_labelled, score_personal
+from ragwb.evaluation.intervals import Rate, paired_bootstrap
+from ragwb.evaluation.personal_data import load_labelled, score_personal
 from ragwb.evaluation.planted_attacks import Attack, Plant, beside, inside, load_attacks, outcome
 from ragwb.guardrails.personal_data import personal_data
 from ragwb.guardrails.prompt_attacks import attacks
 from ragwb.indexing.chunking import chunk
 from ragwb.indexing.collection import Collection, Entry, Store
 from ragwb.indexing.embedding import embedder
+from ragwb.ingestion.processes import parse_many
 
 DATA = ROOT / "experiments/data/guardrails"
 REPORT = REPORTS / "guardrails.json"

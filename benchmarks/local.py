@@ -34,9 +34,9 @@ from benchmarks.pages import Pages
 from ragwb.config import PipelineConfig
 from ragwb.documents.document import Document
 from ragwb.documents.language import KNOWN_WORDS
-from ragwb.documents.parsing import parse_many
 from ragwb.indexing.chunking import chunk
 from ragwb.indexing.embedding import Embedder, WordLlamaEmbedder, wordllama_embedder
+from ragwb.ingestion.processes import parse_many
 from ragwb.retrieval.fusion import Leg, convex_combination
 from ragwb.retrieval.hybrid import retrieve
 from ragwb.retrieval.search import Snapshot

@@ -15,7 +15,7 @@ from ragwb.emulator.server import running
 from ragwb.emulator.service_model import operations, problems
 from ragwb.evaluation.personal_data import load_labelled, score_personal
 from ragwb.evaluation.planted_attacks import load_attacks
-from ragwb.guardrails.guard import Gate, Guard
+from ragwb.guardrails.guard import AnswerGate, Guard
 from ragwb.guardrails.personal_data import personal_data
 from ragwb.guardrails.prompt_attacks import attacks
 from ragwb.guardrails.scan import guardrail, scanned
@@ -104,7 +104,7 @@ class TestContract:
         assert billed.usd == (0.0 if guard.name.startswith("local") else pytest.approx(3 * (0.15 + 0.15 + 0.10) / 1000))
 
     def test_gate(self, guard):
-        gate = Gate(replace(guard, grounding=0.0))
+        gate = AnswerGate(replace(guard, grounding=0.0))
         assert gate.admit("Ask her.", ["Ask l.ashby@orrinmere.example"]) == ["Ask her.", "Ask {EMAIL}"]
         assert gate.admit(" It opens at 6.5 bar.") == [" It opens at 6.5 bar."]
         assert gate.admit(" Her card is 4111 1111 1111 1111.") == [] and gate.admit(" It is safe.") == []
