@@ -23,7 +23,7 @@ from ..config import ConfigError, PipelineConfig, config_from, named_config
 from .prompt_registry import Prompts, RegistryError, create, names, read
 from ..settings import Settings
 from ..storage.bucket import objects
-from ..storage.folder import Objects
+from ..storage.objects import Objects
 
 # %% ../../nbs/13_operations/03_config_registry.ipynb #c06
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}")
