@@ -18,7 +18,8 @@ from filelock import FileLock
 
 from ragwb.config import NOVA_LITE, ModelConfig, PipelineConfig
 from ragwb.costs.cost import BudgetExceeded
-from ragwb.experiments.grid import PACKAGE, ROOTS, chosen_questions, code_version, drop_partials, grid_of, run_grid
+from ragwb.experiments.code_version import PACKAGE, ROOTS, code_version
+from ragwb.experiments.grid import chosen_questions, drop_partials, grid_of, run_grid
 from ragwb.experiments.notebooks import ExperimentError, Run
 from ragwb.experiments.paid_models import CachedChatModel, Purse
 from ragwb.settings import Settings
