@@ -1,6 +1,6 @@
 """Measure the local guardrail against its targets and write reports/guardrails.json.
 
-Usage: python experiments/guardrails.py
+    python -m benchmarks.guardrails
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks import REPORTS, ROOT, SAMPLE
 from ragwb.answering.pipeline import Pipeline
 from ragwb.config import GuardrailConfig, PipelineConfig
 from ragwb.documents.document import Document
-from ragwb.documents.parsing import Limits, parse_many
+from ragwb.documents.parsing import Limits
 from ragwb.evaluation.datasets import Question, anchor_questions, load_dataset
 from ragwb.evaluation.intervals import Rate, paired_bootstrap
 from ragwb.evaluation.personal_data import load_labelled, score_personal
@@ -29,11 +30,10 @@ from ragwb.guardrails.prompt_attacks import attacks
 from ragwb.indexing.chunking import chunk
 from ragwb.indexing.collection import Collection, Entry, Store
 from ragwb.indexing.embedding import embedder
+from ragwb.ingestion.processes import parse_many
 
-HERE = Path(__file__).parent
-DATA = HERE / "data" / "guardrails"
-SAMPLE = HERE / "data" / "sample"
-REPORT = HERE.parent / "reports" / "guardrails.json"
+DATA = ROOT / "experiments/data/guardrails"
+REPORT = REPORTS / "guardrails.json"
 OWN = "notes/answer.md"
 CONFIG = PipelineConfig()
 EMBEDDER = embedder(CONFIG.embedder, None)
