@@ -24,11 +24,12 @@ from typing import Any
 import ragwb
 from ..answering.pipeline import Answer, Pipeline
 from ..config import PipelineConfig, config_from, fingerprint
+from ..costs.budget import SQLiteBudget
 from ..evaluation.benchmark import index_dataset
 from ..evaluation.datasets import Dataset, DatasetError, anchor_questions, load_dataset
 from ..evaluation.scoring import Row, run
 from .notebooks import ExperimentError, Run, current_run, line_of, write_whole
-from .paid_models import Purse, most_usd, paid_model
+from .paid_models import most_usd, paid_model
 from .workers import Workers
 from ..indexing.collection import Collection, Store
 from ..indexing.embedding import embedder
@@ -123,7 +124,7 @@ class Task:
     data: str          # its hash
     answers: bool      # ask as well as retrieve
     settings: Settings # how providers are reached; cells and caches are kept in its data folder
-    purse: str         # file of what the run may spend
+    budget: str        # file of what the run may spend
     code: str          # version of the code that evaluates
 
     @property
@@ -164,7 +165,7 @@ def build_index(task: Task, config: PipelineConfig) -> Collection:
 
 def pipeline_of(task: Task, config: PipelineConfig) -> Pipeline:
     "The pipeline of a config over its index."
-    model = paid_model(config, task.settings, Purse(Path(task.purse))) if task.answers else None
+    model = paid_model(config, task.settings, SQLiteBudget(Path(task.budget))) if task.answers else None
     return Pipeline(build_index(task, config), config, embedder(config.embedder, task.settings), model)
 
 
@@ -266,12 +267,12 @@ def run_grid(
     "Every config on every question. Raises ExperimentError if the budget does not hold one question."
     running, settings = running or current_run(), settings or load_settings()
     settings = replace(settings, home=settings.home.resolve())
-    task = Task(dataset, dataset_hash(dataset), answers, settings, str(Path(running.folder) / "purse.sqlite"), code_version(*ROOTS))
+    task = Task(dataset, dataset_hash(dataset), answers, settings, str(Path(running.folder) / "budget.sqlite"), code_version(*ROOTS))
     missing = {label: config for label, config in configs.items() if not task.path(config).exists()}
     if missing:
         drop_partials(task.cells)
         usd = forecast(missing, len(dataset.questions), answers, running.budget_usd)
-        Purse(Path(task.purse), running.budget_usd)
+        SQLiteBudget(Path(task.budget), running.budget_usd)
         fill(task, missing, len(configs), usd, running)
     else:
         running.tell(done=len(configs), total=len(configs), doing="known", note=f"all {len(configs)} cells are known: nothing to compute, nothing to pay")

@@ -1,6 +1,6 @@
 """Train the two small linear models of the local chat model: which sentence answers, and whether any does.
 
-Usage: python experiments/train_extractive.py --bench ../shared/bench
+Usage: python experiments/data/train_extractive.py --bench ../shared/bench
 
 Learns on one half of the sample questions (split dev), of XQuAD and of the chunking set (every second question), and judges on the other half.
 Prints the weights that nbs/07_generation/04_extractive.ipynb holds (WEIGHTS, TRUST, TRUST_BIAS), what they reach, and the refusal curve.
@@ -27,7 +27,7 @@ from ragwb.generation.extractive import Evidence, Features, Given, candidates, e
 from ragwb.generation.models import standalone_by_rule
 from ragwb.indexing.embedding import embedder
 
-HERE = Path(__file__).parent
+SAMPLE = Path(__file__).resolve().parent / "sample"
 NAMES = [field.name for field in fields(Features)]
 TRUST_NAMES = [field.name for field in fields(Evidence)]
 
@@ -157,7 +157,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--bench", type=Path, required=True, help="folder with xquad/ and chunking/")
     bench = parser.parse_args().bench
-    every = [*examples("sample", HERE / "data" / "sample"), *examples("chunking", bench / "chunking"), *examples("xquad", bench / "xquad" / "xquad.en.json")]
+    every = [*examples("sample", SAMPLE), *examples("chunking", bench / "chunking"), *examples("xquad", bench / "xquad" / "xquad.en.json")]
     weights = train_ranking([one for one in every if one.half == "dev"], {"sample": 5.0, "chunking": 1.0, "xquad": 1.0})
     print("WEIGHTS =", {name: round(float(value), 2) for name, value in zip(NAMES, weights, strict=True)})
     for name in ("sample", "chunking", "xquad"):

@@ -1,6 +1,6 @@
 """The sample questions in profile aws, against the emulated Bedrock, beside profile local: is anything worse?
 
-    python experiments/parity_aws.py
+    python -m benchmarks.parity
 
 prints every metric of both with the paired interval of the difference and writes reports/parity_aws.json. The emulator answers with
 the local model, so a difference is what embedding, guardrail, prompts and the wire between them do, not what Nova would.
@@ -15,6 +15,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks import REPORTS, SAMPLE
 from ragwb.config import named_config
 from ragwb.emulator.server import running
 from ragwb.evaluation.benchmark import evaluate_dataset
@@ -22,8 +23,7 @@ from ragwb.evaluation.comparison import compare_all
 from ragwb.evaluation.scoring import METRICS
 from ragwb.settings import Settings
 
-ROOT = Path(__file__).resolve().parent.parent
-DATA = ROOT / "experiments/data/sample"
+REPORT = REPORTS / "parity_aws.json"
 
 
 def main() -> None:
@@ -31,8 +31,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, running() as bedrock:
         os.environ.update(bedrock.credentials)
         settings = Settings(profile="aws", home=Path(folder), **bedrock.settings)
-        local = evaluate_dataset(DATA, named_config("local"), with_ladder=False)
-        aws = evaluate_dataset(DATA, named_config("aws"), with_ladder=False, settings=settings)
+        local = evaluate_dataset(SAMPLE, named_config("local"), with_ladder=False)
+        aws = evaluate_dataset(SAMPLE, named_config("aws"), with_ladder=False, settings=settings)
     found = compare_all(local, aws)
     table, rows = Table(title="sample questions: aws (emulated) against local", title_justify="left"), []
     for name in ("metric", "local", "aws", "difference", "95 % interval", "verdict"):
@@ -45,7 +45,7 @@ def main() -> None:
                      "questions": change.n, "verdict": verdict.verdict, "broke": list(seen.broke)})
     Console(width=120).print(table)
     report = {"dataset": "sample", "local": local.config, "aws": aws.config, "metrics": rows}
-    (ROOT / "reports/parity_aws.json").write_text(json.dumps(report, indent=1) + "\n", "utf-8")
+    REPORT.write_text(json.dumps(report, indent=1) + "\n", "utf-8")
     sys.exit(any(row["verdict"] == "worse" for row in rows))
 
 

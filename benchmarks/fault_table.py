@@ -1,6 +1,6 @@
 """Provoke each fault that profile aws has to bear, note what a person reads, and write reports/faults.md.
 
-    python experiments/fault_table.py
+    python -m benchmarks.fault_table
 
 Commands of ragwb against a real S3 server (SeaweedFS behind a proxy that fails on demand) and the emulated Bedrock. A command that
 does not end as it should, or does not name what to do, ends the script with its words: the table holds only what was printed.
@@ -21,16 +21,14 @@ from dataclasses import asdict, dataclass
 from itertools import count
 from pathlib import Path
 
-from s3_proxy import Fault, Request, S3Proxy, proxied
-from seaweed import ADMIN, STRANGER, Keys, Seaweed
-from seaweed import running as s3_running
-
+from benchmarks import REPORTS, ROOT
 from ragwb.config import CONFIGS, config_from
 from ragwb.emulator import server as emulator
 from ragwb.emulator.faults import Faults
+from ragwb.emulator.s3 import ADMIN, STRANGER, Identity, S3Server, s3_server
+from ragwb.emulator.s3_faults import S3Fault, S3Proxy, S3Request, s3_proxy
 
-ROOT = Path(__file__).resolve().parent.parent
-REPORT = ROOT / "reports" / "faults.md"
+REPORT = REPORTS / "faults.md"
 BUCKET = "ragwb-faults"
 TORQUE = "What torque does the seal A1-990 need?"
 BOTH = "What torque do the seals A1-990 and A1-991 take?"
@@ -42,7 +40,7 @@ SPEAKING = ("Converse", "ConverseStream")
 class Desk:
     """What the commands run against."""
     folder: Path
-    server: Seaweed
+    server: S3Server
     proxy: S3Proxy
     bedrock: emulator.Running
 
@@ -51,14 +49,14 @@ class Desk:
         self.proxy.fault = lambda request: None
         self.bedrock.account.order(Faults())
 
-    def environment(self, changes: Mapping[str, str], keys: Keys | None) -> dict[str, str]:
+    def environment(self, changes: Mapping[str, str], keys: Identity | None) -> dict[str, str]:
         """Profile aws, as a person would set it; nothing of the user's own."""
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "RAGWB_"))}
         place = {"RAGWB_PROFILE": "aws", "RAGWB_HOME": str(self.folder / "home"), "RAGWB_STORAGE": f"s3://{BUCKET}/team", "RAGWB_S3_ENDPOINT": self.proxy.endpoint}
         whole = inherited | self.bedrock.environment | (keys or ADMIN).environment | place | {"RAGWB_WORKERS": "1", "NO_COLOR": "1"} | changes
         return {name: value for name, value in whole.items() if value or not name.startswith("AWS_")}
 
-    def run(self, *words: str | Path, code: int = 0, keys: Keys | None = None, **changes: str) -> str:
+    def run(self, *words: str | Path, code: int = 0, keys: Identity | None = None, **changes: str) -> str:
         """What a command prints. Raises RuntimeError if it ends with another exit code."""
         done = subprocess.run([Path(sys.executable).parent / "ragwb", *words], cwd=ROOT, env=self.environment(changes, keys), capture_output=True, text=True, check=False)
         if done.returncode != code:
@@ -80,9 +78,9 @@ def desk() -> Iterator[Desk]:
     keys = {identity.access: identity.secret for identity in (ADMIN, STRANGER)}
     with ExitStack() as servers:
         folder = Path(servers.enter_context(tempfile.TemporaryDirectory()))
-        server, bedrock = servers.enter_context(s3_running(folder / "s3")), servers.enter_context(emulator.running(None, keys))
+        server, bedrock = servers.enter_context(s3_server(folder / "s3")), servers.enter_context(emulator.running(None, keys))
         server.new_bucket(BUCKET)
-        started = Desk(folder, server, servers.enter_context(proxied(server.endpoint)), bedrock)
+        started = Desk(folder, server, servers.enter_context(s3_proxy(server.endpoint)), bedrock)
         (started.folder / "seals.md").write_text(SEALS, "utf-8")
         started.run("ingest", started.folder / "seals.md")
         yield started
@@ -90,7 +88,7 @@ def desk() -> Iterator[Desk]:
 
 def expired_at_s3(at: Desk) -> str:
     """S3 refuses a session token that has run out."""
-    at.proxy.fault = lambda request: Fault(400, "ExpiredToken") if "x-amz-security-token" in request.headers else None
+    at.proxy.fault = lambda request: S3Fault(400, "ExpiredToken") if "x-amz-security-token" in request.headers else None
     return at.refused(AWS_SESSION_TOKEN="of yesterday")
 
 
@@ -105,14 +103,14 @@ def ordered(faults: Faults, **changes: str) -> Callable[[Desk], str]:
 
 def another_region(at: Desk) -> str:
     """S3 sends who asks in the wrong region to another; boto3 follows, LanceDB is told."""
-    at.proxy.fault = lambda request: Fault(400, "AuthorizationHeaderMalformed") if "eu-west-1" in request.headers.get("authorization", "") else None
+    at.proxy.fault = lambda request: S3Fault(400, "AuthorizationHeaderMalformed") if "eu-west-1" in request.headers.get("authorization", "") else None
     return at.refused(RAGWB_REGION="eu-west-1")
 
 
 def another_owner(at: Desk) -> str:
     """S3 compares the owner; SeaweedFS does not, so the proxy says what S3 says."""
-    def owner(request: Request) -> Fault | None:
-        return Fault(403, "AccessDenied") if request.headers.get("x-amz-expected-bucket-owner") == "999988887777" else None
+    def owner(request: S3Request) -> S3Fault | None:
+        return S3Fault(403, "AccessDenied") if request.headers.get("x-amz-expected-bucket-owner") == "999988887777" else None
 
     at.proxy.fault = owner
     return at.refused(RAGWB_BUCKET_OWNER="999988887777")
@@ -130,27 +128,27 @@ def deleted_object(at: Desk) -> str:
 
 def slow(at: Desk) -> str:
     """Every request of a process without a cache takes half a second longer."""
-    at.proxy.fault = lambda request: Fault(delay=0.5)
+    at.proxy.fault = lambda request: S3Fault(delay=0.5)
     return at.ask(RAGWB_HOME=str(at.folder / "cold"))
 
 
 def silent(at: Desk) -> str:
     """S3 takes requests and does not answer; behind a proxy of its own, since it takes the longest and is provoked beside the others."""
-    with proxied(at.server.endpoint) as mute:
-        mute.fault = lambda request: Fault(delay=30)
+    with s3_proxy(at.server.endpoint) as mute:
+        mute.fault = lambda request: S3Fault(delay=30)
         return at.refused(RAGWB_S3_ENDPOINT=mute.endpoint, RAGWB_HOME=str(at.folder / "silent"))
 
 
 def burst(at: Desk) -> str:
     """Every third request fails."""
     numbers = count()
-    at.proxy.fault = lambda request: Fault(503, "SlowDown") if next(numbers) % 3 == 0 else None
+    at.proxy.fault = lambda request: S3Fault(503, "SlowDown") if next(numbers) % 3 == 0 else None
     return at.ask(RAGWB_HOME=str(at.folder / "burst"))
 
 
 def down(at: Desk) -> str:
     """Every request fails."""
-    at.proxy.fault = lambda request: Fault(500, "InternalError")
+    at.proxy.fault = lambda request: S3Fault(500, "InternalError")
     return at.refused(RAGWB_HOME=str(at.folder / "down"))
 
 

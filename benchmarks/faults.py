@@ -1,6 +1,6 @@
 """Ask many questions of profile `aws` while Bedrock (the emulator) throttles and breaks streams, and write reports/faults_aws.json.
 
-    python experiments/faults_aws.py                 1,000 questions, 30 % of calls throttled, 5 % of streams broken
+    python -m benchmarks.faults                 1,000 questions, 30 % of calls throttled, 5 % of streams broken
 
 Three things are measured: questions without an answer, answers that differ from those given without faults (a statement said twice
 would be one), and what was charged against what the emulator billed for the calls that it completed.
@@ -22,6 +22,7 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
+from benchmarks import REPORTS, SAMPLE
 from ragwb.answering.pipeline import Answer
 from ragwb.config import CONFIGS
 from ragwb.emulator.faults import Faults
@@ -30,9 +31,7 @@ from ragwb.generation.fallback import ModelError
 from ragwb.settings import Settings
 from ragwb.workbench import Workbench
 
-HERE = Path(__file__).parent
-REPORT = HERE.parent / "reports" / "faults_aws.json"
-SAMPLE = HERE / "data" / "sample"
+REPORT = REPORTS / "faults_aws.json"
 UNITS = {"inputTokens": "input_tokens", "outputTokens": "output_tokens", "cacheReadInputTokens": "cache_read_tokens", "cacheWriteInputTokens": "cache_write_tokens"}
 COMPONENTS = {"Converse": "model", "ConverseStream": "model", "InvokeModel": "embedding", "ApplyGuardrail": "guardrail", "Rerank": "rerank"}
 

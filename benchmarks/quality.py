@@ -1,6 +1,6 @@
 """Measure answer quality on the local default against its targets and write reports/quality.json.
 
-Usage: python experiments/quality.py --bench ../shared/bench      (make quality BENCH=../shared/bench)
+    python -m benchmarks.quality --bench ../shared/bench      (make quality BENCH=../shared/bench)
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks import REPORTS, SAMPLE
 from ragwb.answering.pipeline import Pipeline
 from ragwb.config import ChunkingConfig, PipelineConfig
 from ragwb.evaluation.benchmark import evaluate_dataset, index_dataset
@@ -24,9 +25,7 @@ from ragwb.evaluation.datasets import anchor_questions, load_dataset
 from ragwb.evaluation.evaluate import Evaluation, evaluate
 from ragwb.indexing.embedding import embedder
 
-HERE = Path(__file__).parent
-REPORT = HERE.parent / "reports" / "quality.json"
-SAMPLE = HERE / "data" / "sample"
+REPORT = REPORTS / "quality.json"
 Row = dict[str, Any]
 
 
@@ -129,7 +128,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--bench", type=Path, required=True, help="folder with xquad/ and chunking/")
     result = measure(parser.parse_args().bench)
-    REPORT.parent.mkdir(exist_ok=True)
     REPORT.write_text(json.dumps(result, ensure_ascii=False, indent=1) + "\n", "utf-8")
     table = Table("measure", "target", "measured", "met", "note", box=None)
     for line in result["rows"]:

@@ -1,6 +1,7 @@
-"""The stages of dvc.yaml: a folder of documents becomes an index, the index answers its golden questions, the scores become a page.
+"""The stages of dvc.yaml: index a folder of documents, score its golden questions, write the scores as a page.
 
-`python experiments/data_versions.py ingest|evaluate|report DATA` (make data-versions runs what has changed)."""
+`python experiments/data/stages.py ingest|evaluate|report DATA` runs one stage; `make data-versions` runs those whose inputs have changed.
+"""
 
 import argparse
 import json
@@ -15,7 +16,7 @@ from ragwb.operations.promotion import pin_of
 from ragwb.settings import Settings
 from ragwb.workbench import Workbench
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 HOME, ROWS = ROOT / ".ragwb/data-versions", ROOT / ".ragwb/data-versions.jsonl"      # kept by DVC
 METRICS_FILE, REPORT = (ROOT / "experiments/data/versions" / name for name in ("metrics.json", "report.md"))  # kept by git
 

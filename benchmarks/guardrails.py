@@ -1,6 +1,6 @@
 """Measure the local guardrail against its targets and write reports/guardrails.json.
 
-Usage: python experiments/guardrails.py
+    python -m benchmarks.guardrails
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks import REPORTS, ROOT, SAMPLE
 from ragwb.answering.pipeline import Pipeline
 from ragwb.config import GuardrailConfig, PipelineConfig
 from ragwb.documents.document import Document
@@ -31,10 +32,8 @@ from ragwb.indexing.collection import Collection, Entry, Store
 from ragwb.indexing.embedding import embedder
 from ragwb.ingestion.processes import parse_many
 
-HERE = Path(__file__).parent
-DATA = HERE / "data" / "guardrails"
-SAMPLE = HERE / "data" / "sample"
-REPORT = HERE.parent / "reports" / "guardrails.json"
+DATA = ROOT / "experiments/data/guardrails"
+REPORT = REPORTS / "guardrails.json"
 OWN = "notes/answer.md"
 CONFIG = PipelineConfig()
 EMBEDDER = embedder(CONFIG.embedder, None)

@@ -1,6 +1,9 @@
-"""Answers are kept, documents come in and change, and then every answer is given anew: how many are the same?
+"""Whether kept answers can be given again after documents were added and changed.
 
-`python experiments/replay.py [--answers 100]` prints one line, and those that differ."""
+    python -m benchmarks.replay [--answers 100]
+
+Prints one line, and the answers that differ. Ends with exit code 1 if there are any.
+"""
 
 import argparse
 import json
@@ -10,11 +13,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks import SAMPLE
 from ragwb.operations.replay import Replay
 from ragwb.settings import Settings
 from ragwb.workbench import Workbench
-
-SAMPLE = Path(__file__).resolve().parent / "data/sample"
 
 
 def sample(n: int) -> list[dict[str, Any]]:
@@ -47,7 +49,7 @@ def differing(
     workbench: Workbench,
     ids: Sequence[str],
 ) -> dict[str, list[str]]:  # answer -> what is not the same
-    "The answers that do not come out the same."
+    "The answers that a replay does not give again."
     again = {id: Replay(workbench, id).again() for id in ids}
     return {id: replayed.differences for id, replayed in again.items() if not replayed.same}
 

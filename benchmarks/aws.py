@@ -1,35 +1,42 @@
-"""What does S3 cost a question, and what does a provider's latency cost an ingest? Each figure is measured beside what it is compared with, in turns in one run.
+"""The time that S3 adds to a question, and that a provider's latency adds to an ingest. Every figure is measured in turns with what it is compared with.
 
-    python experiments/bench_aws.py [--quick] [--only NAME ...]
+    python -m benchmarks.aws [--quick] [--only NAME ...]
 
 Starts an S3 server of its own (SeaweedFS) behind a proxy that answers as late as S3 does, prints a table and writes reports/bench_aws.json.
-A measure is a function from Bench to a Figure: a new one is written here and added to ROWS.
+A row is a function from Bench to a Figure: write a new one here and add it to ROWS.
 """
 
 import argparse
+import asyncio
 import json
+import multiprocessing
 import os
 import random
 import re
 import shutil
 import statistics
 import tempfile
+import time
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
+from multiprocessing.connection import Connection
 from pathlib import Path
 
-from bench import Figure, Pages, rounded, seconds, table
-from bench_embedding import seconds_to_embed
+import numpy as np
 from rich.console import Console
-from s3_proxy import Fault, proxied
-from seaweed import ADMIN, REGION, running
 
+from benchmarks import REPORTS, ROOT
+from benchmarks.figures import Figure, rounded, seconds, table
+from benchmarks.pages import Pages
+from ragwb.emulator.s3 import ADMIN, REGION, s3_server
+from ragwb.emulator.s3_faults import S3Fault, s3_proxy
+from ragwb.indexing.embedding import embedder
+from ragwb.indexing.titan import TITAN
 from ragwb.settings import Settings
 from ragwb.workbench import Workbench
 
-ROOT = Path(__file__).resolve().parent.parent
-REPORT = ROOT / "reports/bench_aws.json"
+REPORT = REPORTS / "bench_aws.json"
 LATENCY = 0.02  # seconds that S3 takes to answer within its region
 
 
@@ -65,8 +72,8 @@ class Bench:
     @cached_property
     def s3(self) -> Settings:
         "The same in a bucket: every file of it, as it is."
-        server = self.stack.enter_context(running(self.folder / "seaweed"))
-        proxy = self.stack.enter_context(proxied(server.endpoint))
+        server = self.stack.enter_context(s3_server(self.folder / "seaweed"))
+        proxy = self.stack.enter_context(s3_proxy(server.endpoint))
         os.environ.update(ADMIN.environment)
         server.new_bucket("bench")
         settings = Settings(home=self.folder / "s3", storage="s3://bench/team", region=REGION, s3_endpoint=proxy.endpoint)
@@ -74,7 +81,7 @@ class Bench:
         for path in sorted((self.disk.settings.home / "lancedb").rglob("*")):
             if path.is_file():
                 there.put(path.relative_to(self.disk.settings.home).as_posix(), path)
-        proxy.fault = lambda request: Fault(delay=LATENCY)
+        proxy.fault = lambda request: S3Fault(delay=LATENCY)
         return settings
 
     @cached_property
@@ -153,6 +160,53 @@ def restart(bench: Bench) -> Figure:
         f"{ratio:.2f}× ({min(kept):.2f} s against {min(cold):.2f} s)", ratio < 1, "best of 3; most of both is the computation of BM25's postings",
         {"kept_s": kept, "cold_s": cold},
     )  # fmt: skip
+
+
+def serve(latency_s: float, pipe: Connection) -> None:
+    "A plain HTTP server that answers every call as Titan does, after the latency; sends its port through the pipe."
+    body = json.dumps({"embedding": np.eye(1, 1024)[0].round(8).tolist(), "inputTextTokenCount": 300}).encode()
+    answer = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+
+    async def connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                length = next(int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length"))
+                await reader.readexactly(length)
+                await asyncio.sleep(latency_s)
+                writer.write(answer)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            writer.close()
+
+    async def run() -> None:
+        async with await asyncio.start_server(connection, "127.0.0.1", 0) as server:
+            pipe.send(server.sockets[0].getsockname()[1])
+            await server.serve_forever()
+
+    asyncio.run(run())
+
+
+def seconds_to_embed(chunks: int, latency_s: float, concurrency: int) -> float:
+    "Wall-clock seconds to embed new texts of a chunk's length as in ingestion, cache included; the server has a process of its own."
+    texts = [f"{n} " + "the pump needs a torque of 42 newton metres before it is opened. " * 20 for n in range(chunks)]
+    os.environ |= {"AWS_ACCESS_KEY_ID": "bench", "AWS_SECRET_ACCESS_KEY": "bench", "AWS_EC2_METADATA_DISABLED": "true"}
+    here, there = multiprocessing.Pipe()
+    server = multiprocessing.get_context("spawn").Process(target=serve, args=(latency_s, there), daemon=True)
+    server.start()
+    there.close()  # so that a server that does not start is an error here, not a wait
+    try:
+        with tempfile.TemporaryDirectory() as home:
+            settings = Settings(home=Path(home), concurrency=concurrency, bedrock_endpoint=f"http://127.0.0.1:{here.recv()}")
+            model = embedder(TITAN, settings)
+            model.embed([f"warm {n}" for n in range(2 * concurrency)])
+            begun = time.perf_counter()
+            vectors = model.embed(texts)
+            took = time.perf_counter() - begun
+        assert vectors.shape == (chunks, 1024) and vectors.any(axis=1).all()
+        return took
+    finally:
+        server.terminate()
+        server.join()
 
 
 def embedding(bench: Bench) -> Figure:

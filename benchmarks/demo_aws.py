@@ -1,6 +1,6 @@
 """Profile aws on this machine: a real S3 server and an emulated Bedrock are started, the sample company is ingested, three questions are asked, all is stopped.
 
-    python experiments/demo_aws.py [--documents FOLDER] [--throttle 0.3]
+    python -m benchmarks.demo_aws [--documents FOLDER] [--throttle 0.3]
 
 No account, no network, no key that opens anything. What the commands say is what they would say on AWS; only the two endpoints differ.
 """
@@ -14,13 +14,11 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
-from seaweed import ADMIN
-from seaweed import running as s3_running
-
+from benchmarks import ROOT, SAMPLE
 from ragwb.emulator.faults import Faults
+from ragwb.emulator.s3 import ADMIN, s3_server
 from ragwb.emulator.server import Running, running
 
-ROOT = Path(__file__).resolve().parent.parent
 BUCKET = "ragwb-demo"
 QUESTIONS = (
     "How many days of annual leave do full-time employees get?",
@@ -50,12 +48,12 @@ def told(emulator: Running) -> str:
 def main() -> None:
     "The demonstration."
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    options.add_argument("--documents", type=Path, default=ROOT / "experiments/data/sample/docs", help="a folder of documents")
+    options.add_argument("--documents", type=Path, default=SAMPLE / "docs", help="a folder of documents")
     options.add_argument("--throttle", type=float, default=0.0, help="share of Bedrock's calls that are throttled, 0 to 1")
     given = options.parse_args()
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "RAGWB_"))}
     bedrock = running(Faults(throttle=given.throttle), {ADMIN.access: ADMIN.secret})
-    with tempfile.TemporaryDirectory() as folder, s3_running(Path(folder) / "s3") as server, bedrock as emulator:
+    with tempfile.TemporaryDirectory() as folder, s3_server(Path(folder) / "s3") as server, bedrock as emulator:
         place = {"RAGWB_PROFILE": "aws", "RAGWB_HOME": f"{folder}/home", "RAGWB_STORAGE": f"s3://{server.new_bucket(BUCKET)}/demo", "RAGWB_S3_ENDPOINT": server.endpoint}
         environment = inherited | emulator.environment | ADMIN.environment | place
         print(f"1. Servers: S3 (SeaweedFS) at {server.endpoint}, Bedrock (emulated) at {emulator.endpoint}", flush=True)

@@ -1,8 +1,9 @@
-"""What does ragwb cost in time and memory? Every figure stands beside its peer, measured in the same run on the same machine.
+"""The time and memory that ragwb needs on one machine. Every figure is measured beside its peer, in the same run.
 
-    python experiments/bench.py [--quick] [--only NAME ...] [--pdfs FOLDER]
+    python -m benchmarks.local [--quick] [--only NAME ...] [--pdfs FOLDER]
 
 Prints a table and writes reports/bench.json. The peers (LangChain, Chroma, bm25s) come with `pip install -e .[bench]`.
+A row is a function from Bench to a Figure: write a new one here and add it to ROWS.
 """
 
 import argparse
@@ -17,21 +18,22 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from importlib.metadata import version
-from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table
 
+from benchmarks import REPORTS, ROOT, SAMPLE
+from benchmarks.figures import Figure, rounded, seconds, table
+from benchmarks.pages import Pages
 from ragwb.config import PipelineConfig
 from ragwb.documents.document import Document
-from ragwb.documents.language import KNOWN_WORDS, is_row, sentences, tokenizer
+from ragwb.documents.language import KNOWN_WORDS
 from ragwb.indexing.chunking import chunk
 from ragwb.indexing.embedding import Embedder, WordLlamaEmbedder, wordllama_embedder
 from ragwb.ingestion.processes import parse_many
@@ -44,9 +46,7 @@ from ragwb.workbench import Workbench
 if TYPE_CHECKING:
     import psutil
 
-ROOT = Path(__file__).resolve().parent.parent
-SAMPLE = ROOT / "experiments/data/sample"
-REPORT = ROOT / "reports/bench.json"
+REPORT = REPORTS / "bench.json"
 PEERS = ("bm25s", "chromadb", "langchain-chroma", "langchain-text-splitters")
 TOOLS = ("psutil", "reportlab")
 
@@ -66,118 +66,6 @@ class Sizes:
 
 FULL = Sizes(pages=2_000, rounds=3, pdf_files=4, pdf_pages=100, chunks=50_000, questions=400, starts=7, long_pdf=1_000)
 QUICK = Sizes(pages=150, rounds=1, pdf_files=2, pdf_pages=20, chunks=2_000, questions=50, starts=2, long_pdf=100)
-
-
-@dataclass(frozen=True)
-class Figure:
-    "One line of the report."
-    measure: str
-    target: str
-    measured: str
-    met: bool
-    note: str
-    values: dict[str, Any]
-
-
-# What is measured on
-
-
-class Pages:
-    "Pages that read like a company's: the sentences of the sample corpus, with some of their words and all of their codes drawn anew."
-
-    def __init__(self, seed: int = 0):
-        self.random = random.Random(seed)
-        texts = [path.read_text("utf-8") for path in sorted((SAMPLE / "src").rglob("*.md"))]
-        found = {text[low:high] for text in texts for low, high in sentences(text) if 30 < high - low < 400}
-        self.prose = [self.slots(sentence) for sentence in sorted(found) if not is_row(sentence) and sentence[0] not in "#-*0123456789"]
-        self.rows = [self.slots(sentence) for sentence in sorted(found) if is_row(sentence) and sentence.count("|") == 5]
-        roots = sorted(token[1:] for token in tokenizer().get_vocab() if re.fullmatch("▁[a-z]{4,}", token))
-        self.random.shuffle(roots)
-        self.words = [root + ending for ending in ("", "s", "ing", "er", "ment") for root in roots]
-        self.weights = list(accumulate(1 / (rank + 20) for rank in range(len(self.words))))  # Zipf
-
-    def slots(self, sentence: str) -> tuple[str, int]:
-        "A sentence with gaps for some of its words and for its numbers, and how many gaps for words there are."
-        safe = re.sub(r"\d+", "{code}", sentence.replace("{", "(").replace("}", ")"))
-        gaps = 0
-
-        def gap(word: re.Match[str]) -> str:
-            nonlocal gaps
-            gaps += self.random.random() < 0.35
-            return word[0] if self.random.random() < 0.65 else "{}"
-
-        holed = re.sub(r"(?<![{\w])[a-z]{5,}(?![}\w])", gap, safe)
-        return holed, holed.count("{}")
-
-    def say(self, holed: tuple[str, int]) -> str:
-        "A sentence with its gaps filled."
-        sentence, gaps = holed
-        words = self.random.choices(self.words, cum_weights=self.weights, k=gaps)
-        return sentence.format(*words, code=self.random.randint(1, 999))
-
-    def blocks(self) -> Iterator[tuple[str, list[str]]]:
-        "A page of 4 to 6 KB as (kind, lines)."
-        yield "title", [self.say(self.random.choice(self.prose))[:60]]
-        size, goal = 0, self.random.randint(3_800, 5_400)
-        while size < goal:
-            kind = self.random.choices(["heading", "paragraph", "list", "table"], [2, 6, 2, 1])[0]
-            source = self.rows if kind == "table" else self.prose
-            count = {"heading": 1, "paragraph": self.random.randint(3, 7), "list": 4, "table": 6}[kind]
-            lines = [self.say(sentence) for sentence in self.random.choices(source, k=count)]
-            lines = [lines[0][:50]] if kind == "heading" else lines
-            size += sum(map(len, lines))
-            yield kind, lines
-
-    def markdown(self) -> str:
-        "A page as Markdown."
-        shapes: dict[str, Callable[[list[str]], str]] = {
-            "title": lambda lines: f"# {lines[0]}",
-            "heading": lambda lines: f"## {lines[0]}",
-            "paragraph": " ".join,
-            "list": lambda lines: "\n".join(f"- {line}" for line in lines),
-            "table": lambda lines: "\n".join([lines[0], "|---|---|---|---|", *lines[1:]]),
-        }
-        return "\n\n".join(shapes[kind](lines) for kind, lines in self.blocks()) + "\n"
-
-    def write(self, folder: Path, count: int) -> Path:
-        "Some pages as files."
-        for number in range(count):
-            path = folder / f"{number // 100:03d}" / f"page-{number:05d}.md"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(self.markdown(), "utf-8")
-        return folder
-
-    def write_pdf(self, path: Path, pages: int) -> Path:
-        "A digital PDF of full pages: running header and footer, headings, paragraphs and tables."
-        from reportlab.lib.pagesizes import A4
-        from reportlab.lib.utils import simpleSplit
-        from reportlab.pdfgen.canvas import Canvas
-
-        canvas = Canvas(str(path), pagesize=A4, invariant=True)
-        lines = self.pdf_lines(lambda text, size: simpleSplit(text, "Helvetica", size, 480))
-        for number in range(1, pages + 1):
-            canvas.setFont("Helvetica", 8)
-            canvas.drawString(56, 810, "Field service handbook")
-            canvas.drawString(500, 30, f"Page {number}")
-            for row in range(54):
-                size, cells = next(lines)
-                canvas.setFont("Helvetica-Bold" if size > 10 else "Helvetica", size)
-                for column, cell in enumerate(cells):
-                    canvas.drawString(56 + 130 * column, 785 - 13.5 * row, cell)
-            canvas.showPage()
-        canvas.save()
-        return path
-
-    def pdf_lines(self, split: Callable[[str, float], Sequence[str]]) -> Iterator[tuple[float, Sequence[str]]]:
-        "Font size and cells of one printed line after the other."
-        while True:
-            for kind, lines in self.blocks():
-                size = {"title": 14.0, "heading": 12.0}.get(kind, 9.5)
-                if kind == "table":
-                    yield from ((size, [cell.strip()[:24] for cell in line.strip("| ").split("|")]) for line in lines)
-                else:
-                    yield from ((size, [part]) for line in ([" ".join(lines)] if kind == "paragraph" else lines) for part in split(line, size))
-                yield size, []
 
 
 class Bench:
@@ -218,16 +106,7 @@ class Bench:
 
     def run(self, *command: str | Path, **environment: str) -> float:
         "Seconds that a command takes. Raises CalledProcessError when it fails."
-        begun = time.perf_counter()
-        subprocess.run([*map(str, command)], check=True, capture_output=True, env=os.environ | environment, cwd=self.folder)
-        return time.perf_counter() - begun
-
-
-def seconds(function: Callable[[], object]) -> float:
-    "Seconds that a call takes."
-    begun = time.perf_counter()
-    function()
-    return time.perf_counter() - begun
+        return seconds(lambda: subprocess.run([*map(str, command)], check=True, capture_output=True, env=os.environ | environment, cwd=self.folder))
 
 
 class Turns:
@@ -262,9 +141,6 @@ def fresh_embedder() -> Embedder:
     wordllama_embedder.cache_clear()
     KNOWN_WORDS.clear()
     return wordllama_embedder()
-
-
-# The rows
 
 
 def ingest_against_chroma(bench: Bench) -> Figure:
@@ -573,26 +449,6 @@ ROWS: dict[str, Callable[[Bench], Figure]] = {
 }  # fmt: skip
 
 
-# The report
-
-
-def table(figures: Sequence[Figure]) -> Table:
-    "The figures for people."
-    shown = Table("measure", "target", "measured", "met", "note", show_lines=True)
-    for figure in figures:
-        shown.add_row(figure.measure, figure.target, figure.measured, "[green]yes[/]" if figure.met else "[red]no[/]", f"[dim]{figure.note}[/]")
-    return shown
-
-
-def rounded(value: Any) -> Any:
-    "Numbers to four significant digits, inside whatever holds them."
-    if isinstance(value, dict):
-        return {name: rounded(inner) for name, inner in value.items()}
-    if isinstance(value, list):
-        return [rounded(inner) for inner in value]
-    return float(f"{value:.4g}") if isinstance(value, float) else value
-
-
 def main() -> None:
     "Measures what is asked for."
     options = argparse.ArgumentParser(description="Measures ragwb against its peers.")
@@ -618,7 +474,6 @@ def main() -> None:
     console.print(f"peers: {', '.join(f'{package} {version(package)}' for package in PEERS)}")
     if given.only or given.quick:
         return
-    REPORT.parent.mkdir(exist_ok=True)
     REPORT.write_text(json.dumps([rounded(asdict(figure)) for figure in figures], indent=2, ensure_ascii=False) + "\n", "utf-8")
     console.print(f"written to {REPORT.relative_to(ROOT)}")
 
