@@ -9,7 +9,7 @@ from notebooks import ROOT
 
 from benchmarks import guardrails as measured
 from ragwb.config import ConfigError, GuardrailConfig
-from ragwb.costs.cost import charge
+from ragwb.costs.ledger import charge
 from ragwb.emulator.faults import Faults
 from ragwb.emulator.server import emulated_bedrock
 from ragwb.emulator.service_model import operations, problems

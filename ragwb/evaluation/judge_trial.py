@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..costs.cost import total
+from ..costs.ledger import total
 from .datasets import DatasetError, read_rows, strings, take
 from .evaluate import html_table
 from .intervals import Interval, bootstrap

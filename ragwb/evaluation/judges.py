@@ -17,7 +17,7 @@ from typing import Protocol
 
 import numpy as np
 
-from ..costs.cost import Charge, total
+from ..costs.ledger import Charge, total
 from ..documents.language import terms
 from .datasets import Dataset
 from .evaluate import html_table

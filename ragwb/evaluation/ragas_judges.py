@@ -16,7 +16,8 @@ from typing import Any
 
 from langchain_core.language_models import BaseChatModel
 
-from ..costs.cost import Charge, Ledger, charge, usage_of
+from ..costs.ledger import Charge, Ledger, charge
+from ..costs.usage import usage_of
 from .judges import Case, JudgeError
 from ..indexing.embedding import Embedder
 

@@ -20,13 +20,13 @@ from typing import Any
 import numpy as np
 
 from ..config import PipelineConfig
-from ..costs.cost import BudgetExceeded
+from ..costs.budget import BudgetExceeded, SQLiteBudget
 from ..evaluation.datasets import Dataset, Question, anchor_questions
 from ..evaluation.evaluate import html_table
 from ..evaluation.intervals import Interval, bootstrap
 from ..evaluation.scoring import Answered, Row, System, run
-from .grid import ROOTS, Task, code_version, dataset_hash, forecast, parse_once, pipeline_of
-from .paid_models import Purse
+from .code_version import ROOTS, code_version
+from .grid import Task, dataset_hash, forecast, parse_once, pipeline_of
 from .racing import Race, blocks, right
 from ..settings import Settings
 
@@ -238,12 +238,12 @@ def search_dataset(
     "Searches a data set as it lies on disk. Raises DatasetError for one that cannot be used, ExperimentError for a budget that does not hold one question."
     forecast(configs, 1, True, dollars)
     settings = replace(settings, home=settings.home.resolve())
-    purse = settings.home / "purses" / f"{token_hex(4)}.sqlite"
-    task, paid = Task(dataset, dataset_hash(dataset), True, settings, str(purse), code_version(*ROOTS)), Purse(purse, dollars)
+    budget = settings.home / "budgets" / f"{token_hex(4)}.sqlite"
+    task, paid = Task(dataset, dataset_hash(dataset), True, settings, str(budget), code_version(*ROOTS)), SQLiteBudget(budget, dollars)
     try:
         texts = parse_once(task)
         task = replace(task, dataset=anchor_questions(dataset, texts))
-        return search(task.dataset, configs, lambda config: pipeline_of(task, config), texts, minutes, worthwhile, seed, spent=lambda: paid.spent, progress=progress)
+        return search(task.dataset, configs, lambda config: pipeline_of(task, config), texts, minutes, worthwhile, seed, spent=lambda: paid.balance.spent, progress=progress)
     finally:
         shutil.rmtree(task.scratch, ignore_errors=True)
-        purse.unlink()
+        budget.unlink()
