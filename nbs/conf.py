@@ -1,4 +1,4 @@
-"""The site: Sphinx renders the notebooks as they are committed. `make docs` builds it into _docs/, offline, and fails on a broken link."""
+"""The site: Sphinx renders the notebooks as they are committed. `make docs` builds it into _docs/html, offline, and fails on a broken link."""
 
 import json
 import os
