@@ -12,7 +12,7 @@ from servers import bucket, s3_settings, seaweed, use_keys  # noqa: F401  # fixt
 from ragwb.config import PipelineConfig
 from ragwb.emulator.faults import Faults
 from ragwb.emulator.server import Running
-from ragwb.indexing.collection import Store
+from ragwb.indexing.store import Store
 from ragwb.network import aws, resilience
 from ragwb.operations.doctor import CheckFailed, check_network, checks
 from ragwb.settings import Settings

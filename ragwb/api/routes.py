@@ -34,9 +34,10 @@ from ..answering.pipeline import Answer, Question
 from .edge import Gate, Problem, Text, hosts_for, install_problems, problem_of
 from .openai_chat import chat
 from .service import Measured, Service, Serving
+from ..indexing.schema import VersionGone
 from ..ingestion.ingest import IngestReport, Progress
 from ..network.aws import AwsError
-from ..operations.replay import ReplayError, at_version, notebook_of
+from ..operations.replay import notebook_of
 from ..workbench import Workbench
 
 # %% ../../nbs/14_api/04_routes.ipynb #c06
@@ -189,8 +190,8 @@ def notebook(id: str, service: Serving) -> Response:
     "A kept answer as a notebook that gives it anew, step by step."
     record = service.workbench.answers.load(id)
     try:
-        at_version(service.workbench, record["collection"], record["index_version"])
-    except ReplayError as error:
+        service.workbench.store.open(record["collection"]).at(record["index_version"])
+    except VersionGone as error:
         raise Problem(410, "", str(error)) from error
     named = {"Content-Disposition": f'attachment; filename="replay-{id}.ipynb"'}
     return Response(json.dumps(notebook_of(record, service.workbench.settings.profile)), media_type="application/x-ipynb+json", headers=named)

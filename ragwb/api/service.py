@@ -22,7 +22,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ..answering.pipeline import Answer, Event, Question, QuestionError
 from .edge import Problem
 from ..generation.fallback import ModelError
-from ..indexing.collection import Collection, DocumentInfo
+from ..indexing.collection import Collection
+from ..indexing.schema import DocumentInfo
 from ..ingestion.ingest import IngestReport, Progress
 from ..workbench import Workbench
 

@@ -31,8 +31,9 @@ from ..evaluation.scoring import Row, run
 from .notebooks import ExperimentError, Run, current_run, line_of, write_whole
 from .paid_models import Purse, most_usd, paid_model
 from .workers import Workers
-from ..indexing.collection import Collection, Store
+from ..indexing.collection import Collection
 from ..indexing.embedding import embedder
+from ..indexing.store import Store
 from ..ingestion.ingest import Ingest, Source, content_hash
 from ..retrieval.hybrid import Hits
 from ..settings import Settings, load_settings
