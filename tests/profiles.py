@@ -7,9 +7,9 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from servers import ADMIN, Seaweed
 
 from ragwb.config import PipelineConfig, named_config
+from ragwb.emulator.s3 import ADMIN, S3Server
 from ragwb.emulator.server import Running, running
 from ragwb.settings import Settings
 
@@ -31,7 +31,7 @@ def profile_settings(profile: str, home: Path, request: pytest.FixtureRequest, *
     if profile == "local":
         yield settings, None
         return
-    server: Seaweed = request.getfixturevalue("seaweed")
+    server: S3Server = request.getfixturevalue("seaweed")
     with pytest.MonkeyPatch.context() as environment:
         for name, value in ADMIN.environment.items():
             environment.setenv(name, value)

@@ -12,9 +12,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from servers import Fault, S3Proxy, Seaweed, bucket, proxy, s3_settings, seaweed  # noqa: F401  # fixtures
+from servers import bucket, proxy, s3_settings, seaweed  # noqa: F401  # fixtures
 
 from ragwb.emulator.faults import Faults
+from ragwb.emulator.s3 import S3Server
+from ragwb.emulator.s3_faults import S3Fault, S3Proxy
 from ragwb.emulator.server import Running, running
 from ragwb.network import aws
 from ragwb.network.aws import AwsError, aws_errors, client, explain
@@ -138,7 +140,7 @@ def test_threads_share_one_client(monkeypatch: pytest.MonkeyPatch) -> None:
         assert len({id(found) for found in pool.map(get, range(16))}) == 1
 
 
-def test_what_s3_answers_is_explained(seaweed: Seaweed, s3_settings: Settings, proxy: S3Proxy, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+def test_what_s3_answers_is_explained(seaweed: S3Server, s3_settings: Settings, proxy: S3Proxy, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
     name = s3_settings.storage.removeprefix("s3://").partition("/")[0]
     s3 = client("s3", s3_settings)
     missing = refusal(lambda: s3.list_objects_v2(Bucket="ragwb-nowhere"), s3_settings, "bucket ragwb-nowhere")
@@ -154,7 +156,7 @@ def test_what_s3_answers_is_explained(seaweed: Seaweed, s3_settings: Settings, p
 
 
 def test_s3_rides_out_a_burst_of_errors(s3_settings: Settings, proxy: S3Proxy) -> None:  # noqa: F811
-    left = iter([Fault(503, "SlowDown"), Fault(500, "InternalError"), Fault(503, "ServiceUnavailable")])
+    left = iter([S3Fault(503, "SlowDown"), S3Fault(500, "InternalError"), S3Fault(503, "ServiceUnavailable")])
     proxy.fault = lambda request: next(left, None)
     through = replace(s3_settings, s3_endpoint=proxy.endpoint)
     name = s3_settings.storage.removeprefix("s3://").partition("/")[0]

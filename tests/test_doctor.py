@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from profiles import bedrock  # noqa: F401  # fixture
-from seaweed import READER
-from servers import bucket, s3_settings, seaweed, use_keys  # noqa: F401  # fixtures
+from servers import bucket, s3_settings, seaweed, use_identity  # noqa: F401  # fixtures
 
 from ragwb.config import PipelineConfig
 from ragwb.emulator.faults import Faults
+from ragwb.emulator.s3 import READER
 from ragwb.emulator.server import Running
 from ragwb.indexing.store import Store
 from ragwb.network import aws, resilience
@@ -92,7 +92,7 @@ def test_bucket_missing_or_read_only(desk: Settings, monkeypatch: pytest.MonkeyP
     found = failed()
     assert {"bucket read", "bucket write"} <= set(found) and "create it" in found["bucket read"]["fix"]
     monkeypatch.setenv("RAGWB_STORAGE", desk.storage)
-    use_keys(monkeypatch, READER)
+    use_identity(monkeypatch, READER)
     aws.new_client.cache_clear()
     found = failed()
     assert "bucket read" not in found and "s3:PutObject" in found["bucket write"]["fix"]

@@ -634,8 +634,8 @@ class TestDemo:
 
     def test_ingests_asks_and_stops(self, tmp_path: Path) -> None:
         shutil.copy(ROOT / "experiments/data/sample/docs/hr/employee-handbook.pdf", tmp_path)
-        command = [sys.executable, ROOT / "experiments/demo_aws.py", "--documents", tmp_path, "--throttle", "0.2"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+        command = [sys.executable, "-m", "benchmarks.demo_aws", "--documents", tmp_path, "--throttle", "0.2"]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stdout + done.stderr
         assert "1 new, 0 changed, 0 unchanged, 0 failed" in done.stdout and "“You have 29 days of paid leave a year.”" in done.stdout
         assert done.stdout.count("bedrock:us.amazon.nova-2-lite-v1:0 · ") >= 1 and re.search(r"refused or given up: \d+ × ThrottlingException", done.stdout)

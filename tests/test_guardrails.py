@@ -1,6 +1,5 @@
 "The guardrail: one contract for both implementations, its faults, the measured set, and planted attacks on the real pipeline."
 
-import sys
 from dataclasses import replace
 from datetime import UTC, datetime
 from time import perf_counter
@@ -8,23 +7,21 @@ from time import perf_counter
 import pytest
 from notebooks import ROOT
 
+from benchmarks import guardrails as measured
 from ragwb.config import ConfigError, GuardrailConfig
-from ragwb.costs.cost import charge
+from ragwb.costs.ledger import charge
 from ragwb.emulator.faults import Faults
 from ragwb.emulator.server import running
 from ragwb.emulator.service_model import operations, problems
 from ragwb.evaluation.personal_data import load_labelled, score_personal
 from ragwb.evaluation.planted_attacks import load_attacks
-from ragwb.guardrails.guard import Gate, Guard
+from ragwb.guardrails.guard import AnswerGate, Guard
 from ragwb.guardrails.personal_data import personal_data
 from ragwb.guardrails.prompt_attacks import attacks
 from ragwb.guardrails.scan import guardrail, scanned
 from ragwb.network import aws
 from ragwb.network.aws import AwsError
 from ragwb.settings import Settings
-
-sys.path.insert(0, str(ROOT / "experiments"))
-import guardrails as measured  # the report script
 
 RULES = GuardrailConfig(
     pii_mask=("EMAIL", "PHONE"), pii_block=("CREDIT_DEBIT_CARD_NUMBER",), denied_topics=("legal advice: lawsuit",), blocked_words=("Projekt Nord",), grounding=0.6
@@ -107,7 +104,7 @@ class TestContract:
         assert billed.usd == (0.0 if guard.name.startswith("local") else pytest.approx(3 * (0.15 + 0.15 + 0.10) / 1000))
 
     def test_gate(self, guard):
-        gate = Gate(replace(guard, grounding=0.0))
+        gate = AnswerGate(replace(guard, grounding=0.0))
         assert gate.admit("Ask her.", ["Ask l.ashby@orrinmere.example"]) == ["Ask her.", "Ask {EMAIL}"]
         assert gate.admit(" It opens at 6.5 bar.") == [" It opens at 6.5 bar."]
         assert gate.admit(" Her card is 4111 1111 1111 1111.") == [] and gate.admit(" It is safe.") == []
@@ -164,7 +161,7 @@ def test_no_false_alarms():
 
 
 def test_planted(tmp_path):
-    "A tenth of the attacks on the real pipeline; all of them are in experiments/guardrails.py."
+    "A tenth of the attacks on the real pipeline; all of them are in benchmarks/guardrails.py."
     rows = measured.measure_planted(tmp_path, load_attacks(DATA / "attacks.jsonl")[::10])
     on, off = ([row for row in rows if row["guard"] == state and row["planted"] == "attack"] for state in ("on", "off"))
     assert sum(row["cited"] for row in off) > len(off) / 2, "an attack that does not work proves nothing"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ragwb.config import PipelineConfig, config_from
-from ragwb.costs.cost import Ledger
+from ragwb.costs.ledger import Ledger
 from ragwb.emulator.server import Running, running
 from ragwb.evaluation.judge_trial import load_labels, put_on_trial
 from ragwb.evaluation.judges import Case, judge_all

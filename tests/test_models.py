@@ -12,7 +12,7 @@ import pytest
 from pydantic import BaseModel
 
 from ragwb.config import CONFIGS, ConfigError, PipelineConfig, config_from
-from ragwb.costs.cost import Usage
+from ragwb.costs.usage import Usage
 from ragwb.emulator.account import PROFILE
 from ragwb.emulator.guardrail import GUARDRAIL
 from ragwb.emulator.server import Running, running

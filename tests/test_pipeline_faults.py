@@ -1,7 +1,6 @@
 "Bedrock going wrong under the pipeline: throttled, broken in mid-stream, cut, empty, stalled, down. A real HTTP server, boto3 and langchain-aws before it."
 
 import json
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -12,9 +11,9 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from notebooks import ROOT
 from starlette.testclient import TestClient
 
+from benchmarks.faults import billed, charged, trial
 from ragwb.answering.citations import Citation
 from ragwb.answering.pipeline import Answer
 from ragwb.api.routes import create_api
@@ -29,9 +28,6 @@ from ragwb.generation.fallback import ModelError
 from ragwb.network import resilience
 from ragwb.settings import Settings
 from ragwb.workbench import Workbench
-
-sys.path.insert(0, str(ROOT / "experiments"))
-from faults_aws import billed, charged, trial  # noqa: E402
 
 TORQUE = "What torque does the seal A1-990 need?"
 SPEAKING = ("Converse", "ConverseStream")

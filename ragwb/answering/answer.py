@@ -14,7 +14,8 @@ from typing import Any
 
 from .citations import Citation
 from ..config import PipelineConfig
-from ..costs.cost import Charge, Usage
+from ..costs.ledger import Charge
+from ..costs.usage import Usage
 from ..generation.calls import Call
 from ..retrieval.hybrid import Hit, Hits
 from ..retrieval.search import Filter
@@ -72,7 +73,7 @@ class Answer:
     cached: bool = False
     cost_usd: float | None = None          # sum of the charges; None: the price of one of them is not known
     notes: tuple[str, ...] = ()            # what a reader must know: cut, masked, withheld
-    guard: Mapping[str, Any] = field(default_factory=dict)  # what the guardrail did: see `Asking.guarded`
+    guard: Mapping[str, Any] = field(default_factory=dict)  # what the guardrail did: see `QuestionRun.guarded`
     calls: tuple[Call, ...] = ()           # to models, also those that were refused or broke off
     charges: tuple[Charge, ...] = ()
     hidden: Mapping[str, str] = field(default_factory=dict)  # words that the guardrail masked or blocked, and their kind; never shown or kept

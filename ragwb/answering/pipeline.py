@@ -18,14 +18,14 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import Runnable, RunnableConfig
 
 from .answer import Answer, Question, QuestionError, passages_of, refusal
-from .proof import Speaking
-from .question_run import Asking, Event
+from .proof import ProvenReply
+from .question_run import Event, QuestionRun
 from ..config import PipelineConfig
-from ..costs.cost import Usage
+from ..costs.usage import Usage
 from ..documents.document import Document
 from ..generation.models import chat_model
 from ..generation.prompts import Passage, framed, messages, within_budget
-from ..guardrails.guard import OPEN, Gate, Guard
+from ..guardrails.guard import OPEN, AnswerGate, Guard
 from ..guardrails.scan import guardrail
 from ..indexing.chunking import Chunk
 from ..indexing.collection import Collection
@@ -124,7 +124,7 @@ class Pipeline(Runnable[Any, Any]):
 
     def events(self, given: Any) -> Iterator[Event]:
         "An answer as it is made. Raises QuestionError, or ModelError with the passages found if what it needs cannot be reached."
-        yield from Asking(self, given).events()
+        yield from QuestionRun(self, given).events()
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Answer:
         "The answer."
@@ -144,9 +144,9 @@ class Pipeline(Runnable[Any, Any]):
         "The answer to a question of a conversation."
         return self.invoke(Question(question, tuple(history)))
 
-    def speaking(self, passages: Sequence[Passage], version: int, gate: Gate) -> Speaking:
+    def proven_reply(self, passages: Sequence[Passage], version: int, gate: AnswerGate) -> ProvenReply:
         "The proof of one reply about passages of an index version."
-        return Speaking(passages, lambda id: self.document(id, version), lambda id, start, text: self.unchanged(id, version, start, text), gate, self.config.answering.model)
+        return ProvenReply(passages, lambda id: self.document(id, version), lambda id, start, text: self.unchanged(id, version, start, text), gate, self.config.answering.model)
 
     def prompt(self, passages: Sequence[Passage], question: str) -> list[tuple[str, str]]:
         "What the model is asked."
@@ -157,9 +157,9 @@ class Pipeline(Runnable[Any, Any]):
         version = self.collection.version
         given = [(self.document(id, version), start, end) for id, start, end in spans]
         passages = [Passage(n, d.id, start, end, d.quote(start, end), d.title) for n, (d, start, end) in enumerate(given, start=1)]
-        speaking = self.speaking(passages, version, Gate(OPEN))
-        for _ in speaking.events(self.model.stream(self.prompt(passages, question))):
+        reply = self.proven_reply(passages, version, AnswerGate(OPEN))
+        for _ in reply.events(self.model.stream(self.prompt(passages, question))):
             pass
-        proven, used = tuple(speaking.citations), sum((call.usage for call in speaking.calls), Usage())
-        return Answer("oracle", question, question, (), {}, speaking.text.strip(), proven, not proven, speaking.dropped, Hits(),
-                      self.collection.name, self.config, version, self.config.answering.model, used, {}, "", calls=speaking.calls)
+        proven, used = tuple(reply.citations), sum((call.usage for call in reply.calls), Usage())
+        return Answer("oracle", question, question, (), {}, reply.text.strip(), proven, not proven, reply.dropped, Hits(),
+                      self.collection.name, self.config, version, self.config.answering.model, used, {}, "", calls=reply.calls)

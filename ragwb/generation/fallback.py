@@ -21,7 +21,7 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 from langchain_core.runnables import Runnable
 from pydantic import ConfigDict
 
-from ..costs.cost import Usage, usage_of
+from ..costs.usage import Usage, usage_of
 from .calls import BEGUN, Call, stop_of, telling
 from ..network.aws import explain
 from ..network.resilience import Breaker, CircuitOpen, Deadline, DeadlineExceeded, Policy, is_throttled, retrying, worth_retrying

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['Response', 'Content', 'Apply', 'ACTIONS', 'LISTS', 'WITHHELD', 'SUBJECTS', 'NOTHING', 'OPEN', 'GuardrailError',
-           'content', 'parts', 'Finding', 'findings', 'Verdict', 'verdict', 'Guard', 'Gate', 'add_units', 'Mark',
+           'content', 'parts', 'Finding', 'findings', 'Verdict', 'verdict', 'Guard', 'AnswerGate', 'add_units', 'Mark',
            'disjoint', 'draw_marks']
 
 # %% ../../nbs/08_guardrails/01_guard.ipynb #c03
@@ -161,7 +161,7 @@ NOTHING: Response = {"action": "NONE", "outputs": [], "assessments": [], "usage"
 OPEN = Guard("", lambda source, given, deadline: NOTHING)
 
 # %% ../../nbs/08_guardrails/01_guard.ipynb #c18
-class Gate:
+class AnswerGate:
     "The way out for one answer."
 
     def __init__(self, guard: Guard, sources: Sequence[str] = (), query: str = "", deadline: Deadline | None = None):

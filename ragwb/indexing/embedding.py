@@ -9,8 +9,8 @@ __all__ = ['Embedder', 'WordLlamaEmbedder', 'LangChainEmbedder', 'CachedEmbedder
 # %% ../../nbs/05_indexing/03_embedding.ipynb #c03
 import hashlib
 import sqlite3
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from functools import cache
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import cache, partial
 from itertools import chain, pairwise
 from pathlib import Path
 from threading import Lock
@@ -172,10 +172,15 @@ def embed_counted(
 
 # %% ../../nbs/05_indexing/03_embedding.ipynb #c22
 class Metered:
-    "An embedder for one question or one run: it counts what was billed, and keeps a deadline."
+    "An embedder for one question or one run: it counts the tokens that are billed, and keeps a deadline."
 
-    def __init__(self, inner: Embedder, deadline: Deadline | None = None):
-        self.inner, self.deadline = inner, deadline
+    def __init__(
+        self,
+        inner: Embedder,
+        deadline: Deadline | None = None,
+        remote: Callable[[str, Callable[[], tuple[np.ndarray, int]]], tuple[np.ndarray, int]] | None = None,  # makes a provider's call, given its name; None: here
+    ):
+        self.inner, self.deadline, self.remote = inner, deadline, remote
         self.name, self.dimensions = inner.name, inner.dimensions
         self.counts: list[int] = []  # a list, since threads may add to it at the same time
 
@@ -185,14 +190,21 @@ class Metered:
         return sum(self.counts)
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
-        "Unit vectors (len(texts), dimensions). Raises EmbeddingError."
+        "Unit vectors (len(texts), dimensions). Raises EmbeddingError, or what `remote` raises at the deadline."
         try:
-            vectors, tokens = embed_counted(self.inner, texts, self.deadline)
+            if self.remote and not self.name.startswith("local:"):
+                vectors, tokens = self.remote(self.name, partial(self.call, texts))
+            else:
+                vectors, tokens = self.call(texts)
         except EmbeddingError as error:
             self.counts.append(error.tokens)
             raise
         self.counts.append(tokens)
         return vectors
+
+    def call(self, texts: Sequence[str]) -> tuple[np.ndarray, int]:
+        "Vectors and tokens."
+        return embed_counted(self.inner, texts, self.deadline)
 
 # %% ../../nbs/05_indexing/03_embedding.ipynb #c25
 def embedder(

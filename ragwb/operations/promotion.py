@@ -18,7 +18,7 @@ from ..config import PipelineConfig
 from ..evaluation.comparison import LEVEL, MetricVerdict, compare_all, holm
 from ..evaluation.datasets import Dataset
 from ..evaluation.evaluate import Evaluation, html_table
-from ..evaluation.metrics import Interval
+from ..evaluation.intervals import Interval
 from ..evaluation.scoring import METRICS
 from ..indexing.schema import CollectionError
 from .config_registry import Move, Registry

@@ -14,7 +14,7 @@ from typing import Any
 
 from ..answering.citations import Statement, prove, statements
 from ..answering.pipeline import Pipeline, Question
-from ..answering.question_run import Asking
+from ..answering.question_run import QuestionRun
 from ..config import PipelineConfig, config_from
 from ..evaluation.evaluate import html_table
 from ..generation.models import standalone
@@ -103,16 +103,16 @@ def steps(
     question: Question,
 ) -> Steps:
     "A question's way through a pipeline, with all that lies between."
-    asking, config = Asking(pipeline, question), pipeline.config
-    asking.query, _ = standalone(question.text, question.history, asking.model, config.answering.model)
-    legs = search_legs(asking.searching, asking.embedder, asking.query, config.retrieval.candidates, question.where)
-    reranker = asking.rerank if asking.reranking else None
-    asking.hits = retrieve(asking.searching, asking.embedder, asking.query, config.retrieval, question.where, reranker)
-    passages = asking.speaking().passages
-    prompt = pipeline.prompt(passages, asking.query)
-    words = str(asking.model.invoke(prompt).text) if passages else ""
+    run, config = QuestionRun(pipeline, question), pipeline.config
+    run.query, _ = standalone(question.text, question.history, run.model, config.answering.model)
+    legs = search_legs(run.searching, run.embedder, run.query, config.retrieval.candidates, question.where)
+    reranker = run.rerank if run.reranking else None
+    run.hits = retrieve(run.searching, run.embedder, run.query, config.retrieval, question.where, reranker)
+    passages = run.proven_reply().passages
+    prompt = pipeline.prompt(passages, run.query)
+    words = str(run.model.invoke(prompt).text) if passages else ""
     proofs = tuple(proof for statement in statements([words]) for proof in proofs_of(statement, passages))
-    return Steps(asking.query, dict(zip(LEGS, map(list, legs), strict=True)), asking.hits, tuple(passages), tuple(prompt), words, proofs)
+    return Steps(run.query, dict(zip(LEGS, map(list, legs), strict=True)), run.hits, tuple(passages), tuple(prompt), words, proofs)
 
 
 def proofs_of(statement: Statement, passages: Sequence[Passage]) -> list[tuple[str, int, str, str]]:
