@@ -18,7 +18,8 @@ from filelock import FileLock
 
 from ragwb.config import NOVA_LITE, ModelConfig, PipelineConfig
 from ragwb.costs.budget import BudgetExceeded, SQLiteBudget
-from ragwb.experiments.grid import PACKAGE, ROOTS, chosen_questions, code_version, drop_partials, grid_of, run_grid
+from ragwb.experiments.code_version import PACKAGE, ROOTS, code_version
+from ragwb.experiments.grid import chosen_questions, drop_partials, grid_of, run_grid
 from ragwb.experiments.notebooks import ExperimentError, Run
 from ragwb.experiments.paid_models import CachedChatModel
 from ragwb.settings import Settings

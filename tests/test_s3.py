@@ -36,7 +36,8 @@ from ragwb.ingestion.ingest import content_hash
 from ragwb.network.aws import AwsError, new_client
 from ragwb.settings import Settings
 from ragwb.storage.bucket import Bucket
-from ragwb.storage.folder import Lease, LocalCache
+from ragwb.storage.lease import Renewal
+from ragwb.storage.objects import LocalCache
 from ragwb.workbench import Workbench
 
 
@@ -105,7 +106,7 @@ def test_deleted_is_gone_from_bucket_and_cache(seaweed: S3Server, s3_settings: S
 
 
 # the command line, with a commit every few documents and a lease that runs out soon
-SMALL_COMMITS = ("import sys, ragwb.storage.folder, ragwb.ingestion.ingest; ragwb.ingestion.ingest.BATCH_CHARACTERS = 12_000; ragwb.storage.folder.LEASE_S = 4.0; "
+SMALL_COMMITS = ("import sys, ragwb.storage.lease, ragwb.ingestion.ingest; ragwb.ingestion.ingest.BATCH_CHARACTERS = 12_000; ragwb.storage.lease.LEASE_S = 4.0; "
                  "from ragwb.cli import main; main(sys.argv[1:])")  # fmt: skip
 
 
@@ -420,16 +421,16 @@ def test_what_is_there_twice_is_healed(s3_settings: Settings) -> None:
 
 
 def test_a_lost_lease_writes_nothing(proxy: S3Proxy, s3_settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ragwb.storage.folder.LEASE_S", 0.4)
+    monkeypatch.setattr("ragwb.storage.lease.LEASE_S", 0.4)
     through = replace(s3_settings, s3_endpoint=proxy.endpoint)
     with_pump(through)
     exists = Bucket.exists
     monkeypatch.setattr(Bucket, "exists", lambda self, key: (time.sleep(0.6), exists(self, key))[1])  # this process stands still inside the lock
-    held = Lease.keep
-    monkeypatch.setattr(Lease, "keep", lambda self: None)
+    renew = Renewal.run
+    monkeypatch.setattr(Renewal, "run", lambda self: None)
     with pytest.raises(AwsError, match="was lost.*run the same command again"):
         Workbench(through).ingest_files([("valve.md", b"# Valve\n\nIt is green.\n")])
-    monkeypatch.setattr(Lease, "keep", held)
+    monkeypatch.setattr(Renewal, "run", renew)
     monkeypatch.setattr(Bucket, "exists", exists)
     assert [info.id for info in Workbench(through).store.open("default").documents()] == ["pump.md"]
     assert Workbench(through).ingest_files([("valve.md", b"# Valve\n\nIt is green.\n")]).new == 1  # the lease has run out

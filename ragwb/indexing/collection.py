@@ -33,7 +33,7 @@ from ragwb.indexing.schema import (
     table_rows,
 )
 from .table import PastTable, Table, TableReader, keyword_search, vector_search
-from ..storage.folder import Content, Objects
+from ..storage.objects import Objects, Payload
 
 # %% ../../nbs/05_indexing/07_collection.ipynb #c04
 class Originals:
@@ -46,7 +46,7 @@ class Originals:
         "Where a document's original lies."
         return f"{self.folder}{document.content_hash}.{document.format}"
 
-    def keep(self, document: Document, data: Content) -> None:
+    def keep(self, document: Document, data: Payload) -> None:
         "Keeps an original; half a file is never seen under its name. On S3 it is put again where it is already, so that it is young."
         key = self.key(document)
         if self.objects.remote or not self.objects.exists(key):

@@ -15,7 +15,7 @@ from typing import Any
 
 from ..documents.document import Document
 from ..settings import Settings
-from ..storage.folder import LocalCache
+from ..storage.objects import LocalCache
 
 # %% ../../nbs/05_indexing/06_local_copy.ipynb #c04
 def kept_name(id: str, content_hash: str) -> str:
