@@ -18,7 +18,7 @@ from ..answering.citations import Statement, prove, statements
 from ..answering.pipeline import Pipeline, Question
 from ..answering.question_run import QuestionRun
 from ..config import PipelineConfig, config_from
-from ..evaluation.evaluate import html_table
+from ..evaluation.tables import html_table
 from ..generation.models import standalone
 from ..generation.prompts import Passage
 from ..indexing.collection import Collection, CollectionError, Found, Store
