@@ -11,7 +11,8 @@ from functools import lru_cache
 
 from ..generation.prompts import Passage, within_budget
 from ..indexing.chunking import Chunk
-from ..indexing.collection import Collection, CollectionError
+from ..indexing.collection import Collection
+from ..indexing.schema import CollectionError
 from ..retrieval.hybrid import Hit
 
 # %% ../../nbs/10_answering/03_sources.ipynb #c08
