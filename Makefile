@@ -63,10 +63,10 @@ demo: install  ## ingest the sample company, ask three questions, serve the app 
 
 THROTTLE   ?= 0
 demo-aws: $(VENV)/.demo  ## profile aws on this machine: an S3 server and an emulated Bedrock, ingest, three questions (THROTTLE=0.3: throttled)
-	@$(BIN)/python experiments/demo_aws.py --throttle $(THROTTLE)
+	@$(BIN)/python -m benchmarks.demo_aws --throttle $(THROTTLE)
 
 fault-table: $(VENV)/.demo  ## provoke each fault that profile aws has to bear: reports/faults.md
-	@$(BIN)/python experiments/fault_table.py
+	@$(BIN)/python -m benchmarks.fault_table
 
 serve: install  ## serve API and app on your own data folder (RAGWB_HOME, RAGWB_PORT)
 	@trap 'exit 0' INT; $(RAGWB) serve
@@ -88,14 +88,14 @@ sample: dev  ## build the sample documents from their sources
 	@$(BIN)/python experiments/data/build_sample.py
 
 bench: $(VENV)/.bench  ## ragwb against its peers: table and reports/bench.json
-	@$(BIN)/python experiments/bench.py
+	@$(BIN)/python -m benchmarks.local
 
 bench-aws: $(VENV)/.bench $(VENV)/.dev  ## what S3 costs a question, what latency costs an ingest: table and reports/bench_aws.json
-	@$(BIN)/python experiments/bench_aws.py
+	@$(BIN)/python -m benchmarks.aws
 
 BENCH      ?= ../shared/bench
 quality: dev  ## answer quality against its targets, on public data in $(BENCH): table and reports/quality.json
-	@$(BIN)/python experiments/quality.py --bench $(BENCH)
+	@$(BIN)/python -m benchmarks.quality --bench $(BENCH)
 
 REPORTS     ?= reports
 BASE        ?= origin/main
@@ -135,4 +135,4 @@ data-versions: install .venv-dvc/.installed  ## the stages of dvc.yaml whose inp
 
 clean:  ## remove caches, builds and the demonstration's data; keeps .venv and .ragwb
 	rm -rf $(DEMO_HOME) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache _proc _docs
-	find nbs ragwb tests experiments -name __pycache__ -o -name .ipynb_checkpoints | xargs rm -rf
+	find nbs ragwb tests benchmarks experiments -name __pycache__ -o -name .ipynb_checkpoints | xargs rm -rf

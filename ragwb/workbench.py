@@ -24,7 +24,8 @@ from typing import Any, BinaryIO
 from .answering.answer_store import AnswerStore
 from .answering.pipeline import Answer, Event, Pipeline
 from .config import PipelineConfig
-from .costs.cost import Charge, Ledger, Usage, charge
+from .costs.ledger import Charge, Ledger, charge
+from .costs.usage import Usage
 from .documents.document import Document, DocumentError
 from .documents.files import find_files, safe_name, why_skip_name
 from .documents.parsing import Limits

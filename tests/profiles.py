@@ -7,10 +7,10 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from servers import ADMIN, Seaweed
 
 from ragwb.config import PipelineConfig, named_config
-from ragwb.emulator.server import Running, running
+from ragwb.emulator.s3 import ADMIN, S3Server
+from ragwb.emulator.server import EmulatedBedrock, emulated_bedrock
 from ragwb.settings import Settings
 
 PROFILES = ("local", "aws")
@@ -18,9 +18,9 @@ NUMBERS = count(1)
 
 
 @pytest.fixture(scope="session")
-def bedrock() -> Iterator[Running]:
+def bedrock() -> Iterator[EmulatedBedrock]:
     "An emulated Bedrock that accepts the S3 server's keys."
-    with running(keys={ADMIN.access: ADMIN.secret}) as emulator:
+    with emulated_bedrock(keys={ADMIN.access: ADMIN.secret}) as emulator:
         yield emulator
 
 
@@ -31,7 +31,7 @@ def profile_settings(profile: str, home: Path, request: pytest.FixtureRequest, *
     if profile == "local":
         yield settings, None
         return
-    server: Seaweed = request.getfixturevalue("seaweed")
+    server: S3Server = request.getfixturevalue("seaweed")
     with pytest.MonkeyPatch.context() as environment:
         for name, value in ADMIN.environment.items():
             environment.setenv(name, value)

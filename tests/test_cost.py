@@ -13,7 +13,10 @@ from typing import Any
 import pytest
 from langchain_core.messages import AIMessage, AIMessageChunk
 
-from ragwb.costs.cost import PRICES, Budget, BudgetExceeded, Ledger, Usage, charge, cost_of, price_of, total, usage_of
+from ragwb.costs.budget import BudgetExceeded, SQLiteBudget
+from ragwb.costs.ledger import Ledger, charge, total
+from ragwb.costs.prices import PRICES, cost_of, price_of
+from ragwb.costs.usage import Usage, usage_of
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 LITE = "us.amazon.nova-2-lite-v1:0"
@@ -113,7 +116,8 @@ def test_a_killed_writer_leaves_whole_batches(tmp_path: Path) -> None:
     code = f"""
 from datetime import UTC, datetime
 from pathlib import Path
-from ragwb.costs.cost import Ledger, Usage, charge
+from ragwb.costs.ledger import Ledger, charge
+from ragwb.costs.usage import Usage
 ledger = Ledger(Path({str(path)!r}))
 for n in range(100000):
     ledger.record([charge(f"q{{n}}:{{part}}:1", part, "{LITE}", Usage(1), datetime(2026, 11, 24, tzinfo=UTC), answer=f"q{{n}}") for part in ("embedding", "model", "guardrail")])
@@ -139,8 +143,8 @@ def test_sums_by_day_component_and_model(tmp_path: Path) -> None:
         charge("x", "coffee", LITE, Usage(1), NOON)
 
 
-def test_a_budget_is_never_passed_together() -> None:
-    budget, spent, lock = Budget(1.0), [], threading.Lock()
+def test_a_budget_is_never_passed_together(tmp_path: Path) -> None:
+    budget, spent, lock = SQLiteBudget(tmp_path / "budget.sqlite", 1.0), [], threading.Lock()
 
     def ask(n: int) -> bool:
         try:
@@ -155,6 +159,7 @@ def test_a_budget_is_never_passed_together() -> None:
 
     with ThreadPoolExecutor(16) as pool:
         done = list(pool.map(ask, range(500)))
-    assert budget.reserved == pytest.approx(0) and budget.spent == pytest.approx(sum(spent)) and budget.spent <= 1 and 33 <= sum(done) <= 98
+    balance = budget.balance
+    assert balance.reserved == pytest.approx(0) and balance.spent == pytest.approx(sum(spent)) and balance.spent <= 1 and 33 <= sum(done) <= 98
     with pytest.raises(BudgetExceeded, match="no price is known"):
-        Budget(1.0).reserve(None, "openai:gpt-4.1")
+        budget.reserve(None, "openai:gpt-4.1")

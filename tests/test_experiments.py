@@ -17,10 +17,11 @@ from checkouts import checkout, chunking, data_set, experiment, ragwb
 from filelock import FileLock
 
 from ragwb.config import NOVA_LITE, ModelConfig, PipelineConfig
-from ragwb.costs.cost import BudgetExceeded
-from ragwb.experiments.grid import PACKAGE, ROOTS, chosen_questions, code_version, drop_partials, grid_of, run_grid
+from ragwb.costs.budget import BudgetExceeded, SQLiteBudget
+from ragwb.experiments.code_version import PACKAGE, ROOTS, code_version
+from ragwb.experiments.grid import chosen_questions, drop_partials, grid_of, run_grid
 from ragwb.experiments.notebooks import ExperimentError, Run
-from ragwb.experiments.paid_models import CachedChatModel, Purse
+from ragwb.experiments.paid_models import CachedChatModel
 from ragwb.settings import Settings
 
 TRIALS = int(os.environ.get("KILLS", "1"))  # grids that are killed; KILLS=20 python -m pytest tests/test_experiments.py -k killed
@@ -105,13 +106,13 @@ def test_a_failing_call_costs_nothing(tmp_path: Path) -> None:
         def _call(self, *given: object, **more: object) -> str:
             raise ConnectionError("down")
 
-    purse = Purse(tmp_path / "purse.sqlite", 0.01)
-    model = CachedChatModel(inner=Down(responses=["never"]), config=PipelineConfig(fast=ModelConfig(NOVA_LITE)), replies=tmp_path / "replies.sqlite", purse=purse)
+    budget = SQLiteBudget(tmp_path / "budget.sqlite", 0.01)
+    model = CachedChatModel(inner=Down(responses=["never"]), config=PipelineConfig(fast=ModelConfig(NOVA_LITE)), replies=tmp_path / "replies.sqlite", budget=budget)
     for _ in range(9):
         with pytest.raises(ConnectionError):
             model.invoke("How many?")
-    assert purse.spent == 0
-    purse.reserve(0.01, "all of it")
+    assert budget.balance.spent == 0
+    budget.reserve(0.01, "all of it")
     with pytest.raises(BudgetExceeded):
         model.invoke("How many?")
 

@@ -1,13 +1,11 @@
 "The table of faults: all that issue 3 names are in it, each row's test exists, and what it says is what is printed."
 
 import ast
-import sys
 from typing import NamedTuple
 
 from notebooks import ROOT
 
-sys.path.insert(0, str(ROOT / "experiments"))
-import fault_table
+from benchmarks import fault_table
 
 NAMED = (
     "no credentials", "expired token", "wrong region", "no model access", "bucket missing", "bucket forbidden", "bucket of another owner", "object deleted under the index",

@@ -1,6 +1,5 @@
 "The guardrail: one contract for both implementations, its faults, the measured set, and planted attacks on the real pipeline."
 
-import sys
 from dataclasses import replace
 from datetime import UTC, datetime
 from time import perf_counter
@@ -8,10 +7,11 @@ from time import perf_counter
 import pytest
 from notebooks import ROOT
 
+from benchmarks import guardrails as measured
 from ragwb.config import ConfigError, GuardrailConfig
-from ragwb.costs.cost import charge
+from ragwb.costs.ledger import charge
 from ragwb.emulator.faults import Faults
-from ragwb.emulator.server import running
+from ragwb.emulator.server import emulated_bedrock
 from ragwb.emulator.service_model import operations, problems
 from ragwb.evaluation.personal_data import load_labelled, score_personal
 from ragwb.evaluation.planted_attacks import load_attacks
@@ -22,9 +22,6 @@ from ragwb.guardrails.scan import guardrail, scanned
 from ragwb.network import aws
 from ragwb.network.aws import AwsError
 from ragwb.settings import Settings
-
-sys.path.insert(0, str(ROOT / "experiments"))
-import guardrails as measured  # the report script
 
 RULES = GuardrailConfig(
     pii_mask=("EMAIL", "PHONE"), pii_block=("CREDIT_DEBIT_CARD_NUMBER",), denied_topics=("legal advice: lawsuit",), blocked_words=("Projekt Nord",), grounding=0.6
@@ -39,7 +36,7 @@ def bedrock(monkeypatch):
     opened = []
 
     def make(faults: Faults | None = None, provider: str = "bedrock", **changes: str) -> Guard:
-        emulator = running(faults, rules=RULES)
+        emulator = emulated_bedrock(faults, rules=RULES)
         opened.append(emulator)
         started = emulator.__enter__()
         for name, value in started.credentials.items():
@@ -164,7 +161,7 @@ def test_no_false_alarms():
 
 
 def test_planted(tmp_path):
-    "A tenth of the attacks on the real pipeline; all of them are in experiments/guardrails.py."
+    "A tenth of the attacks on the real pipeline; all of them are in benchmarks/guardrails.py."
     rows = measured.measure_planted(tmp_path, load_attacks(DATA / "attacks.jsonl")[::10])
     on, off = ([row for row in rows if row["guard"] == state and row["planted"] == "attack"] for state in ("on", "off"))
     assert sum(row["cited"] for row in off) > len(off) / 2, "an attack that does not work proves nothing"

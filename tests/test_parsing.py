@@ -21,21 +21,23 @@ import pytest
 from ragwb.documents import parsing
 from ragwb.documents.document import Document, DocumentError
 from ragwb.documents.files import find_files, safe_name
-from ragwb.documents.parsing import Limits, Worker, parse, parse_many
+from ragwb.documents.parsing import Limits, parse
+from ragwb.ingestion.processes import Worker, parse_many
 
 CRASHING = """
 import os, time
-import ragwb.documents.parsing as parsing
-sound = parsing.parse
-def parse(data, id, limits):
+import ragwb.ingestion.processes as processes
+import ragwb.ingestion.reading as reading
+sound = reading.parse
+def parse(data, id, *given):
     if "crash" in id: os.abort()
     if "leave" in id: os._exit(3)
     if "memory" in id: bytearray(10_000_000_000)
     if "slow" in id: time.sleep(60)
     print("a library that prints")
-    return sound(data, id, limits)
-parsing.parse = parse
-parsing.serve()
+    return sound(data, id, *given)
+reading.parse = parse
+processes.serve()
 """
 
 
@@ -219,7 +221,8 @@ def test_ctrl_c_and_a_killed_parent_leave_no_process(tmp_path: Path, end: signal
     script = tmp_path / "unguarded.py"  # no `if __name__ == "__main__"`: workers must not import it
     script.write_text(textwrap.dedent("""
         import sys
-        from ragwb.documents.parsing import Worker, parse_many, Limits
+        from ragwb.documents.parsing import Limits
+        from ragwb.ingestion.processes import Worker, parse_many
         Worker.command = (sys.executable, "-P", "-c", sys.argv[1])
         list(parse_many([(f"slow{n}.docx", open(sys.argv[2], "rb").read()) for n in range(4)], workers=2, limits=Limits(timeout_s=30)))
     """))
@@ -255,7 +258,7 @@ def test_memory_stays_bounded_and_progress_is_told(monkeypatch: pytest.MonkeyPat
 
 def test_imports_of_a_worker_are_light() -> None:
     heavy = ("lancedb", "langchain_core", "pandas", "pyarrow", "docx", "charset_normalizer")
-    code = f"import sys, ragwb.documents.parsing, ragwb.documents.word\nprint([name for name in {heavy} if name in sys.modules])"
+    code = f"import sys, ragwb.ingestion.processes, ragwb.documents.word\nprint([name for name in {heavy} if name in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
 
 

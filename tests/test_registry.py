@@ -143,13 +143,13 @@ def test_a_running_server_follows(tmp_path: Path) -> None:
 
 
 def test_a_lost_registry_serves_on(s3_settings: Settings, proxy, monkeypatch: pytest.MonkeyPatch) -> None:
-    from servers import Fault
+    from ragwb.emulator.s3_faults import S3Fault
 
     registry = open_registry(s3_settings)
     registry.move("production", registry.add(LOCAL), seen=0)
     through = replace(s3_settings, s3_endpoint=proxy.endpoint)
     following = Following(open_registry(through), "production")
-    proxy.fault = lambda request: Fault(status=403, code="AccessDenied")
+    proxy.fault = lambda request: S3Fault(status=403, code="AccessDenied")
     assert following() == LOCAL and following.failures == 1
     registry.move("production", registry.add(TIMID), seen=1)
     proxy.fault = lambda request: None

@@ -10,9 +10,9 @@ import pytest
 from click.testing import CliRunner
 from fastapi.testclient import TestClient
 from notebooks import ROOT
-from replay import ask_and_ingest, differing, sample
 
 import ragwb.operations.replay
+from benchmarks.replay import ask_and_ingest, differing, sample
 from ragwb.api.routes import create_api
 from ragwb.cli import main
 from ragwb.config import PipelineConfig

@@ -20,20 +20,22 @@ from unittest.mock import Mock
 import pytest
 from botocore.credentials import ReadOnlyCredentials
 from click.testing import CliRunner
-from seaweed import ADMIN, READER, STRANGER, Keys, Seaweed
-from servers import Fault, Request, S3Proxy, use_keys
+from servers import use_identity
 from test_faults import corpus, make, text_of
 
 from ragwb.answering.answer_store import AnswerError
 from ragwb.cli import main
 from ragwb.config import ChunkingConfig, PipelineConfig
+from ragwb.emulator.s3 import ADMIN, READER, STRANGER, Identity, S3Server
+from ragwb.emulator.s3_faults import S3Fault, S3Proxy, S3Request
 from ragwb.indexing.chunking import chunk
 from ragwb.indexing.collection import Collection, CollectionError, describe, schema
 from ragwb.ingestion.ingest import content_hash
 from ragwb.network.aws import AwsError, new_client
 from ragwb.settings import Settings
 from ragwb.storage.bucket import Bucket
-from ragwb.storage.folder import Lease, LocalCache
+from ragwb.storage.lease import Renewal
+from ragwb.storage.objects import LocalCache
 from ragwb.workbench import Workbench
 
 
@@ -53,7 +55,7 @@ def assert_sound(settings: Settings, folder: Path | None = None) -> None:
         assert {info.id: info.content_hash for info in infos} == {path.name: content_hash(path.read_bytes()) for path in folder.iterdir()}
 
 
-def keys_with(seaweed: Seaweed, settings: Settings, marker: bytes) -> list[str]:
+def keys_with(seaweed: S3Server, settings: Settings, marker: bytes) -> list[str]:
     "The objects of a bucket that hold some bytes."
     bucket, client = settings.storage.split("/")[2], seaweed.client()
     listed = [item["Key"] for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket) for item in page.get("Contents", ())]
@@ -64,7 +66,7 @@ def files_with(folder: Path, marker: bytes) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file() and marker in path.read_bytes()]
 
 
-def test_the_days_work(seaweed: Seaweed, s3_settings: Settings, tmp_path: Path) -> None:
+def test_the_days_work(seaweed: S3Server, s3_settings: Settings, tmp_path: Path) -> None:
     folder, workbench = corpus(tmp_path / "docs", 13), Workbench(s3_settings)
     report = workbench.ingest_paths([folder])
     assert (report.new, report.failed, workbench.collections()) == (13, [], ["default"])
@@ -87,7 +89,7 @@ def test_the_days_work(seaweed: Seaweed, s3_settings: Settings, tmp_path: Path) 
     assert not [path for path in s3_settings.home.rglob("*") if path.is_file() and "cache" not in path.parts]
 
 
-def test_deleted_is_gone_from_bucket_and_cache(seaweed: Seaweed, s3_settings: Settings, tmp_path: Path) -> None:
+def test_deleted_is_gone_from_bucket_and_cache(seaweed: S3Server, s3_settings: Settings, tmp_path: Path) -> None:
     workbench, elsewhere = Workbench(s3_settings), Workbench(replace(s3_settings, home=tmp_path / "other machine"))
     workbench.ingest_files([("secret.md", b"# Salary\n\nMs Zyxwvut has 98765 euros.\n"), *((f"{n}.md", text_of(n, 0).encode()) for n in range(40))])
     for each in (workbench, elsewhere):
@@ -102,7 +104,7 @@ def test_deleted_is_gone_from_bucket_and_cache(seaweed: Seaweed, s3_settings: Se
 
 
 # the command line, with a commit every few documents and a lease that runs out soon
-SMALL_COMMITS = ("import sys, ragwb.storage.folder, ragwb.ingestion.ingest; ragwb.ingestion.ingest.BATCH_CHARACTERS = 12_000; ragwb.storage.folder.LEASE_S = 4.0; "
+SMALL_COMMITS = ("import sys, ragwb.storage.lease, ragwb.ingestion.ingest; ragwb.ingestion.ingest.BATCH_CHARACTERS = 12_000; ragwb.storage.lease.LEASE_S = 4.0; "
                  "from ragwb.cli import main; main(sys.argv[1:])")  # fmt: skip
 
 
@@ -148,17 +150,17 @@ def with_pump(settings: Settings) -> Workbench:
 
 
 @pytest.fixture
-def as_identity(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Keys], None]]:
+def as_identity(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Identity], None]]:
     "Changes who asks; boto3's clients remember whom they were made for."
-    def change(keys: Keys) -> None:
+    def change(identity: Identity) -> None:
         new_client.cache_clear()
-        use_keys(monkeypatch, keys)
+        use_identity(monkeypatch, identity)
 
     yield change
     new_client.cache_clear()
 
 
-def test_reading_needs_no_more_than_reading(s3_settings: Settings, as_identity: Callable[[Keys], None], tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_reading_needs_no_more_than_reading(s3_settings: Settings, as_identity: Callable[[Identity], None], tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with_pump(s3_settings)
     as_identity(READER)
     reader = Workbench(replace(s3_settings, home=tmp_path / "reader"))
@@ -174,7 +176,7 @@ def test_reading_needs_no_more_than_reading(s3_settings: Settings, as_identity: 
     assert [info.id for info in reader.store.open("default").documents()] == ["pump.md"]
 
 
-def test_who_may_not_and_where_nothing_is(s3_settings: Settings, as_identity: Callable[[Keys], None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_who_may_not_and_where_nothing_is(s3_settings: Settings, as_identity: Callable[[Identity], None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with_pump(s3_settings)
     commands = (("ask", TORQUE), ("ingest", corpus(tmp_path / "docs", 1)), ("documents", "list"))
     nowhere = replace(s3_settings, storage="s3://no-such-bucket-anywhere/team")
@@ -184,9 +186,9 @@ def test_who_may_not_and_where_nothing_is(s3_settings: Settings, as_identity: Ca
     as_identity(STRANGER)
     for command in commands:
         refused(call(s3_settings, *command), "access is refused", "s3:GetObject")
-    as_identity(Keys("unknown-key", "secret"))
+    as_identity(Identity("unknown-key", "secret"))
     refused(call(s3_settings, "ask", TORQUE), "does not know these credentials", "AWS_ACCESS_KEY_ID")
-    as_identity(Keys(ADMIN.access, "wrong"))
+    as_identity(Identity(ADMIN.access, "wrong"))
     refused(call(s3_settings, "ask", TORQUE), "the signature does not match", "AWS_SECRET_ACCESS_KEY")
     as_identity(ADMIN)
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
@@ -196,12 +198,12 @@ def test_who_may_not_and_where_nothing_is(s3_settings: Settings, as_identity: Ca
 
 
 @pytest.mark.parametrize(("fault", "said"), [
-    (Fault(400, "ExpiredToken"), ("the AWS session has expired", "aws sso login")),
-    (Fault(301, "PermanentRedirect"), ("another region than us-east-1", "RAGWB_REGION")),
-    (Fault(400, "AuthorizationHeaderMalformed"), ("another region than us-east-1", "RAGWB_REGION")),
-    (Fault(403, "RequestTimeTooSkewed"), ("the clock of this machine is wrong",)),
+    (S3Fault(400, "ExpiredToken"), ("the AWS session has expired", "aws sso login")),
+    (S3Fault(301, "PermanentRedirect"), ("another region than us-east-1", "RAGWB_REGION")),
+    (S3Fault(400, "AuthorizationHeaderMalformed"), ("another region than us-east-1", "RAGWB_REGION")),
+    (S3Fault(403, "RequestTimeTooSkewed"), ("the clock of this machine is wrong",)),
 ])  # fmt: skip
-def test_what_s3_refuses(fault: Fault, said: tuple[str, ...], proxy: S3Proxy, s3_settings: Settings, tmp_path: Path) -> None:
+def test_what_s3_refuses(fault: S3Fault, said: tuple[str, ...], proxy: S3Proxy, s3_settings: Settings, tmp_path: Path) -> None:
     through, folder = replace(s3_settings, s3_endpoint=proxy.endpoint), corpus(tmp_path / "docs", 1)
     workbench = with_pump(through)
     collection = workbench.store.open("default")
@@ -215,8 +217,8 @@ def test_what_s3_refuses(fault: Fault, said: tuple[str, ...], proxy: S3Proxy, s3
 def test_the_bucket_of_another_account(proxy: S3Proxy, s3_settings: Settings, tmp_path: Path) -> None:
     ours = "111122223333"
 
-    def owner(request: Request) -> Fault | None:  # as S3 does it; SeaweedFS does not look at it
-        return Fault(403, "AccessDenied") if request.headers.get("x-amz-expected-bucket-owner", ours) != ours else None
+    def owner(request: S3Request) -> S3Fault | None:  # as S3 does it; SeaweedFS does not look at it
+        return S3Fault(403, "AccessDenied") if request.headers.get("x-amz-expected-bucket-owner", ours) != ours else None
 
     proxy.fault = owner
     through = replace(s3_settings, s3_endpoint=proxy.endpoint, bucket_owner=ours)
@@ -231,7 +233,7 @@ def test_the_bucket_of_another_account(proxy: S3Proxy, s3_settings: Settings, tm
 def test_what_is_written_is_encrypted_with_the_key(proxy: S3Proxy, s3_settings: Settings) -> None:
     through = replace(s3_settings, s3_endpoint=proxy.endpoint, kms_key="alias/ragwb")
     header, wanted = "x-amz-server-side-encryption-aws-kms-key-id", "alias/ragwb"
-    proxy.fault = lambda request: Fault(400, "KMS.NotFoundException") if request.method in ("PUT", "POST") else None
+    proxy.fault = lambda request: S3Fault(400, "KMS.NotFoundException") if request.method in ("PUT", "POST") else None
     store = Workbench(through).store
     with pytest.raises(AwsError, match="KMS key refuses.*kms_key"):
         store.objects.put("documents/a.md", b"text")
@@ -244,7 +246,7 @@ def test_what_is_written_is_encrypted_with_the_key(proxy: S3Proxy, s3_settings: 
     assert all(request.headers.get(header) == wanted and request.headers["x-amz-server-side-encryption"] == "aws:kms" for request in writes)
 
 
-def test_an_object_deleted_under_the_index(seaweed: Seaweed, s3_settings: Settings, tmp_path: Path) -> None:
+def test_an_object_deleted_under_the_index(seaweed: S3Server, s3_settings: Settings, tmp_path: Path) -> None:
     workbench, bucket = with_pump(s3_settings), s3_settings.storage.split("/")[2]
     assert not workbench.ask(TORQUE).refused
     data = [item.key for item in workbench.store.objects.items("lancedb/default.lance/data/")]
@@ -260,7 +262,7 @@ def test_an_object_deleted_under_the_index(seaweed: Seaweed, s3_settings: Settin
 
 def test_a_burst_of_server_errors(proxy: S3Proxy, s3_settings: Settings, tmp_path: Path) -> None:
     through, numbers = replace(s3_settings, s3_endpoint=proxy.endpoint), count()
-    proxy.fault = lambda request: Fault(503, "SlowDown") if next(numbers) % 3 == 0 else None
+    proxy.fault = lambda request: S3Fault(503, "SlowDown") if next(numbers) % 3 == 0 else None
     folder = corpus(tmp_path / "docs", 5)
     assert call(through, "ingest", folder)[1].startswith("5 new")
     assert not Workbench(through).ask("What torque does pump 1 take?").refused
@@ -272,7 +274,7 @@ def test_s3_is_down(proxy: S3Proxy, s3_settings: Settings, monkeypatch: pytest.M
     monkeypatch.setattr("time.sleep", lambda seconds: None)  # botocore's pauses
     through = replace(s3_settings, s3_endpoint=proxy.endpoint)
     with_pump(through)
-    proxy.fault = lambda request: Fault(500, "InternalError")
+    proxy.fault = lambda request: S3Fault(500, "InternalError")
     refused(call(through, "ask", TORQUE), "the service itself has failed", "try again later")
     refused(call(replace(s3_settings, s3_endpoint="http://127.0.0.1:9"), "ask", TORQUE), "no connection", "s3_endpoint")
 
@@ -283,7 +285,7 @@ def test_s3_is_silent(proxy: S3Proxy, s3_settings: Settings, monkeypatch: pytest
     monkeypatch.setattr("time.sleep", lambda seconds: None)  # botocore's pauses
     monkeypatch.setattr("ragwb.storage.bucket.SILENCE_S", 1)
     over = threading.Event()
-    proxy.fault = lambda request: None if over.wait(30) else Fault(500, "InternalError")
+    proxy.fault = lambda request: None if over.wait(30) else S3Fault(500, "InternalError")
     begun = time.monotonic()
     try:
         refused(call(through, "ask", TORQUE), "no answer came in time", "try again; if it stays, look at the network")
@@ -297,10 +299,10 @@ def test_a_warm_question_does_not_pay_for_a_slow_s3(proxy: S3Proxy, s3_settings:
     workbench = with_pump(through)
     pipeline = workbench.pipeline()
     assert not pipeline.invoke(TORQUE).refused
-    proxy.fault, asked = lambda request: Fault(delay=0.5), len(proxy.seen)
+    proxy.fault, asked = lambda request: S3Fault(delay=0.5), len(proxy.seen)
     assert "42 N m" in pipeline.invoke("Which torque is it that the pump needs?").text
     assert len(proxy.seen) == asked
-    proxy.fault = lambda request: Fault(delay=0.2)
+    proxy.fault = lambda request: S3Fault(delay=0.2)
     assert "42 N m" in workbench.ask(TORQUE).text  # it is kept, which is a request or two
     proxy.fault, again = lambda request: None, len(proxy.seen)
     assert "42 N m" in Workbench(through).pipeline().invoke(TORQUE).text  # another process, the next day
@@ -315,14 +317,14 @@ def test_a_newer_version_is_seen_after_refresh_s(s3_settings: Settings) -> None:
     assert "green" in workbench.ask("What colour is the valve?").text
 
 
-def test_a_large_upload_goes_up_in_parts_or_not_at_all(seaweed: Seaweed, proxy: S3Proxy, s3_settings: Settings, tmp_path: Path) -> None:
+def test_a_large_upload_goes_up_in_parts_or_not_at_all(seaweed: S3Server, proxy: S3Proxy, s3_settings: Settings, tmp_path: Path) -> None:
     objects, data = Workbench(replace(s3_settings, s3_endpoint=proxy.endpoint)).store.objects, os.urandom(20 * 2**20)
     broken = count()
-    proxy.fault = lambda request: Fault(500, "InternalError") if "partNumber=2" in request.path and next(broken) == 0 else None
+    proxy.fault = lambda request: S3Fault(500, "InternalError") if "partNumber=2" in request.path and next(broken) == 0 else None
     (tmp_path / "large.bin").write_bytes(data)
     objects.put("documents/large.bin", tmp_path / "large.bin")
     assert objects.get("documents/large.bin") == data and sum("partNumber" in request.path for request in proxy.seen) == 4
-    proxy.fault = lambda request: Fault(403, "AccessDenied") if "partNumber=3" in request.path else None
+    proxy.fault = lambda request: S3Fault(403, "AccessDenied") if "partNumber=3" in request.path else None
     with pytest.raises(AwsError, match="access is refused"):
         objects.put("documents/other.bin", data)
     assert not objects.exists("documents/other.bin")
@@ -345,7 +347,7 @@ def test_uploads_stream(s3_settings: Settings) -> None:
     assert not list(s3_settings.home.glob("passing-*"))
 
 
-def test_from_a_prefix(seaweed: Seaweed, s3_settings: Settings, tmp_path: Path) -> None:
+def test_from_a_prefix(seaweed: S3Server, s3_settings: Settings, tmp_path: Path) -> None:
     bucket, client = s3_settings.storage.split("/")[2], seaweed.client()
     for n in range(7):
         client.put_object(Bucket=bucket, Key=f"incoming/deep/{n}.md", Body=text_of(n, 0).encode())
@@ -363,7 +365,7 @@ def test_from_a_prefix(seaweed: Seaweed, s3_settings: Settings, tmp_path: Path) 
     assert call(disk, "ingest", f"s3://{bucket}/incoming/deep")[1].startswith("7 new")  # into the data folder
 
 
-def test_sync(seaweed: Seaweed, proxy: S3Proxy, s3_settings: Settings, tmp_path: Path) -> None:
+def test_sync(seaweed: S3Server, proxy: S3Proxy, s3_settings: Settings, tmp_path: Path) -> None:
     folder, bucket = corpus(tmp_path / "docs", 5), s3_settings.storage.split("/")[2]
     url, through = f"s3://{bucket}/docs", replace(s3_settings, s3_endpoint=proxy.endpoint)
     (folder / "secret.key").write_text("no document")
@@ -385,14 +387,14 @@ def test_sync(seaweed: Seaweed, proxy: S3Proxy, s3_settings: Settings, tmp_path:
     assert listed == {path.relative_to(folder).as_posix(): path.stat().st_size for path in folder.rglob("*") if path.is_file() and path.suffix != ".key"}
     (tmp_path / "empty").mkdir()
     refused(call(through, "sync", tmp_path / "empty", url, "--delete"), "nothing was changed")
-    proxy.fault = lambda request: Fault(403, "AccessDenied") if request.method == "PUT" else None
+    proxy.fault = lambda request: S3Fault(403, "AccessDenied") if request.method == "PUT" else None
     make(folder, 0, version=2)
     refused(call(through, "sync", folder, url, "--delete"), "access is refused", "s3:PutObject")
 
 
 def test_a_killed_sync_is_finished_by_the_next(proxy: S3Proxy, s3_settings: Settings, tmp_path: Path) -> None:
     folder, url = corpus(tmp_path / "docs", 24), f"s3://{s3_settings.storage.split('/')[2]}/docs"
-    proxy.fault = lambda request: Fault(delay=0.3) if request.method == "PUT" else None
+    proxy.fault = lambda request: S3Fault(delay=0.3) if request.method == "PUT" else None
     process = start(replace(s3_settings, s3_endpoint=proxy.endpoint), "sync", folder, url)
     end = time.monotonic() + 60
     while proxy.count("PUT", "docs/") < 10 and time.monotonic() < end:
@@ -417,16 +419,16 @@ def test_what_is_there_twice_is_healed(s3_settings: Settings) -> None:
 
 
 def test_a_lost_lease_writes_nothing(proxy: S3Proxy, s3_settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ragwb.storage.folder.LEASE_S", 0.4)
+    monkeypatch.setattr("ragwb.storage.lease.LEASE_S", 0.4)
     through = replace(s3_settings, s3_endpoint=proxy.endpoint)
     with_pump(through)
     exists = Bucket.exists
     monkeypatch.setattr(Bucket, "exists", lambda self, key: (time.sleep(0.6), exists(self, key))[1])  # this process stands still inside the lock
-    held = Lease.keep
-    monkeypatch.setattr(Lease, "keep", lambda self: None)
+    renew = Renewal.run
+    monkeypatch.setattr(Renewal, "run", lambda self: None)
     with pytest.raises(AwsError, match="was lost.*run the same command again"):
         Workbench(through).ingest_files([("valve.md", b"# Valve\n\nIt is green.\n")])
-    monkeypatch.setattr(Lease, "keep", held)
+    monkeypatch.setattr(Renewal, "run", renew)
     monkeypatch.setattr(Bucket, "exists", exists)
     assert [info.id for info in Workbench(through).store.open("default").documents()] == ["pump.md"]
     assert Workbench(through).ingest_files([("valve.md", b"# Valve\n\nIt is green.\n")]).new == 1  # the lease has run out
@@ -450,7 +452,7 @@ def test_a_rewrite_does_not_undo_what_another_has_committed(s3_settings: Setting
     with pytest.raises(CollectionError, match="somebody wrote.*run the same command again"):
         workbench.delete(["pump.md"])
     monkeypatch.undo()
-    use_keys(monkeypatch, ADMIN)
+    use_identity(monkeypatch, ADMIN)
     assert sorted(other.store.open("default").hashes()) == ["late.md", "pump.md", "valve.md"]
     assert workbench.delete(["pump.md"]) == 1
     assert_sound(s3_settings)

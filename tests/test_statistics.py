@@ -10,8 +10,8 @@ from click.testing import CliRunner
 
 from ragwb.cli import main
 from ragwb.evaluation.comparison import holm, mcnemar, sign_flip
-from ragwb.evaluation.metrics import standard_error
-from ragwb.experiments.racing import Race, anytime_interval, beside_grid, blocks
+from ragwb.evaluation.intervals import anytime_interval, standard_error
+from ragwb.experiments.racing import Race, beside_grid, blocks
 
 LOOK = 24  # questions between two looks
 RACES = 1_000

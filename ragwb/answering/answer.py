@@ -14,7 +14,8 @@ from typing import Any
 
 from .citations import Citation
 from ..config import PipelineConfig
-from ..costs.cost import Charge, Usage
+from ..costs.ledger import Charge
+from ..costs.usage import Usage
 from ..generation.calls import Call
 from ..retrieval.hybrid import Hit, Hits
 from ..retrieval.search import Filter

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from .pipeline import Answer
-from ..storage.folder import Objects
+from ..storage.objects import Objects
 
 # %% ../../nbs/10_answering/06_answer_store.ipynb #c05
 class AnswerError(LookupError):

@@ -21,7 +21,7 @@ from .answer import Answer, Question, QuestionError, passages_of, refusal
 from .proof import ProvenReply
 from .question_run import Event, QuestionRun
 from ..config import PipelineConfig
-from ..costs.cost import Usage
+from ..costs.usage import Usage
 from ..documents.document import Document
 from ..generation.models import chat_model
 from ..generation.prompts import Passage, framed, messages, within_budget

@@ -21,7 +21,8 @@ from .answer import Answer, Question, refusal
 from .citations import Citation
 from .proof import ProvenReply
 from ..config import PipelineConfig
-from ..costs.cost import Charge, Usage, charge, total
+from ..costs.ledger import Charge, charge, total
+from ..costs.usage import Usage
 from ..generation.calls import Call
 from ..generation.fallback import PAUSE_S, ModelError, for_question, within
 from ..generation.models import standalone

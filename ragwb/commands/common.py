@@ -27,7 +27,7 @@ def known_errors() -> tuple[type[BaseException], ...]:
     from ragwb.answering.answer_store import AnswerError
     from ragwb.answering.pipeline import QuestionError
     from ragwb.config import ConfigError
-    from ragwb.costs.cost import BudgetExceeded
+    from ragwb.costs.budget import BudgetExceeded
     from ragwb.documents.document import DocumentError
     from ragwb.evaluation.datasets import DatasetError
     from ragwb.experiments.notebooks import ExperimentError

@@ -115,10 +115,10 @@ def generate_command(ctx: click.Context, folder: Path, count: int, by_model: boo
     from ragwb.config import PipelineConfig
     from ragwb.documents.document import Document
     from ragwb.documents.files import find_files
-    from ragwb.documents.parsing import parse_many
     from ragwb.evaluation.datasets import DOCUMENT_FOLDERS, DatasetError, load_dataset
     from ragwb.evaluation.synthetic import drafts_by_model, drafts_by_rule, select
     from ragwb.generation.models import chat_model
+    from ragwb.ingestion.processes import parse_many
 
     root, target = next((folder / name for name in DOCUMENT_FOLDERS if (folder / name).is_dir()), None), out or folder / "synthetic.jsonl"
     if root is None:

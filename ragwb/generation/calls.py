@@ -12,7 +12,7 @@ from typing import Any
 
 from langchain_core.messages import BaseMessage
 
-from ..costs.cost import Usage, usage_of
+from ..costs.usage import Usage, usage_of
 
 # %% ../../nbs/07_generation/03_calls.ipynb #c12
 STOPS = {

@@ -26,7 +26,7 @@ from .chunking import Chunk
 from .rows import FORMAT, CollectionError, DocumentInfo, Entry, damaged, describe, is_name, quoted, rows_of, schema
 from ..settings import Settings
 from ..storage.bucket import objects
-from ..storage.folder import Content, LocalCache
+from ..storage.objects import LocalCache, Payload
 
 # %% ../../nbs/05_indexing/05_collection.ipynb #c08
 KEPT = timedelta(days=36_500)  # an answer is replayed on its own version: only a deletion drops versions, LanceDB would after a week
@@ -223,7 +223,7 @@ class Collection:
         "Where a document's original lies."
         return f"documents/{self.name}/{document.content_hash}.{document.format}"
 
-    def keep_original(self, document: Document, data: Content) -> None:
+    def keep_original(self, document: Document, data: Payload) -> None:
         "Keeps an original under its content hash; half a file is never seen under that name. On S3 it is put again where it is already, so that it is young."
         key = self.original_key(document)
         if self.objects.remote or not self.objects.exists(key):

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['ENDPOINTS', 'MAKING', 'DENIED', 'INVALID', 'MISSING', 'SIGNED', 'THROTTLED', 'CAUSES', 'UNKNOWN', 'client',
-           'new_client', 'Cause', 'AwsError', 'explain', 'diagnose', 'links', 'names_of', 'words_of', 'BrokenAnswer',
+           'new_client', 'Cause', 'AwsError', 'explain', 'diagnose', 'links', 'names_of', 'message_of', 'BrokenAnswer',
            'aws_errors']
 
 # %% ../../nbs/02_network/01_aws.ipynb #c03
@@ -169,12 +169,12 @@ def explain(
 def diagnose(error: BaseException) -> tuple[Cause, str]:
     "The cause of an error or of what led to it, and its words."
     for link in links(error):
-        names, said = names_of(link), words_of(link)
+        names, said = names_of(link), message_of(link)
         asked = f"{getattr(link, 'operation_name', '')} {said}"
         for cause in CAUSES:
             if names & set(cause.names.lower().split()) and re.search(cause.says, asked, re.IGNORECASE):
                 return cause, said
-    return UNKNOWN, words_of(error)
+    return UNKNOWN, message_of(error)
 
 
 def links(error: BaseException | None) -> Iterator[BaseException]:
@@ -193,7 +193,7 @@ def names_of(error: BaseException) -> set[str]:
     return {name.lower() for name in names}
 
 
-def words_of(error: BaseException) -> str:
+def message_of(error: BaseException) -> str:
     "What an error says, on one line of at most 300 characters."
     response = getattr(error, "response", None)
     said = (response.get("Error", {}).get("Message") if isinstance(response, dict) else "") or str(error) or type(error).__name__

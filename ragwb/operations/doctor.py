@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['CheckFailed', 'check_python', 'check_packages', 'check_home', 'check_embedder', 'check_collections', 'explained',
-           'check_credentials', 'check_network', 'named_models', 'check_model', 'check_guardrail', 'check_bucket',
-           'aws_checks', 'checks', 'run_check']
+           'check_credentials', 'check_network', 'named_models', 'check_model_call', 'check_guardrail_call',
+           'check_bucket', 'aws_checks', 'checks', 'run_check']
 
 # %% ../../nbs/13_operations/01_doctor.ipynb #c03
 import os
@@ -158,7 +158,7 @@ def named_models(config: PipelineConfig) -> dict[str, list[str]]:
     return models
 
 
-def check_model(
+def check_model_call(
     name: str,             # bedrock:ID
     roles: list[str],      # what it is for
     settings: Settings,
@@ -183,7 +183,7 @@ def check_model(
         return f"{name} answers as {id}"
 
 
-def check_guardrail(provider: str, settings: Settings) -> str:
+def check_guardrail_call(provider: str, settings: Settings) -> str:
     "The guardrail that the config asks for judges a text."
     from ragwb.generation.bedrock import guardrail_of
 
@@ -221,9 +221,9 @@ def aws_checks(
 ) -> list[tuple[str, Callable[[], str]]]:  # name, check; none where nothing is asked of AWS
     "What is to be checked at AWS."
     models = {name: roles for name, roles in named_models(config).items() if name.startswith("bedrock:") and not ("embedder" in roles and "titan" not in name)}
-    found: list[tuple[str, Callable[[], str]]] = [(", ".join(roles), partial(check_model, name, roles, settings)) for name, roles in models.items()]
+    found: list[tuple[str, Callable[[], str]]] = [(", ".join(roles), partial(check_model_call, name, roles, settings)) for name, roles in models.items()]
     if config.guardrail.provider.partition(":")[0] == "bedrock":
-        found.append(("guardrail", partial(check_guardrail, config.guardrail.provider, settings)))
+        found.append(("guardrail", partial(check_guardrail_call, config.guardrail.provider, settings)))
     if settings.storage:
         found += [("bucket read", partial(check_bucket, settings, False)), ("bucket write", partial(check_bucket, settings, True))]
     return found
