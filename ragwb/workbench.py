@@ -6,7 +6,6 @@
 __all__ = ['Workbench']
 
 # %% ../nbs/10_answering/07_workbench.ipynb #c03
-import json
 import logging
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -14,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from secrets import token_hex
 from shutil import copyfileobj
@@ -26,13 +25,14 @@ from .answering.pipeline import Answer, Event, Pipeline
 from .config import PipelineConfig
 from .costs.ledger import Charge, Ledger, charge
 from .costs.usage import Usage
-from .documents.document import Document, DocumentError
+from .documents.document import DocumentError
 from .documents.files import find_files, safe_name, why_skip_name
 from .documents.parsing import Limits
 from .generation.fallback import ModelError
-from .indexing.chunking import chunk
-from .indexing.collection import Collection, Entry, Store, describe, rows_of, schema, undo_if_interrupted
+from .indexing import maintenance
+from .indexing.collection import Collection
 from .indexing.embedding import Embedder, Metered, embedder
+from .indexing.store import Store
 from .ingestion.ingest import IngestReport, Progress, Source, ingest
 from .network.aws import AwsError
 from .settings import Settings
@@ -96,9 +96,7 @@ class Workbench:
         "Brings a collection up to date with some sources; makes it if it is not there."
         name = collection or self.settings.collection
         config = self.config or PipelineConfig()
-        if name not in self.store.names():
-            self.store.create(name, config, self.embedder(config.embedder).dimensions)
-        opened = self.store.open(name)
+        opened = self.store.find(name) or self.store.create(name, config, self.embedder(config.embedder).dimensions)
         if self.config is not None:
             opened.check(self.config)
         with self.metering(opened.meta["embedder"]) as model:
@@ -231,38 +229,16 @@ class Workbench:
     def delete(self, ids: Sequence[str], collection: str = "") -> int:
         "Deletes documents with their originals and the answers that lean on them; returns how many documents there were."
         opened = self.store.open(collection or self.settings.collection)
-        gone = opened.delete(ids)
+        gone = maintenance.delete(opened, ids)
         self.answers.forget(opened.name, set(ids))
         return gone
 
     def reindex(self, collection: str = "", progress: Callable[[Progress], None] | None = None) -> int:
-        "Chunks and embeds a collection's stored texts anew with the workbench's config; the new table replaces the old in one commit. Returns the chunks."
+        "Chunks and embeds a collection's stored texts again with the workbench's config. Returns the chunks."
         config = self.config or PipelineConfig()
         opened = self.store.open(collection or self.settings.collection)
-        with self.metering(config.embedder) as model, self.store.lock(opened.name), self.store.explained():
-            columns = schema(model.dimensions, describe(config) | {"id": opened.meta.get("id", "")})
-            opened.read(opened.table.checkout_latest)
-            before, rows = opened.version, self.rebuilt(opened, config, model, columns, progress)
-            fresh = self.store.database.create_table(opened.name, data=rows, schema=columns, mode="overwrite", on_bad_vectors="null")
-            undo_if_interrupted(fresh, before)
-            written = fresh.count_rows("kind = 'chunk'")
+        told = progress or (lambda _: None)
+        with self.metering(config.embedder) as model:
+            written = maintenance.reindex(opened, config, model, lambda id, done, total: told(Progress(id, "changed", "", done, total)))
         self.pipelines.pop(opened.name, None)
-        return int(written)
-
-    def rebuilt(self, opened: Collection, config: PipelineConfig, model: Embedder, columns: Any, progress: Callable[[Progress], None] | None) -> Any:
-        "A collection's rows for another config, document by document."
-        import pyarrow as pa
-
-        total = len(opened.hashes())
-        stored = opened.table.search().where("kind = 'document'").select(["text", "maps", "info"]).limit(None).to_batches(64)
-
-        def batches() -> Iterator[Any]:
-            for done, row in enumerate(chain.from_iterable(batch.to_pylist() for batch in stored), start=1):
-                document, info = Document.from_maps(row["text"], row["maps"]), json.loads(row["info"])
-                pieces = chunk(document, config.chunking, model.embed)
-                entry = Entry(document, pieces, model.embed([piece.indexed for piece in pieces]), info["size"])
-                yield from pa.Table.from_pylist(rows_of(entry, info["updated"]), schema=columns).to_batches()
-                if progress:
-                    progress(Progress(document.id, "changed", "", done, total))
-
-        return pa.RecordBatchReader.from_batches(columns, batches())
+        return written

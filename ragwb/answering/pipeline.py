@@ -28,8 +28,9 @@ from ..generation.prompts import Passage, framed, messages, within_budget
 from ..guardrails.guard import OPEN, AnswerGate, Guard
 from ..guardrails.scan import guardrail
 from ..indexing.chunking import Chunk
-from ..indexing.collection import Collection, CollectionError
+from ..indexing.collection import Collection
 from ..indexing.embedding import Embedder
+from ..indexing.schema import CollectionError
 from ..retrieval.hybrid import Hit, Hits, retrieve
 from ..retrieval.rerank import Reranking, reranker
 from ..retrieval.search import Filter, Searcher, searcher

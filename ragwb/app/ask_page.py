@@ -27,7 +27,7 @@ from ..documents.document import Document
 from ..documents.pdf import page_size, rectangles
 from ..generation.fallback import ModelError
 from ..generation.models import LOCAL_MODEL
-from ..indexing.collection import CollectionError
+from ..indexing.schema import CollectionError
 from ..network.aws import AwsError
 from ..workbench import Workbench
 
@@ -95,7 +95,7 @@ def source(
         return source_gone(f"The guardrail has masked words of it, so its place in {place['document']} is not shown here."), None
     if document.text[start:end] != (place.get("quote") or place.get("text")):
         return source_gone(f"{place['document']} was changed after this answer was given. Ask again to get an answer from its present text."), None
-    original = collection.original(document) if document.format == "pdf" else None
+    original = collection.originals.read(document) if document.format == "pdf" else None
     if original is None:
         at = document.page_at(start)
         return reader(document, text_view(document, start, end), at.number if at else None, citation, citations), None

@@ -81,7 +81,8 @@ def check_collections(
     config: PipelineConfig | None,  # None: each collection is asked with what it was built with
 ) -> str:
     "Every collection opens, and was built as the config wants it."
-    from ragwb.indexing.collection import CollectionError, Store
+    from ragwb.indexing.schema import CollectionError
+    from ragwb.indexing.store import Store
 
     held = []
     try:
@@ -90,7 +91,7 @@ def check_collections(
             collection = store.open(name)
             if config:
                 collection.check(config)
-            held.append(f"{name} ({collection.table.count_rows()} rows, {collection.meta['embedder']})")
+            held.append(f"{name} ({collection.count()} rows, {collection.meta['embedder']})")
     except CollectionError as error:
         raise CheckFailed(str(error), "do what the message says, or name another place in RAGWB_HOME or RAGWB_STORAGE") from None
     return ", ".join(held) or "none yet: ragwb ingest PATH makes one"

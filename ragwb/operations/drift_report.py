@@ -16,8 +16,10 @@ from typing import Any
 import numpy as np
 
 from ..evaluation.comparison import holm
-from ..indexing.collection import Collection, CollectionError, Store
+from ..indexing.collection import Collection
 from ..indexing.embedding import Embedder, WordLlamaEmbedder
+from ..indexing.schema import VersionGone
+from ..indexing.store import Store
 from .drift import FEWEST, canary, moved, same_kind, same_mean
 from ..workbench import Workbench
 
@@ -86,11 +88,10 @@ def document_finding(
     generator: np.random.Generator,
 ) -> DriftFinding:
     "The documents of now against those of an earlier index version."
-    there, earlier = store.open(collection), store.open(collection)
+    there = store.open(collection)
     try:
-        earlier.table.checkout(version)
-        old = document_vectors(earlier)
-    except (CollectionError, OSError, RuntimeError, ValueError):
+        old = document_vectors(there.at(version))
+    except VersionGone:
         return DriftFinding("documents", f"version {version}", f"version {there.version}", None, False, "the earlier version is gone: a document was deleted since")
     new = document_vectors(there)
     came, went = [key for key in new if key not in old], [key for key in old if key not in new]

@@ -20,7 +20,7 @@ from ..evaluation.datasets import Dataset
 from ..evaluation.evaluate import Evaluation, html_table
 from ..evaluation.intervals import Interval
 from ..evaluation.scoring import METRICS
-from ..indexing.collection import CollectionError
+from ..indexing.schema import CollectionError
 from .config_registry import AliasMove, Registry
 from ..workbench import Workbench
 
