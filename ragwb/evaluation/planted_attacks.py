@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import quote
 
 from ..documents.document import Document
-from ..documents.language import blocks, terms
+from ..documents.language import block_spans, terms
 from .json_lines import DatasetError, read_field, read_json_lines
 from .scoring import Answered
 from ..guardrails.prompt_attacks import attacks, blanked
@@ -108,7 +108,7 @@ def with_paragraph(
     text: str,
 ) -> tuple[Document, int]:  # the longer document, and the start of the paragraph
     "A document with one more paragraph."
-    end = next((high for low, high in blocks(document.text) if high >= at), len(document.text))
+    end = next((high for low, high in block_spans(document.text) if high >= at), len(document.text))
     added = f"\n\n{text}"
     headings = tuple(replace(heading, start=heading.start + len(added) * (heading.start >= end)) for heading in document.headings)
     rest = document.text[end:]

@@ -20,7 +20,7 @@ from ..evaluation.datasets import Quote, load_dataset
 from ..evaluation.json_lines import read_json_lines
 from ..evaluation.quotes import AnchorError, anchor
 from ..evaluation.tables import html_table
-from ..indexing.collection import CollectionError
+from ..indexing.schema import CollectionError
 from .prompt_registry import create, names, read
 from ..storage.bucket import objects
 from ..workbench import Workbench
