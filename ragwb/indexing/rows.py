@@ -9,7 +9,7 @@ __all__ = ['FORMAT', 'CollectionError', 'damaged', 'schema', 'labels_of', 'Docum
 # %% ../../nbs/05_indexing/04_rows.ipynb #c03
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -80,6 +80,10 @@ class Entry:
     chunks: Sequence[Chunk]
     vectors: np.ndarray  # (len(chunks), dimensions)
     size: int            # bytes of the original
+    terms: Sequence[str] = field(init=False, repr=False)  # of each chunk, for BM25; found when the entry is made, outside any lock
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "terms", [" ".join(terms(piece.indexed)) for piece in self.chunks])
 
 
 def rows_of(
@@ -91,9 +95,8 @@ def rows_of(
     info = DocumentInfo(document.id, document.title, document.format, len(document.pages), len(document.text), len(entry.chunks), entry.size, updated, document.content_hash)
     shared = {"document": document.id, "content_hash": document.content_hash, "labels": labels}
     rows: list[dict[str, Any]] = [shared | {"kind": "document", "id": document.id, "text": document.text, "info": json.dumps(asdict(info)), "maps": document.maps()}]
-    for piece, vector in zip(entry.chunks, entry.vectors, strict=True):
+    for piece, words, vector in zip(entry.chunks, entry.terms, entry.vectors, strict=True):
         place = {"start": piece.start, "end": piece.end, "parent_start": piece.parent_start, "parent_end": piece.parent_end, "page": piece.page}
-        words = " ".join(terms(piece.indexed))
         own = {"kind": "chunk", "id": f"{document.id}#{piece.start}-{piece.end}", "text": piece.text, "context": piece.context, "terms": words}
         rows.append(shared | place | own | {"vector": vector})
     return rows
