@@ -17,7 +17,7 @@ from pathlib import Path
 from benchmarks import ROOT, SAMPLE
 from ragwb.emulator.faults import Faults
 from ragwb.emulator.s3 import ADMIN, s3_server
-from ragwb.emulator.server import Running, running
+from ragwb.emulator.server import EmulatedBedrock, emulated_bedrock
 
 BUCKET = "ragwb-demo"
 QUESTIONS = (
@@ -34,7 +34,7 @@ def ragwb(environment: Mapping[str, str], *arguments: str) -> None:
         sys.exit(result.returncode)
 
 
-def told(emulator: Running) -> str:
+def told(emulator: EmulatedBedrock) -> str:
     "What Bedrock was asked for, in a line for each operation."
     calls = Counter(call["operation"] for call in emulator.calls)
     tokens = Counter[str]()
@@ -52,7 +52,7 @@ def main() -> None:
     options.add_argument("--throttle", type=float, default=0.0, help="share of Bedrock's calls that are throttled, 0 to 1")
     given = options.parse_args()
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "RAGWB_"))}
-    bedrock = running(Faults(throttle=given.throttle), {ADMIN.access: ADMIN.secret})
+    bedrock = emulated_bedrock(Faults(throttle=given.throttle), {ADMIN.access: ADMIN.secret})
     with tempfile.TemporaryDirectory() as folder, s3_server(Path(folder) / "s3") as server, bedrock as emulator:
         place = {"RAGWB_PROFILE": "aws", "RAGWB_HOME": f"{folder}/home", "RAGWB_STORAGE": f"s3://{server.new_bucket(BUCKET)}/demo", "RAGWB_S3_ENDPOINT": server.endpoint}
         environment = inherited | emulator.environment | ADMIN.environment | place

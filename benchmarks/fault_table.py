@@ -42,12 +42,12 @@ class Desk:
     folder: Path
     server: S3Server
     proxy: S3Proxy
-    bedrock: emulator.Running
+    bedrock: emulator.EmulatedBedrock
 
     def reset(self) -> None:
         """Nothing goes wrong."""
         self.proxy.fault = lambda request: None
-        self.bedrock.account.order(Faults())
+        self.bedrock.account.set_faults(Faults())
 
     def environment(self, changes: Mapping[str, str], keys: Identity | None) -> dict[str, str]:
         """Profile aws, as a person would set it; nothing of the user's own."""
@@ -78,7 +78,7 @@ def desk() -> Iterator[Desk]:
     keys = {identity.access: identity.secret for identity in (ADMIN, STRANGER)}
     with ExitStack() as servers:
         folder = Path(servers.enter_context(tempfile.TemporaryDirectory()))
-        server, bedrock = servers.enter_context(s3_server(folder / "s3")), servers.enter_context(emulator.running(None, keys))
+        server, bedrock = servers.enter_context(s3_server(folder / "s3")), servers.enter_context(emulator.emulated_bedrock(None, keys))
         server.new_bucket(BUCKET)
         started = Desk(folder, server, servers.enter_context(s3_proxy(server.endpoint)), bedrock)
         (started.folder / "seals.md").write_text(SEALS, "utf-8")
@@ -95,7 +95,7 @@ def expired_at_s3(at: Desk) -> str:
 def ordered(faults: Faults, **changes: str) -> Callable[[Desk], str]:
     """Bedrock goes wrong under a question."""
     def provoke(at: Desk) -> str:
-        at.bedrock.account.order(faults)
+        at.bedrock.account.set_faults(faults)
         return at.refused(**changes)
 
     return provoke

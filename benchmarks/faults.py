@@ -26,7 +26,7 @@ from benchmarks import REPORTS, SAMPLE
 from ragwb.answering.pipeline import Answer
 from ragwb.config import CONFIGS
 from ragwb.emulator.faults import Faults
-from ragwb.emulator.server import Running, running
+from ragwb.emulator.server import EmulatedBedrock, emulated_bedrock
 from ragwb.generation.fallback import ModelError
 from ragwb.settings import Settings
 from ragwb.workbench import Workbench
@@ -36,7 +36,7 @@ UNITS = {"inputTokens": "input_tokens", "outputTokens": "output_tokens", "cacheR
 COMPONENTS = {"Converse": "model", "ConverseStream": "model", "InvokeModel": "embedding", "ApplyGuardrail": "guardrail", "Rerank": "rerank"}
 
 
-def billed(emulator: Running) -> dict[str, dict[str, int]]:
+def billed(emulator: EmulatedBedrock) -> dict[str, dict[str, int]]:
     """What the emulator billed for completed calls, by component."""
     sums: dict[str, Counter[str]] = {}
     for call in emulator.calls:
@@ -66,17 +66,17 @@ def ask_all(workbench: Workbench, questions: Sequence[str], workers: int) -> lis
 
 def trial(home: Path, paths: Sequence[Path], questions: Sequence[str], faults: Faults, workers: int = 8) -> dict[str, Any]:
     """One trial: ingest without faults, ask with them, and ask each question once more without."""
-    with running() as emulator:
+    with emulated_bedrock() as emulator:
         os.environ.update(emulator.credentials)
         settings = replace(Settings(home=home), **emulator.settings)  # type: ignore[arg-type]
         workbench = Workbench(settings, CONFIGS["aws"])
         report = workbench.ingest_paths(list(paths))
-        emulator.account.order(faults)
+        emulator.account.set_faults(faults)
         begun = time.perf_counter()
         answers = ask_all(workbench, questions, workers)
         seconds = time.perf_counter() - begun
         bill, ledger, errors = billed(emulator), charged(workbench), dict(emulator.account.bill.errors)
-        emulator.account.order(Faults())
+        emulator.account.set_faults(Faults())
         unbroken = {question: workbench.ask(question).text for question in dict.fromkeys(questions)}
     given = [answer for answer in answers if isinstance(answer, Answer)]
     return told(report.chunks, questions, answers, given, unbroken, bill, ledger, errors) | {"seconds": round(seconds, 1), "faults": shown(faults)}

@@ -17,7 +17,7 @@ from rich.table import Table
 
 from benchmarks import REPORTS, SAMPLE
 from ragwb.config import named_config
-from ragwb.emulator.server import running
+from ragwb.emulator.server import emulated_bedrock
 from ragwb.evaluation.benchmark import evaluate_dataset
 from ragwb.evaluation.comparison import compare_all
 from ragwb.evaluation.scoring import METRICS
@@ -28,7 +28,7 @@ REPORT = REPORTS / "parity_aws.json"
 
 def main() -> None:
     "Evaluates both and compares."
-    with tempfile.TemporaryDirectory() as folder, running() as bedrock:
+    with tempfile.TemporaryDirectory() as folder, emulated_bedrock() as bedrock:
         os.environ.update(bedrock.credentials)
         settings = Settings(profile="aws", home=Path(folder), **bedrock.settings)
         local = evaluate_dataset(SAMPLE, named_config("local"), with_ladder=False)

@@ -10,7 +10,7 @@ import pytest
 
 from ragwb.config import PipelineConfig, named_config
 from ragwb.emulator.s3 import ADMIN, S3Server
-from ragwb.emulator.server import Running, running
+from ragwb.emulator.server import EmulatedBedrock, emulated_bedrock
 from ragwb.settings import Settings
 
 PROFILES = ("local", "aws")
@@ -18,9 +18,9 @@ NUMBERS = count(1)
 
 
 @pytest.fixture(scope="session")
-def bedrock() -> Iterator[Running]:
+def bedrock() -> Iterator[EmulatedBedrock]:
     "An emulated Bedrock that accepts the S3 server's keys."
-    with running(keys={ADMIN.access: ADMIN.secret}) as emulator:
+    with emulated_bedrock(keys={ADMIN.access: ADMIN.secret}) as emulator:
         yield emulator
 
 

@@ -17,15 +17,15 @@ from servers import bucket, proxy, s3_settings, seaweed  # noqa: F401  # fixture
 from ragwb.emulator.faults import Faults
 from ragwb.emulator.s3 import S3Server
 from ragwb.emulator.s3_faults import S3Fault, S3Proxy
-from ragwb.emulator.server import Running, running
+from ragwb.emulator.server import EmulatedBedrock, emulated_bedrock
 from ragwb.network import aws
 from ragwb.network.aws import AwsError, aws_errors, client, explain
-from ragwb.network.resilience import Breaker, CircuitOpen, Deadline, DeadlineExceeded, Policy, persist, worth_retrying
+from ragwb.network.resilience import Breaker, CircuitOpen, Deadline, DeadlineExceeded, RetryPolicy, persist, worth_retrying
 from ragwb.settings import Settings
 
 LITE, TITAN = "us.amazon.nova-2-lite-v1:0", "amazon.titan-embed-text-v2:0"
 HELLO: dict[str, Any] = {"modelId": LITE, "messages": [{"role": "user", "content": [{"text": "hello"}]}], "inferenceConfig": {"maxTokens": 20}}
-QUICK = Policy(attempts=8, first_s=0.01, longest_s=0.05)
+QUICK = RetryPolicy(attempts=8, first_s=0.01, longest_s=0.05)
 
 
 @pytest.fixture(autouse=True)
@@ -41,9 +41,9 @@ def no_profile(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @contextmanager
-def bedrock(monkeypatch: pytest.MonkeyPatch, faults: Faults | None = None) -> Iterator[tuple[Running, Settings]]:
+def bedrock(monkeypatch: pytest.MonkeyPatch, faults: Faults | None = None) -> Iterator[tuple[EmulatedBedrock, Settings]]:
     "An emulator with its credentials in the environment, and settings that reach it."
-    with running(faults) as emulator:
+    with emulated_bedrock(faults) as emulator:
         for name, value in emulator.credentials.items():
             monkeypatch.setenv(name, value)
         yield emulator, replace(Settings(), **emulator.settings)
@@ -90,7 +90,7 @@ def test_requests_that_bedrock_refuses_name_the_fix(monkeypatch: pytest.MonkeyPa
 
 
 def test_credentials_that_are_missing_wrong_or_expired(monkeypatch: pytest.MonkeyPatch) -> None:
-    with running() as emulator:
+    with emulated_bedrock() as emulator:
         settings = replace(Settings(), **emulator.settings)
         told = {}
         keys: dict[str, dict[str, str]] = {"none": {}, "half": {"AWS_ACCESS_KEY_ID": "AKIA"}, "unknown": {"AWS_ACCESS_KEY_ID": "AKIANOBODY", "AWS_SECRET_ACCESS_KEY": "x"},
@@ -202,7 +202,7 @@ def test_a_dead_provider_is_left_alone_and_found_again(monkeypatch: pytest.Monke
         assert set(told) <= {"CircuitOpen", "ServiceUnavailableException"}
         reached = sum(emulator.account.bill.errors.values())
         assert reached <= 5 + 16 + 2, "what was under way when it opened, and a trial or two"
-        emulator.account.order(Faults())
+        emulator.account.set_faults(Faults())
         time.sleep(0.7)
         assert ask(0) == "end_turn" and circuit.failed == 0
 
@@ -212,7 +212,7 @@ def test_no_wait_goes_beyond_the_deadline(monkeypatch: pytest.MonkeyPatch) -> No
         runtime = client("bedrock-runtime", settings)
         begun = time.monotonic()
         with pytest.raises(aws_errors()) as caught:
-            persist(lambda: runtime.converse(**HELLO), Breaker("nova"), Deadline.after(1.0), Policy(attempts=50, first_s=0.2))
+            persist(lambda: runtime.converse(**HELLO), Breaker("nova"), Deadline.after(1.0), RetryPolicy(attempts=50, first_s=0.2))
         assert time.monotonic() - begun < 1.5 and worth_retrying(caught.value)
         with pytest.raises(DeadlineExceeded, match="deadline_s"):
             persist(lambda: runtime.converse(**HELLO), Breaker("nova"), Deadline.after(0))

@@ -11,15 +11,15 @@ from servers import bucket, s3_settings, seaweed, use_identity  # noqa: F401  # 
 from ragwb.config import PipelineConfig
 from ragwb.emulator.faults import Faults
 from ragwb.emulator.s3 import READER
-from ragwb.emulator.server import Running
-from ragwb.indexing.collection import Store
+from ragwb.emulator.server import EmulatedBedrock
+from ragwb.indexing.store import Store
 from ragwb.network import aws, resilience
 from ragwb.operations.doctor import CheckFailed, check_network, checks
 from ragwb.settings import Settings
 
 
 @pytest.fixture
-def desk(s3_settings: Settings, bedrock: Running, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:  # noqa: F811
+def desk(s3_settings: Settings, bedrock: EmulatedBedrock, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:  # noqa: F811
     "Everything in place, by environment variables as a pod has it."
     for name, value in {"AWS_EC2_METADATA_DISABLED": "true", "AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}.items():
         monkeypatch.setenv(name, value)
@@ -29,7 +29,7 @@ def desk(s3_settings: Settings, bedrock: Running, monkeypatch: pytest.MonkeyPatc
     aws.new_client.cache_clear()
     resilience.breaker.cache_clear()
     yield s3_settings
-    bedrock.account.order(Faults())
+    bedrock.account.set_faults(Faults())
     aws.new_client.cache_clear()
     resilience.breaker.cache_clear()
 
@@ -57,14 +57,14 @@ def test_a_closed_endpoint_ends_it_too(desk: Settings, monkeypatch: pytest.Monke
     assert list(failed()) == ["network"] and "bedrock_endpoint" in failed()["network"]["fix"]
 
 
-def test_each_model_without_access_is_named(desk: Settings, bedrock: Running) -> None:  # noqa: F811
-    bedrock.account.order(Faults(denied=("nova-pro-v1", "titan")))
+def test_each_model_without_access_is_named(desk: Settings, bedrock: EmulatedBedrock) -> None:  # noqa: F811
+    bedrock.account.set_faults(Faults(denied=("nova-pro-v1", "titan")))
     found = failed()
     assert set(found) == {"embedder", "fast's fallback, strong's fallback"}
     assert all("model access" in check["fix"] for check in found.values()) and "amazon.nova-pro-v1:0" in found["fast's fallback, strong's fallback"]["detail"]
 
 
-def test_wrong_secret_wrong_region_and_throttling(desk: Settings, bedrock: Running, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+def test_wrong_secret_wrong_region_and_throttling(desk: Settings, bedrock: EmulatedBedrock, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
     with monkeypatch.context() as patch:
         patch.setenv("RAGWB_REGION", "eu-west-1")
         aws.new_client.cache_clear()
@@ -76,7 +76,7 @@ def test_wrong_secret_wrong_region_and_throttling(desk: Settings, bedrock: Runni
         assert {"fast", "bucket read"} <= set(found := failed()) and "AWS_SECRET_ACCESS_KEY" in found["fast"]["fix"]
     aws.new_client.cache_clear()
     resilience.breaker.cache_clear()
-    bedrock.account.order(Faults(failing="ThrottlingException", operations=("Converse",)))
+    bedrock.account.set_faults(Faults(failing="ThrottlingException", operations=("Converse",)))
     assert "throttling" in failed()["fast"]["detail"]
 
 
@@ -104,7 +104,7 @@ def test_an_index_of_another_embedder_names_the_command(desk: Settings) -> None:
     assert list(found) == ["collections"] and "ragwb reindex --collection handbook" in found["collections"]["detail"]
 
 
-def test_clock(desk: Settings, bedrock: Running) -> None:  # noqa: F811
+def test_clock(desk: Settings, bedrock: EmulatedBedrock) -> None:  # noqa: F811
     there = Settings(bedrock_endpoint=bedrock.endpoint)
     assert "clocks agree" in check_network(there)
     for minutes, said in ((7, "7 minutes ahead of"), (-12, "12 minutes behind")):

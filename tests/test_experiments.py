@@ -18,7 +18,8 @@ from filelock import FileLock
 
 from ragwb.config import NOVA_LITE, ModelConfig, PipelineConfig
 from ragwb.costs.budget import BudgetExceeded, SQLiteBudget
-from ragwb.experiments.grid import PACKAGE, ROOTS, chosen_questions, code_version, drop_partials, grid_of, run_grid
+from ragwb.experiments.code_version import PACKAGE, ROOTS, code_version
+from ragwb.experiments.grid import chosen_questions, drop_partials, grid_of, run_grid
 from ragwb.experiments.notebooks import ExperimentError, Run
 from ragwb.experiments.paid_models import CachedChatModel
 from ragwb.settings import Settings
@@ -203,8 +204,11 @@ def test_what_a_killed_writer_left_is_swept_up_and_nothing_else(tmp_path: Path) 
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([alive.name, cell.name])
 
 
-@pytest.mark.parametrize("module", [
-    *(f"documents/{name}" for name in ("pdf", "word", "office", "markup", "text", "page_layout", "reflow")), "indexing/chunking", "generation/extractive"])
+PARSING = ("builder", "encoding", "epub", "html", "mail", "office", "page_blocks", "page_columns", "page_rows", "page_tables", "pdf", "pdf_letters", "reflow", "rtf",
+           "tables", "text", "word", "word_numbering")
+
+
+@pytest.mark.parametrize("module", [*(f"documents/{name}" for name in PARSING), "indexing/chunking", "generation/extractive"])
 def test_changed_code_is_another_version(module, tmp_path):
     before = code_version(*ROOTS)
     copy = shutil.copytree(PACKAGE, tmp_path / "ragwb", ignore=shutil.ignore_patterns("__pycache__"))

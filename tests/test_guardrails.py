@@ -11,7 +11,7 @@ from benchmarks import guardrails as measured
 from ragwb.config import ConfigError, GuardrailConfig
 from ragwb.costs.ledger import charge
 from ragwb.emulator.faults import Faults
-from ragwb.emulator.server import running
+from ragwb.emulator.server import emulated_bedrock
 from ragwb.emulator.service_model import operations, problems
 from ragwb.evaluation.personal_data import load_labelled, score_personal
 from ragwb.evaluation.planted_attacks import load_attacks
@@ -36,7 +36,7 @@ def bedrock(monkeypatch):
     opened = []
 
     def make(faults: Faults | None = None, provider: str = "bedrock", **changes: str) -> Guard:
-        emulator = running(faults, rules=RULES)
+        emulator = emulated_bedrock(faults, rules=RULES)
         opened.append(emulator)
         started = emulator.__enter__()
         for name, value in started.credentials.items():

@@ -10,7 +10,7 @@ import pytest
 
 from ragwb.config import PipelineConfig, config_from
 from ragwb.costs.ledger import Ledger
-from ragwb.emulator.server import Running, running
+from ragwb.emulator.server import EmulatedBedrock, emulated_bedrock
 from ragwb.evaluation.judge_trial import load_labels, put_on_trial
 from ragwb.evaluation.judges import Case, judge_all
 from ragwb.evaluation.ragas_judges import BY_MODEL, RagasJudge
@@ -27,21 +27,21 @@ LABELS = Path(__file__).parent.parent / "experiments/data/judges/labels.jsonl"
 
 
 @pytest.fixture(scope="module")
-def nova() -> Iterator[Running]:
+def nova() -> Iterator[EmulatedBedrock]:
     "An emulated Bedrock."
-    with running() as emulator, pytest.MonkeyPatch.context() as environment:
+    with emulated_bedrock() as emulator, pytest.MonkeyPatch.context() as environment:
         for name, value in emulator.environment.items():
             environment.setenv(name, value)
         yield emulator
 
 
-def settings_of(emulator: Running) -> Settings:
+def settings_of(emulator: EmulatedBedrock) -> Settings:
     "Settings that reach it."
     return Settings(**emulator.settings)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("metric", BY_MODEL)
-def test_every_metric_of_ragas_runs_over_bedrock_and_is_charged(metric: str, nova: Running, tmp_path: Path) -> None:
+def test_every_metric_of_ragas_runs_over_bedrock_and_is_charged(metric: str, nova: EmulatedBedrock, tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "ledger.sqlite")
     judge = RagasJudge(metric, chat_model(CONFIG, settings_of(nova)), embedder("local:wordllama"), NOVA, ledger)
     found = asyncio.run(judge_all(judge, CASES, timeout_s=60))
@@ -53,14 +53,14 @@ def test_every_metric_of_ragas_runs_over_bedrock_and_is_charged(metric: str, nov
     assert found.usd == pytest.approx(booked[0].usd)
 
 
-def test_a_judge_that_stalls_is_timed_out_and_counted(nova: Running) -> None:
+def test_a_judge_that_stalls_is_timed_out_and_counted(nova: EmulatedBedrock) -> None:
     judge = RagasJudge("faithfulness", chat_model(CONFIG, settings_of(nova)), model_name=NOVA)
     found = asyncio.run(judge_all(judge, CASES, timeout_s=0.001))
     assert found.outcomes == {"timeout": 2}
     assert found.value is None and found.bounds == (0, 1)
 
 
-def test_a_trial_over_bedrock_counts_its_dollars(nova: Running) -> None:
+def test_a_trial_over_bedrock_counts_its_dollars(nova: EmulatedBedrock) -> None:
     judge = RagasJudge("context_recall", chat_model(CONFIG, settings_of(nova)), model_name=NOVA)
     trial = asyncio.run(put_on_trial(judge, load_labels(LABELS)[:4], repeats=2))
     assert sum(trial.outcomes.values()) == 4 * 4

@@ -22,8 +22,8 @@ from ragwb.config import CONFIGS, config_from
 from ragwb.documents.language import count_tokens
 from ragwb.emulator import endpoint
 from ragwb.emulator.faults import Faults
-from ragwb.emulator.operations import told
-from ragwb.emulator.server import Running, running
+from ragwb.emulator.operations import stream_events
+from ragwb.emulator.server import EmulatedBedrock, emulated_bedrock
 from ragwb.generation.fallback import ModelError
 from ragwb.network import resilience
 from ragwb.settings import Settings
@@ -39,9 +39,9 @@ DOCUMENTS = {
 
 
 @pytest.fixture(scope="module")
-def bedrock() -> Iterator[Running]:
+def bedrock() -> Iterator[EmulatedBedrock]:
     "An emulator, and credentials that it knows in the environment."
-    with running() as started, pytest.MonkeyPatch.context() as patch:
+    with emulated_bedrock() as started, pytest.MonkeyPatch.context() as patch:
         for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN"):
             patch.delenv(name, raising=False)
         for name, value in started.credentials.items():
@@ -50,7 +50,7 @@ def bedrock() -> Iterator[Running]:
 
 
 @pytest.fixture(scope="module")
-def home(bedrock: Running, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def home(bedrock: EmulatedBedrock, tmp_path_factory: pytest.TempPathFactory) -> Path:
     "A data folder with two documents, embedded by Titan."
     folder = tmp_path_factory.mktemp("aws")
     for name, text in DOCUMENTS.items():
@@ -60,18 +60,18 @@ def home(bedrock: Running, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def healthy(bedrock: Running) -> None:
+def healthy(bedrock: EmulatedBedrock) -> None:
     "Nothing goes wrong, nothing is billed, no embedding is remembered, no breaker is open."
-    bedrock.account.order(Faults())
+    bedrock.account.set_faults(Faults())
     bedrock.account.reset()
     resilience.breaker.cache_clear()
 
 
-def settings_of(bedrock: Running, home: Path, **changes: Any) -> Settings:
+def settings_of(bedrock: EmulatedBedrock, home: Path, **changes: Any) -> Settings:
     return replace(Settings(home=home), **bedrock.settings | changes)  # type: ignore[arg-type]
 
 
-def workbench(bedrock: Running, home: Path, options: dict[str, Any] | None = None, **changes: Any) -> Workbench:
+def workbench(bedrock: EmulatedBedrock, home: Path, options: dict[str, Any] | None = None, **changes: Any) -> Workbench:
     "A workbench on the documents, with a pipeline of its own and no vectors in its cache."
     (home / "embeddings.sqlite").unlink(missing_ok=True)
     for name in ("ledger.sqlite", "ledger.sqlite-wal", "ledger.sqlite-shm"):
@@ -85,7 +85,7 @@ def failed(bench: Workbench, question: str = TORQUE) -> ModelError:
     return caught.value
 
 
-def test_throttled_and_broken_streams_lose_no_answer_and_no_cent(tmp_path: Path, bedrock: Running) -> None:
+def test_throttled_and_broken_streams_lose_no_answer_and_no_cent(tmp_path: Path, bedrock: EmulatedBedrock) -> None:
     folder = tmp_path / "docs"
     folder.mkdir()
     for n in range(12):
@@ -100,7 +100,7 @@ def test_throttled_and_broken_streams_lose_no_answer_and_no_cent(tmp_path: Path,
 
 def in_two(content: Any) -> Iterator[tuple[str, Any]]:
     "The emulator's events with all words in two pieces, so that a stream breaks behind a whole statement and not behind its first word."
-    parts = list(told(content))
+    parts = list(stream_events(content))
     text = "".join(part["delta"]["text"] for kind, part in parts if kind == "contentBlockDelta")
     cut, at = text.index("]] ") + 20, [kind for kind, _ in parts].index("contentBlockDelta")
     yield from parts[:at]
@@ -109,25 +109,25 @@ def in_two(content: Any) -> Iterator[tuple[str, Any]]:
     yield from (part for part in parts[at:] if part[0] != "contentBlockDelta")
 
 
-def test_a_broken_stream_says_nothing_twice(bedrock: Running, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(endpoint, "told", in_two)
+def test_a_broken_stream_says_nothing_twice(bedrock: EmulatedBedrock, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(endpoint, "stream_events", in_two)
     bench = workbench(bedrock, home)
-    bedrock.account.order(Faults(midstream=0.6, operations=SPEAKING, seed=1))
+    bedrock.account.set_faults(Faults(midstream=0.6, operations=SPEAKING, seed=1))
     question = "What torque do the seals A1-990 and A1-991 take?"
     events = list(bench.stream(question))
     answer = events[-1]
     assert isinstance(answer, Answer)
     assert [call.outcome for call in answer.calls].count("interrupted") >= 1
-    bedrock.account.order(Faults())
+    bedrock.account.set_faults(Faults())
     whole = bench.ask(question)
     assert answer.text == whole.text == "".join(event for event in events if isinstance(event, str)).strip()
     assert answer.citations == whole.citations == tuple(event for event in events if isinstance(event, Citation))
     assert answer.to_dict()["interrupted_calls"] >= 1
 
 
-def test_each_answer_is_charged_what_bedrock_billed_for_it(bedrock: Running, home: Path) -> None:
+def test_each_answer_is_charged_what_bedrock_billed_for_it(bedrock: EmulatedBedrock, home: Path) -> None:
     bench = workbench(bedrock, home, {"retrieval.reranker": "bedrock:amazon.rerank-v1:0"})
-    bedrock.account.order(Faults(throttle=0.3, operations=SPEAKING, seed=2))
+    bedrock.account.set_faults(Faults(throttle=0.3, operations=SPEAKING, seed=2))
     first = bench.ask(TORQUE)
     second = bench.ask({"question": "And the A1-991?", "history": [TORQUE]})
     assert len([charge for charge in second.charges if charge.component == "model"]) == 2  # it was made standalone
@@ -146,15 +146,15 @@ def test_each_answer_is_charged_what_bedrock_billed_for_it(bedrock: Running, hom
     assert bench.ledger.of(first.id) == kept  # kept twice, charged once
 
 
-def test_the_fallback_answers_where_there_is_no_access(bedrock: Running, home: Path) -> None:
+def test_the_fallback_answers_where_there_is_no_access(bedrock: EmulatedBedrock, home: Path) -> None:
     bench = workbench(bedrock, home)
-    bedrock.account.order(Faults(denied=("nova-2-lite",)))
+    bedrock.account.set_faults(Faults(denied=("nova-2-lite",)))
     answer = bench.ask(TORQUE)
     assert "42 N m" in answer.text and answer.model == "bedrock:us.amazon.nova-pro-v1:0"
     assert [call.outcome for call in answer.calls] == ["refused", "answered"] and "no access to the model" in answer.calls[0].error
 
 
-def test_an_answer_cut_by_max_tokens_says_so(bedrock: Running, home: Path) -> None:
+def test_an_answer_cut_by_max_tokens_says_so(bedrock: EmulatedBedrock, home: Path) -> None:
     question = "What torque do the seals A1-990 and A1-991 take?"
     whole = workbench(bedrock, home).ask(question)
     assert len(whole.citations) == 2 and not whole.notes
@@ -165,9 +165,9 @@ def test_an_answer_cut_by_max_tokens_says_so(bedrock: Running, home: Path) -> No
     assert nothing.refused and "cut at 5 tokens" in nothing.text and nothing.hits
 
 
-def test_an_empty_answer_is_asked_for_once_more(bedrock: Running, home: Path) -> None:
+def test_an_empty_answer_is_asked_for_once_more(bedrock: EmulatedBedrock, home: Path) -> None:
     bench = workbench(bedrock, home)
-    bedrock.account.order(Faults(empty=1.0, operations=SPEAKING))
+    bedrock.account.set_faults(Faults(empty=1.0, operations=SPEAKING))
     error = failed(bench)
     assert [call.outcome for call in error.calls] == ["empty"] * 4
     assert "answered with nothing, twice: ask in other words" in str(error) and "AWS's documentation" not in str(error)
@@ -177,7 +177,7 @@ def test_an_empty_answer_is_asked_for_once_more(bedrock: Running, home: Path) ->
     assert charged(bench)["model"]["input_tokens"] == sum(call["usage"]["inputTokens"] for call in spoken)  # what failed is booked too
 
 
-def test_a_document_of_100_000_tokens_is_found_again(bedrock: Running, tmp_path: Path) -> None:
+def test_a_document_of_100_000_tokens_is_found_again(bedrock: EmulatedBedrock, tmp_path: Path) -> None:
     lines = [f"The flange of pump {number} in hall {number % 7} is tightened with a torque of {number % 90 + 10} N m, crosswise." for number in range(4_500)]
     text = "# Torques\n\n" + "\n\n".join(lines)
     (tmp_path / "torques.md").write_text(text)
@@ -194,10 +194,10 @@ def test_a_document_of_100_000_tokens_is_found_again(bedrock: Running, tmp_path:
     ("ServiceQuotaExceededException", ("an AWS quota is used up", "Service Quotas")),
     ("ServiceUnavailableException", ("the service itself has failed", "try again later")),
 ])  # fmt: skip
-def test_what_fails_everywhere_is_said_once_with_its_fix_and_the_passages(bedrock: Running, home: Path, code: str, parts: tuple[str, ...]) -> None:
+def test_what_fails_everywhere_is_said_once_with_its_fix_and_the_passages(bedrock: EmulatedBedrock, home: Path, code: str, parts: tuple[str, ...]) -> None:
     bench = workbench(bedrock, home, deadline_s=2)
     bench.pipeline().retrieve(TORQUE)
-    bedrock.account.order(Faults(failing=code))
+    bedrock.account.set_faults(Faults(failing=code))
     begun = time.monotonic()
     error = failed(bench)
     assert time.monotonic() - begun < 2 + SLACK
@@ -206,10 +206,10 @@ def test_what_fails_everywhere_is_said_once_with_its_fix_and_the_passages(bedroc
     assert (error.retry_after_s is None) == (code != "ServiceUnavailableException")
 
 
-def test_everything_down_is_a_503_with_the_passages(bedrock: Running, home: Path) -> None:
+def test_everything_down_is_a_503_with_the_passages(bedrock: EmulatedBedrock, home: Path) -> None:
     bench = workbench(bedrock, home, deadline_s=2)
     bench.pipeline().retrieve(TORQUE)
-    bedrock.account.order(Faults(failing="ServiceUnavailableException"))
+    bedrock.account.set_faults(Faults(failing="ServiceUnavailableException"))
     with TestClient(create_api(bench)) as api:
         begun = time.monotonic()
         response = api.post("/v1/query", json={"question": TORQUE})
@@ -227,14 +227,14 @@ def test_everything_down_is_a_503_with_the_passages(bedrock: Running, home: Path
         assert (openai.status_code, openai.json()["error"]["type"]) == (503, "server_error")
 
 
-def test_the_command_line_says_why_and_what_is_nearest(bedrock: Running, home: Path) -> None:
-    bedrock.account.order(Faults(failing="ExpiredTokenException"))
+def test_the_command_line_says_why_and_what_is_nearest(bedrock: EmulatedBedrock, home: Path) -> None:
+    bedrock.account.set_faults(Faults(failing="ExpiredTokenException"))
     done = CliRunner().invoke(main, ["ask", TORQUE, "--config", "aws"], env=bedrock.environment | {"RAGWB_HOME": str(home)})
     assert done.exit_code == 1 and done.stdout == ""
     assert "the AWS session has expired" in done.stderr and "seals.md" in done.stderr and "42 N m" in done.stderr
 
 
-def test_stalled_calls_pile_up_no_threads(bedrock: Running, home: Path) -> None:
+def test_stalled_calls_pile_up_no_threads(bedrock: EmulatedBedrock, home: Path) -> None:
     bench = workbench(bedrock, home, {"guardrail.provider": ""}, deadline_s=2, concurrency=4)
     bench.ask(TORQUE)
     before, most, done = threading.active_count(), 0, threading.Event()
@@ -246,7 +246,7 @@ def test_stalled_calls_pile_up_no_threads(bedrock: Running, home: Path) -> None:
 
     watching = threading.Thread(target=watch)
     watching.start()
-    bedrock.account.order(Faults(stall=1.0, stall_s=15, operations=SPEAKING))
+    bedrock.account.set_faults(Faults(stall=1.0, stall_s=15, operations=SPEAKING))
     with ThreadPoolExecutor(32) as pool:
         begun = time.monotonic()
         waits = list(pool.map(lambda n: timed(bench), range(200)))
@@ -266,10 +266,10 @@ def timed(bench: Workbench) -> float:
     return time.monotonic() - begun
 
 
-def test_the_service_keeps_the_deadline_for_streams_too(bedrock: Running, home: Path) -> None:
+def test_the_service_keeps_the_deadline_for_streams_too(bedrock: EmulatedBedrock, home: Path) -> None:
     bench = workbench(bedrock, home, {"guardrail.provider": ""}, deadline_s=2, concurrency=4)
     bench.ask(TORQUE)
-    bedrock.account.order(Faults(stall=1.0, stall_s=15, operations=SPEAKING))
+    bedrock.account.set_faults(Faults(stall=1.0, stall_s=15, operations=SPEAKING))
     with TestClient(create_api(bench)) as api, ThreadPoolExecutor(24) as pool:
         begun = time.monotonic()
         responses = list(pool.map(lambda n: api.post("/v1/query/stream", json={"question": TORQUE}), range(24)))

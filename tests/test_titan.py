@@ -15,7 +15,7 @@ import pytest
 
 from ragwb.documents.language import count_tokens
 from ragwb.emulator.faults import Faults
-from ragwb.emulator.server import Running, running
+from ragwb.emulator.server import EmulatedBedrock, emulated_bedrock
 from ragwb.indexing.chunking import Chunk
 from ragwb.indexing.embedding import CachedEmbedder, Metered, embedder, provider_embedder
 from ragwb.indexing.titan import TITAN, EmbeddingError, titan
@@ -38,15 +38,15 @@ def fresh() -> Iterator[None]:
 
 
 @pytest.fixture
-def emulated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[tuple[Running, Settings]]:
+def emulated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[tuple[EmulatedBedrock, Settings]]:
     "An emulator without faults, and settings that reach it."
-    with running() as emulator:
+    with emulated_bedrock() as emulator:
         for name, value in emulator.credentials.items():
             monkeypatch.setenv(name, value)
         yield emulator, replace(Settings(home=tmp_path, concurrency=16), **emulator.settings)
 
 
-def test_order_tokens_and_meaning(emulated: tuple[Running, Settings]) -> None:
+def test_order_tokens_and_meaning(emulated: tuple[EmulatedBedrock, Settings]) -> None:
     emulator, settings = emulated
     model = titan(f"{TITAN}/512", settings)
     vectors, tokens = model.embed_counted(TEXTS)
@@ -59,14 +59,14 @@ def test_order_tokens_and_meaning(emulated: tuple[Running, Settings]) -> None:
 
 
 @pytest.mark.parametrize("size", [256, 512, 1024])
-def test_dimensions(size: int, emulated: tuple[Running, Settings]) -> None:
+def test_dimensions(size: int, emulated: tuple[EmulatedBedrock, Settings]) -> None:
     assert titan(f"{TITAN}/{size}", emulated[1]).embed(["a pump"]).shape == (1, size)
 
 
-def test_a_third_throttled_and_some_broken_loses_nothing(emulated: tuple[Running, Settings], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_third_throttled_and_some_broken_loses_nothing(emulated: tuple[EmulatedBedrock, Settings], monkeypatch: pytest.MonkeyPatch) -> None:
     emulator, settings = emulated
     calm = titan(TITAN, settings).embed(TEXTS)
-    emulator.account.order(Faults(throttle=0.25, unavailable=0.05, malformed=0.03, seed=5))
+    emulator.account.set_faults(Faults(throttle=0.25, unavailable=0.05, malformed=0.03, seed=5))
     emulator.account.bill.calls.clear()
     model = titan(TITAN, settings)
     model.sleep = lambda seconds: time.sleep(seconds / 20)
@@ -75,18 +75,18 @@ def test_a_third_throttled_and_some_broken_loses_nothing(emulated: tuple[Running
     assert emulator.account.bill.errors["ThrottlingException"] > 50
 
 
-def test_no_access_ends_a_batch_early_and_says_what_to_do(emulated: tuple[Running, Settings]) -> None:
+def test_no_access_ends_a_batch_early_and_says_what_to_do(emulated: tuple[EmulatedBedrock, Settings]) -> None:
     emulator, settings = emulated
-    emulator.account.order(Faults(denied=("titan",)))
+    emulator.account.set_faults(Faults(denied=("titan",)))
     with pytest.raises(EmbeddingError, match="have an administrator enable it") as caught:
         titan(TITAN, settings).embed(TEXTS)
     assert len(caught.value.failed) == 300 and not caught.value.passes
     assert sum(emulator.account.bill.errors.values()) <= settings.concurrency
 
 
-def test_a_dead_provider_costs_a_question_its_deadline_at_most_and_no_thread_stays(emulated: tuple[Running, Settings]) -> None:
+def test_a_dead_provider_costs_a_question_its_deadline_at_most_and_no_thread_stays(emulated: tuple[EmulatedBedrock, Settings]) -> None:
     emulator, settings = emulated
-    emulator.account.order(Faults(failing="ServiceUnavailableException"))
+    emulator.account.set_faults(Faults(failing="ServiceUnavailableException"))
     model = embedder(TITAN, settings)
 
     def ask(n: int) -> float:
@@ -101,12 +101,12 @@ def test_a_dead_provider_costs_a_question_its_deadline_at_most_and_no_thread_sta
         took = sorted(pool.map(ask, range(200)))
     assert took[-1] < 4 and took[100] < 0.2, "the first find out, the others are told at once"
     assert sum(emulator.account.bill.errors.values()) <= 5 + 8 + 2 and threading.active_count() <= before + 1
-    emulator.account.order(Faults())
+    emulator.account.set_faults(Faults())
     resilience.breaker(f"amazon.titan-embed-text-v2:0 at {settings.bedrock_endpoint}").closed_at = 0
     assert Metered(model, Deadline.after(5)).embed(["a question"]).any()
 
 
-def test_what_was_embedded_is_kept_when_others_fail(emulated: tuple[Running, Settings]) -> None:
+def test_what_was_embedded_is_kept_when_others_fail(emulated: tuple[EmulatedBedrock, Settings]) -> None:
     emulator, settings = emulated
     model = embedder(f"{TITAN}/256", settings)
     assert isinstance(model, CachedEmbedder)
@@ -134,7 +134,7 @@ def test_what_was_embedded_is_kept_when_others_fail(emulated: tuple[Running, Set
     assert known.tokens == 0
 
 
-def test_a_document_of_100_000_tokens(emulated: tuple[Running, Settings]) -> None:
+def test_a_document_of_100_000_tokens(emulated: tuple[EmulatedBedrock, Settings]) -> None:
     emulator, settings = emulated
     text = " ".join("pump seal torque" for _ in range(34_000))
     vector, tokens = titan(TITAN, settings).embed_counted([text])
@@ -204,7 +204,7 @@ def hits_of(*texts: str) -> list[Hit]:
     return [Hit(Chunk("a.md", 0, len(text), text, "", 0, len(text), 1), 1 - n / 10, {"bm25": n + 1}, {"bm25": 5.0}) for n, text in enumerate(texts)]
 
 
-def test_rerank_through_the_wire(emulated: tuple[Running, Settings]) -> None:
+def test_rerank_through_the_wire(emulated: tuple[EmulatedBedrock, Settings]) -> None:
     emulator, settings = emulated
     amazon = reranker(RERANKER, settings)
     assert amazon is not None
@@ -216,9 +216,9 @@ def test_rerank_through_the_wire(emulated: tuple[Running, Settings]) -> None:
 
 
 @pytest.mark.parametrize("faults", [Faults(failing="ThrottlingException"), Faults(malformed=1.0), Faults(empty=1.0), Faults(denied=("rerank",))])
-def test_without_the_reranker_the_fused_order_stands(faults: Faults, emulated: tuple[Running, Settings]) -> None:
+def test_without_the_reranker_the_fused_order_stands(faults: Faults, emulated: tuple[EmulatedBedrock, Settings]) -> None:
     emulator, settings = emulated
-    emulator.account.order(faults)
+    emulator.account.set_faults(faults)
     amazon = reranker(RERANKER, settings)
     assert amazon is not None
     asked, found = Reranking(amazon, Deadline.after(5)), hits_of("The pump leaks.", "Annual leave is 25 days.")

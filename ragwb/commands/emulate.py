@@ -59,14 +59,14 @@ def emulate(host: str, port: int, region: str, keys: Sequence[str], **faults: An
     "Serve an emulated Bedrock for profile aws, and print the environment that leads to it."
     from ragwb.emulator.account import Account
     from ragwb.emulator.faults import FaultError
-    from ragwb.emulator.server import listening
+    from ragwb.emulator.server import listen
     from ragwb.emulator.wire import Key
 
     if wrong := [key for key in keys if ":" not in key]:
         raise click.UsageError(f"--key {wrong[0]}: ID:SECRET is needed")
     known = {access: Key(secret) for access, _, secret in (key.partition(":") for key in keys)}
     try:
-        emulator = listening(Account(Faults(**faults), known, region), host, port)
+        emulator = listen(Account(Faults(**faults), known, region), host, port)
     except FaultError as error:
         raise click.UsageError(str(error)) from None
     except OSError as error:

@@ -18,11 +18,11 @@ from anyio import CapacityLimiter, to_thread
 
 from ..config import GuardrailConfig
 from .catalogue import FoundationModel, resolve
-from .faults import Call, Faults, Plan, ServiceError
-from .guardrail import RULES
+from .faults import Fate, FaultPlan, Faults, ServiceError
+from .guardrail import GUARDRAIL_RULES
 from .model import PromptCache
-from .service_model import Operation, check, parameters, routed
-from .wire import Key, Signed, verify
+from .service_model import Operation, check_request, parameters, route
+from .wire import Key, SignedRequest, authenticate
 from ..guardrails.local import LocalRules
 
 # %% ../../nbs/16_emulator/07_account.ipynb #c05
@@ -43,7 +43,7 @@ class Outcome:
 class Exchange:
     "A request that is signed, known and allowed."
 
-    def __init__(self, operation: Operation, params: dict[str, Any], fate: Call):
+    def __init__(self, operation: Operation, params: dict[str, Any], fate: Fate):
         self.operation, self.params, self.fate = operation, params, fate
         self.id = str(uuid4())
         self.started = monotonic()
@@ -79,7 +79,7 @@ class Account:
         faults: Faults | None = None,           # None: nothing goes wrong
         keys: Mapping[str, Key] | None = None,  # further keys by access key id; AWS's example key is always known
         region: str = "us-east-1",
-        rules: GuardrailConfig = RULES,         # of the account's guardrail
+        rules: GuardrailConfig = GUARDRAIL_RULES,         # of the account's guardrail
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         threads: int = 4,                       # that run the models
     ):
@@ -87,28 +87,28 @@ class Account:
         self.region, self.clock, self.rules = region, clock, LocalRules(rules)
         self.profiles = {PROFILE: "amazon.nova-2-lite-v1:0"}
         self.threads = CapacityLimiter(threads)
-        self.plan = Plan(faults or Faults())
+        self.plan = FaultPlan(faults or Faults())
         self.bill, self.cache = Bill(), PromptCache()
 
-    def order(self, faults: Faults) -> None:
+    def set_faults(self, faults: Faults) -> None:
         "From now on these faults."
-        self.plan = Plan(faults)
+        self.plan = FaultPlan(faults)
 
     def reset(self) -> None:
         "An empty bill, an empty prompt cache, and the same faults from their beginning."
-        self.bill, self.cache, self.plan = Bill(), PromptCache(), Plan(self.plan.faults)
+        self.bill, self.cache, self.plan = Bill(), PromptCache(), FaultPlan(self.plan.faults)
 
-    def accept(self, request: Signed) -> Exchange:
+    def accept(self, request: SignedRequest) -> Exchange:
         "A request as an exchange. Raises SignatureError, ValidationError or ServiceError."
-        verify(request, self.keys, self.region, self.clock())
-        if (found := routed(request.method, request.path)) is None:
+        authenticate(request, self.keys, self.region, self.clock())
+        if (found := route(request.method, request.path)) is None:
             raise ServiceError("UnknownOperationException", f"Bedrock knows no {request.method} {request.path}.")
         operation, named = found
         params = parameters(operation, named, request.query, request.headers, request.body)
-        fate = self.plan.call(operation.name, params)
+        fate = self.plan.fate(operation.name, params)
         if fate.faults.expired:
             raise ServiceError("ExpiredTokenException")
-        check(operation, params)
+        check_request(operation, params)
         return Exchange(operation, params, fate)
 
     def model(self, exchange: Exchange, model_id: str) -> FoundationModel:
@@ -118,6 +118,6 @@ class Account:
             raise ServiceError("AccessDeniedException")
         return model
 
-    async def thought(self, work: Callable[..., Any], *arguments: Any) -> Any:
+    async def in_thread(self, work: Callable[..., Any], *arguments: Any) -> Any:
         "The result of work for a thread: the event loop goes on answering."
         return await to_thread.run_sync(work, *arguments, limiter=self.threads)

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['MODELS', 'ACCOUNT', 'NOT_ON_DEMAND', 'EMPTY_BLOCK', 'EMPTY_MESSAGE', 'TOO_MANY', 'NOT_IN_TURN', 'UNREAD',
            'FoundationModel', 'geographies', 'resolve', 'check_conversation', 'check_turns', 'check_reasoning',
-           'check_length', 'parts', 'block_parts', 'joined', 'last_turn', 'prompt_tokens']
+           'check_context', 'prompt_parts', 'block_parts', 'joined_texts', 'last_turn', 'prompt_tokens']
 
 # %% ../../nbs/16_emulator/04_catalogue.ipynb #c03
 from collections.abc import Iterator, Mapping, Sequence
@@ -97,7 +97,7 @@ def check_conversation(
     if wanted > model.max_output:
         raise ServiceError("ValidationException", TOO_MANY.format(most=model.max_output))
     check_reasoning(params, model)
-    if sum(kind == "cachePoint" for kind, _ in parts(params)) > 4:
+    if sum(kind == "cachePoint" for kind, _ in prompt_parts(params)) > 4:
         raise ServiceError("ValidationException", "You reached the maximum number of cache checkpoints: 4. Remove some and try again.")
 
 
@@ -131,13 +131,13 @@ def check_reasoning(params: Mapping[str, Any], model: FoundationModel) -> None:
         raise ServiceError("ValidationException", malformed.format(f"{', '.join(sorted(unwanted))} must not be set when maxReasoningEffort is high"))
 
 
-def check_length(tokens: int, model: FoundationModel) -> None:
+def check_context(tokens: int, model: FoundationModel) -> None:
     "The prompt fits into the context."
     if tokens > model.context:
         raise ServiceError("ValidationException", f"Input is too long for requested model: {tokens} tokens, the maximum is {model.context}.")
 
 # %% ../../nbs/16_emulator/04_catalogue.ipynb #c11
-def parts(
+def prompt_parts(
     params: Mapping[str, Any],  # of Converse
 ) -> Iterator[tuple[str, str]]:  # ("text", what it says), ("guard", what it says) or ("cachePoint", its time to live)
     "A request's prompt, piece by piece."
@@ -164,7 +164,7 @@ def block_parts(block: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "text", repr(block)
 
 
-def joined(texts: Sequence[str]) -> str:
+def joined_texts(texts: Sequence[str]) -> str:
     "Pieces as one text; a line break where they would run into each other."
     whole = ""
     for text in texts:
@@ -174,9 +174,9 @@ def joined(texts: Sequence[str]) -> str:
 
 def last_turn(params: Mapping[str, Any]) -> str:
     "What the user said last."
-    return joined([text for block in params["messages"][-1]["content"] for kind, text in block_parts(block) if kind != "cachePoint"])
+    return joined_texts([text for block in params["messages"][-1]["content"] for kind, text in block_parts(block) if kind != "cachePoint"])
 
 
 def prompt_tokens(params: Mapping[str, Any]) -> int:
     "Tokens of the whole prompt; Nova's tokenizer is not public, Llama 2's is near."
-    return sum(count_tokens([text for kind, text in parts(params) if kind != "cachePoint"]))
+    return sum(count_tokens([text for kind, text in prompt_parts(params) if kind != "cachePoint"]))

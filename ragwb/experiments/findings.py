@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from ..evaluation.evaluate import Evaluation, compare
+from ..evaluation.comparison import compare
+from ..evaluation.evaluate import Evaluation
 from ..evaluation.intervals import Interval, bootstrap, paired_bootstrap, verdict
 from ..evaluation.scoring import LOWER_IS_BETTER, METRICS, Row, values_of
 from .notebooks import ExperimentError

@@ -25,7 +25,8 @@ from ..evaluation.datasets import Dataset, Question, anchor_questions
 from ..evaluation.evaluate import html_table
 from ..evaluation.intervals import Interval, bootstrap
 from ..evaluation.scoring import Answered, Row, System, run
-from .grid import ROOTS, Task, code_version, dataset_hash, forecast, parse_once, pipeline_of
+from .code_version import ROOTS, code_version
+from .grid import Task, dataset_hash, forecast, parse_once, pipeline_of
 from .racing import Race, blocks, right
 from ..settings import Settings
 

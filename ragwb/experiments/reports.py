@@ -23,8 +23,9 @@ from typing import Any
 
 from ..config import PipelineConfig, flatten
 from ..evaluation.datasets import Dataset
+from .code_version import ROOTS, code_version
 from .findings import Findings, figure, metrics_of, study_from, table
-from .grid import ROOTS, code_version, dataset_hash
+from .grid import dataset_hash
 from .notebooks import Executed, Experiment, ExperimentError, Run, current_run, execute, line_of, rounded, write_whole
 
 # %% ../../nbs/12_experiments/09_reports.ipynb #c06

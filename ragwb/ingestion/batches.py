@@ -15,8 +15,9 @@ import numpy as np
 from ..config import ChunkingConfig
 from ..documents.document import Document, DocumentError
 from ..indexing.chunking import Chunk, chunk
-from ..indexing.collection import Collection, Entry
+from ..indexing.collection import Collection, Writer
 from ..indexing.embedding import Embedder
+from ..indexing.schema import Entry
 from ..indexing.titan import EmbeddingError
 from .sources import Original, bytes_of
 
@@ -92,7 +93,7 @@ def not_embedded(document: Document, reason: str) -> DocumentError:
 def not_there_yet(collection: Collection, waiting: Sequence[Incoming]) -> Generator[Step, None, list[Incoming]]:
     "The documents that the last commit has not got."
     collection.catch_up()
-    there = collection.hashes_now() if collection.objects.remote else {}
+    there = collection.hashes_once() if collection.objects.remote else {}
     rest = []
     for each in waiting:
         if there.get(each.document.id) == each.document.content_hash:
@@ -108,7 +109,7 @@ def keep(collection: Collection, incoming: Incoming) -> int | DocumentError:
         data = bytes_of(incoming.original, incoming.document.content_hash)
     except DocumentError as error:
         return error
-    collection.keep_original(incoming.document, data)
+    collection.originals.keep(incoming.document, data)
     return len(data)
 
 
@@ -134,11 +135,11 @@ def with_vectors(collection: Collection, embedder: Embedder, kept: Sequence[tupl
     return rest
 
 
-def committed(collection: Collection, ready: Sequence[Entry], incoming: Mapping[str, Incoming]) -> Iterator[Step]:
+def committed(writer: Writer, ready: Sequence[Entry], incoming: Mapping[str, Incoming]) -> Iterator[Step]:
     "Writes entries in one commit; says of each what it was."
     if not ready:
         return
-    written, before = collection.commit(ready, lambda entry: keep(collection, incoming[entry.document.id]))
+    written, before = writer.commit(ready, lambda entry: keep(writer.collection, incoming[entry.document.id]))
     fresh = {entry.document.id for entry in written}
     for entry in ready:
         document = entry.document
@@ -156,8 +157,8 @@ BATCH_BYTES = 64_000_000      # of originals that wait in memory for it
 class Batches:
     "Documents on their way into a collection."
 
-    def __init__(self, collection: Collection, embedder: Embedder):
-        self.collection, self.embedder = collection, embedder
+    def __init__(self, writer: Writer, embedder: Embedder):
+        self.writer, self.collection, self.embedder = writer, writer.collection, embedder
         self.waiting: list[Incoming] = []
         self.characters, self.bytes = 0, 0  # of what is waiting
 
@@ -176,4 +177,4 @@ class Batches:
         fresh = yield from not_there_yet(self.collection, waiting)
         kept = yield from with_originals(self.collection, fresh)
         ready = yield from with_vectors(self.collection, self.embedder, kept)
-        yield from committed(self.collection, ready, {each.document.id: each for each, _ in kept})
+        yield from committed(self.writer, ready, {each.document.id: each for each, _ in kept})

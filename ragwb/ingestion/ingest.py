@@ -16,8 +16,10 @@ from typing import Any
 
 from ..documents.document import Document, DocumentError
 from ..documents.parsing import Limits
-from ..indexing.collection import Collection, CollectionError, damaged
+from ..indexing.collection import Collection, Writer
 from ..indexing.embedding import Embedder
+from ..indexing.maintenance import clean_up
+from ..indexing.schema import CollectionError, damaged
 from .batches import FINAL, Batches, Incoming, Step, failure
 from .processes import Taken, is_small_text, processors, spread
 from .reading import Read, Task, vetted
@@ -173,9 +175,9 @@ def explained(collection: Collection) -> Iterator[None]:
         raise
 
 # %% ../../nbs/09_ingestion/05_ingest.ipynb #c17
-def written(outcomes: Iterable[Step | Incoming], collection: Collection, embedder: Embedder) -> Generator[Step, None, None]:
+def written(outcomes: Iterable[Step | Incoming], writer: Writer, embedder: Embedder) -> Generator[Step, None, None]:
     "Writes what was read, a batch at a time."
-    batches = Batches(collection, embedder)
+    batches = Batches(writer, embedder)
     for outcome in outcomes:
         if isinstance(outcome, Step):
             yield outcome
@@ -195,12 +197,11 @@ def ingest(
     scan: str = "",                                      # for personal data and prompt attacks: report, mask or block; empty: no scan
 ) -> IngestReport:
     "Brings a collection up to date with some files. Raises CollectionError when the disk is full; what was committed before stands."
-    begun = time.perf_counter()
-    with explained(collection), collection.session():
-        collection.read(collection.table.checkout_latest)
+    begun, writer = time.perf_counter(), Writer(collection)
+    with explained(collection), writer.session():
         outcomes = Intake(collection.hashes(), limits, scan, workers).outcomes(sources)
-        report = followed(written(outcomes, collection, embedder), progress, len(sources))
-        collection.clean_up(in_memory if report.new or report.changed else None)
+        report = followed(written(outcomes, writer, embedder), progress, len(sources))
+        clean_up(writer, in_memory if report.new or report.changed else None)
     report.seconds = time.perf_counter() - begun
     return report
 
@@ -223,4 +224,4 @@ def ingest_documents(
             else:
                 yield Incoming(admitted.document, Original(source, document.content_hash), admitted.found)
 
-    return followed(written(outcomes(), collection, embedder), progress, total)
+    return followed(written(outcomes(), Writer(collection), embedder), progress, total)

@@ -22,7 +22,7 @@ from ..documents.files import find_files, safe_name, why_skip_name
 from ..documents.parsing import FileContent
 from ..settings import Settings
 from ..storage.bucket import Bucket
-from ..storage.folder import Item
+from ..storage.objects import StoredObject
 
 # %% ../../nbs/09_ingestion/01_sources.ipynb #c08
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ def gather_objects(url: str, settings: Settings) -> Generator[Gathered, None, No
         raise DocumentError(url, "nothing lies below this prefix", f"look with aws s3 ls {url}")
 
 # %% ../../nbs/09_ingestion/01_sources.ipynb #c21
-def fetched(bucket: Bucket, batch: Sequence[Item], folder: Path) -> Gathered:
+def fetched(bucket: Bucket, batch: Sequence[StoredObject], folder: Path) -> Gathered:
     "A batch of objects as files in a folder."
     skipped = {item.key: why for item in batch if (why := why_skip_name(item.key))}
     wanted = [(item.key, folder / str(number)) for number, item in enumerate(batch) if item.key not in skipped]
