@@ -1283,6 +1283,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                       'ragwb/emulator/wire.py'),
                                      'ragwb.emulator.wire.SignedRequest': ('16_emulator/wire.html#signedrequest', 'ragwb/emulator/wire.py'),
                                      'ragwb.emulator.wire.authenticate': ('16_emulator/wire.html#authenticate', 'ragwb/emulator/wire.py'),
+                                     'ragwb.emulator.wire.canonical_request': ( '16_emulator/wire.html#canonical_request',
+                                                                                'ragwb/emulator/wire.py'),
                                      'ragwb.emulator.wire.check_clock': ('16_emulator/wire.html#check_clock', 'ragwb/emulator/wire.py'),
                                      'ragwb.emulator.wire.check_scope': ('16_emulator/wire.html#check_scope', 'ragwb/emulator/wire.py'),
                                      'ragwb.emulator.wire.check_session': ('16_emulator/wire.html#check_session', 'ragwb/emulator/wire.py'),
