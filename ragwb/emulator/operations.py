@@ -17,7 +17,13 @@ from .account import Account, Exchange, Outcome, called_model
 from .catalogue import ACCOUNT, MODELS, FoundationModel, check_context, check_conversation, prompt_tokens
 from .faults import ServiceError
 from ragwb.emulator.guardrail import (
-    GUARDRAIL_ID, ConversationGuard, check_guardrail_id, guardrail_arn, guardrail_response, guardrail_trace, guardrail_units,
+    GUARDRAIL_ID,
+    ConversationGuard,
+    check_guardrail_id,
+    guardrail_arn,
+    guardrail_response,
+    guardrail_trace,
+    guardrail_units,
 )  # fmt: skip
 from .model import ModelReply, relevances, reply, titan_response
 from .service_model import ValidationError, json_object

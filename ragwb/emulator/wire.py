@@ -4,12 +4,14 @@
 
 # %% auto #0
 __all__ = ['SKEW', 'AUTHORIZATION', 'NO_MATCH', 'frame', 'event', 'exception_event', 'SignedRequest', 'canonical_request',
-           'signature', 'Key', 'SignatureError', 'check_session', 'check_scope', 'check_clock', 'authenticate']
+           'signature', 'Key', 'SignatureError', 'credentials_environment', 'check_session', 'check_scope',
+           'check_clock', 'authenticate']
 
 # %% ../../nbs/16_emulator/01_wire.ipynb #c04
 import hashlib
 import hmac
 import json
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -99,6 +101,16 @@ class SignatureError(Exception):
         self.code = code
 
 # %% ../../nbs/16_emulator/01_wire.ipynb #c24
+def credentials_environment(
+    access: str,  # access key id
+    secret: str,
+    region: str,
+) -> dict[str, str]:
+    "The variables from which boto3 and LanceDB read a key; the user's own AWS files are left out."
+    return {"AWS_ACCESS_KEY_ID": access, "AWS_SECRET_ACCESS_KEY": secret, "AWS_REGION": region, "AWS_DEFAULT_REGION": region,
+            "AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull, "AWS_EC2_METADATA_DISABLED": "true"}  # fmt: skip
+
+# %% ../../nbs/16_emulator/01_wire.ipynb #c26
 def check_session(request: SignedRequest, key: Key | None) -> None:
     "Raises SignatureError unless the key is known, and its session token is the right one and holds."
     if key is None or request.headers.get("x-amz-security-token", "") != key.token:
@@ -114,7 +126,7 @@ def check_scope(where: str, service: str, region: str, services: tuple[str, ...]
     if service not in services:
         raise SignatureError("InvalidSignatureException", f"Credential should be scoped to correct service: '{services[0]}'.")
 
-# %% ../../nbs/16_emulator/01_wire.ipynb #c25
+# %% ../../nbs/16_emulator/01_wire.ipynb #c27
 SKEW = timedelta(minutes=5)
 
 
@@ -132,7 +144,7 @@ def check_clock(stamp: str, day: str, now: datetime) -> None:
     if then > now + SKEW:
         raise SignatureError("InvalidSignatureException", f"Signature not yet current: {stamp} is still later than {now + SKEW:%Y%m%dT%H%M%SZ} ({shown} + 5 min.)")
 
-# %% ../../nbs/16_emulator/01_wire.ipynb #c28
+# %% ../../nbs/16_emulator/01_wire.ipynb #c30
 AUTHORIZATION = re.compile(r"AWS4-HMAC-SHA256 Credential=([^/,\s]+)/(\d{8})/([^/,\s]+)/([^/,\s]+)/aws4_request,\s*SignedHeaders=([^,\s]+),\s*Signature=([0-9a-f]{64})")
 NO_MATCH = ("The request signature we calculated does not match the signature you provided. "
             "Check your AWS Secret Access Key and signing method. Consult the service documentation for details.")
