@@ -13,7 +13,7 @@ DOCS := experiments/data/sample/docs
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo demo-aws fault-table serve test check lint notebooks sample bench bench-aws quality reports experiments-full pr-report dvc data-versions clean
+.PHONY: help install dev demo demo-aws fault-table serve test check lint docs notebooks sample bench bench-aws quality reports experiments-full pr-report dvc data-versions clean
 MAKEFLAGS += --no-print-directory
 
 help:  ## what can be made
@@ -80,6 +80,10 @@ check: dev  ## only the state of the project: exports, clean notebooks, README, 
 lint: dev  ## ruff and mypy
 	@$(BIN)/ruff check --quiet --output-format concise .
 	@$(BIN)/mypy
+
+docs: dev  ## the site into _docs/html: notebooks, guides, reference; fails on a broken link
+	@$(BIN)/python -m sphinx -q -W --keep-going -b html -j auto -d _docs/doctrees nbs _docs/html
+	@$(BIN)/python tests/links.py _docs/html
 
 notebooks: dev  ## run all notebooks in order, keep their outputs; clean, export, README
 	@$(BIN)/python tests/notebooks.py

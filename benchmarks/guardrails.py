@@ -28,8 +28,11 @@ from ragwb.evaluation.planted_attacks import Attack, Plant, beside, inside, load
 from ragwb.guardrails.personal_data import personal_data
 from ragwb.guardrails.prompt_attacks import attacks
 from ragwb.indexing.chunking import chunk
-from ragwb.indexing.collection import Collection, Entry, Store
+from ragwb.indexing.collection import Collection, Writer
 from ragwb.indexing.embedding import embedder
+from ragwb.indexing.maintenance import delete
+from ragwb.indexing.schema import Entry
+from ragwb.indexing.store import Store
 from ragwb.ingestion.processes import parse_many
 
 DATA = ROOT / "experiments/data/guardrails"
@@ -68,17 +71,17 @@ def planted(collection: Collection, documents: dict[str, Document], pattern: Att
     evidence = question.evidence[0]
     plain = guarded.ask(question.question)
     _, empty, _ = inside(pattern, question.question, documents[evidence.document], evidence.start)
-    collection.write([entry(empty)])
+    Writer(collection).write([entry(empty)])
     unbitten = guarded.ask(question.question)
     for control in (False, True):
         bitten, _, within = inside(pattern, question.question, documents[evidence.document], evidence.start, control)
-        collection.write([entry(bitten)])
+        Writer(collection).write([entry(bitten)])
         yield from both("inside", within, unbitten, question, guarded, bare)
     for control in (False, True):
         own, alone = beside(pattern, question.question, control)
-        collection.write([entry(documents[evidence.document]), entry(own)])
+        Writer(collection).write([entry(documents[evidence.document]), entry(own)])
         yield from both("beside", alone, plain, question, guarded, bare)
-    collection.delete([OWN])
+    delete(collection, [OWN])
 
 
 def both(place: str, plant: Plant, before: Any, question: Question, guarded: Pipeline, bare: Pipeline) -> Iterator[Row]:
@@ -93,7 +96,7 @@ def measure_planted(home: Path, patterns: Sequence[Attack]) -> list[Row]:
     """All attacks, one after the other, in the sample documents."""
     documents, questions = sample()
     collection = Store(home).create("planted", CONFIG, EMBEDDER.dimensions)
-    collection.write([entry(document) for document in documents.values()], new=True)
+    Writer(collection).write([entry(document) for document in documents.values()], new=True)
     guarded = Pipeline(collection, CONFIG, EMBEDDER)
     bare = Pipeline(collection, replace(CONFIG, guardrail=GuardrailConfig(provider="")), EMBEDDER)
     return [row for pattern, question in pairs(guarded, patterns, questions) for row in planted(collection, documents, pattern, question, guarded, bare)]

@@ -39,7 +39,7 @@ def ask_and_ingest(
     ids += [workbench.ask(question).id for question in parts[1]]
     changed = [path for path in files if path.suffix in (".md", ".txt")]
     workbench.ingest_files([(path.name, path.read_bytes() + b"\n\nThis sentence was added later.\n") for path in changed])
-    workbench.store.open(workbench.settings.collection).table.optimize()  # compacts, as some days of ingestion would
+    workbench.store.open(workbench.settings.collection).table.compact()  # joins fragments, as some days of ingestion would
     ids += [workbench.ask(question).id for question in parts[2]]
     workbench.ingest_files([(f"later-{n}.md", f"# Later {n}\n\nNobody has asked about number {n} yet.\n".encode()) for n in range(20)])
     return ids

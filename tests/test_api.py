@@ -22,7 +22,7 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 from profiles import PROFILES, profile_settings
 
 from ragwb.api.routes import create_api
-from ragwb.indexing.collection import Collection
+from ragwb.indexing.collection import Writer
 from ragwb.settings import Settings
 from ragwb.workbench import Workbench
 
@@ -394,7 +394,7 @@ def test_a_full_disk_says_so(server, monkeypatch):
     def full(*args, **kwargs):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Collection, "write", full)
+    monkeypatch.setattr(Writer, "write", full)
     told = problem(server.client.post("/v1/documents", files=files(("new.md", b"# New\n\nSomething new is here.\n"))))
     assert told["status"] == 507 and told["type"] == "urn:ragwb:problem:disk-full"
     monkeypatch.undo()

@@ -20,12 +20,12 @@ from ragwb.emulator.s3_faults import S3Fault, S3Proxy
 from ragwb.emulator.server import EmulatedBedrock, emulated_bedrock
 from ragwb.network import aws
 from ragwb.network.aws import AwsError, aws_errors, client, explain
-from ragwb.network.resilience import Breaker, CircuitOpen, Deadline, DeadlineExceeded, Policy, persist, worth_retrying
+from ragwb.network.resilience import Breaker, CircuitOpen, Deadline, DeadlineExceeded, RetryPolicy, persist, worth_retrying
 from ragwb.settings import Settings
 
 LITE, TITAN = "us.amazon.nova-2-lite-v1:0", "amazon.titan-embed-text-v2:0"
 HELLO: dict[str, Any] = {"modelId": LITE, "messages": [{"role": "user", "content": [{"text": "hello"}]}], "inferenceConfig": {"maxTokens": 20}}
-QUICK = Policy(attempts=8, first_s=0.01, longest_s=0.05)
+QUICK = RetryPolicy(attempts=8, first_s=0.01, longest_s=0.05)
 
 
 @pytest.fixture(autouse=True)
@@ -212,7 +212,7 @@ def test_no_wait_goes_beyond_the_deadline(monkeypatch: pytest.MonkeyPatch) -> No
         runtime = client("bedrock-runtime", settings)
         begun = time.monotonic()
         with pytest.raises(aws_errors()) as caught:
-            persist(lambda: runtime.converse(**HELLO), Breaker("nova"), Deadline.after(1.0), Policy(attempts=50, first_s=0.2))
+            persist(lambda: runtime.converse(**HELLO), Breaker("nova"), Deadline.after(1.0), RetryPolicy(attempts=50, first_s=0.2))
         assert time.monotonic() - begun < 1.5 and worth_retrying(caught.value)
         with pytest.raises(DeadlineExceeded, match="deadline_s"):
             persist(lambda: runtime.converse(**HELLO), Breaker("nova"), Deadline.after(0))

@@ -12,7 +12,7 @@ from ragwb.config import PipelineConfig
 from ragwb.emulator.faults import Faults
 from ragwb.emulator.s3 import READER
 from ragwb.emulator.server import EmulatedBedrock
-from ragwb.indexing.collection import Store
+from ragwb.indexing.store import Store
 from ragwb.network import aws, resilience
 from ragwb.operations.doctor import CheckFailed, check_network, checks
 from ragwb.settings import Settings

@@ -22,13 +22,15 @@ from click.testing import CliRunner
 from filelock import FileLock
 from reportlab.pdfgen import canvas
 
-from ragwb.answering import pipeline
+from ragwb.answering import steps
 from ragwb.answering.answer_store import AnswerError, AnswerStore
 from ragwb.answering.pipeline import Answer
 from ragwb.cli import main
 from ragwb.config import PipelineConfig
 from ragwb.indexing.chunking import chunk
-from ragwb.indexing.collection import Collection, CollectionError, describe, schema
+from ragwb.indexing.collection import Collection
+from ragwb.indexing.schema import CollectionError, describe, schema
+from ragwb.indexing.table import Table
 from ragwb.ingestion.ingest import content_hash
 from ragwb.retrieval.search import Snapshot
 from ragwb.settings import Settings
@@ -129,7 +131,7 @@ def assert_sound(home: Path, folder: Path | None = None) -> None:
     assert len({info.id for info in infos}) == len(infos)
     assert {id: sorted(ids) for id, ids in chunk_ids(collection).items()} == due(collection)
     originals = sorted(path.name for path in (home / "documents" / "default").glob("*"))
-    assert all(content_hash(collection.original(info) or b"") == info.content_hash for info in infos)
+    assert all(content_hash(collection.originals.read(info) or b"") == info.content_hash for info in infos)
     if folder is not None:
         assert {info.id: info.content_hash for info in infos} == {path.name: content_hash(path.read_bytes()) for path in folder.iterdir()}
         assert sorted({name.partition(".")[0] for name in originals}) == sorted({info.content_hash for info in infos})
@@ -344,7 +346,7 @@ def test_lost_and_damaged_files(tmp_path: Path) -> None:
 def test_an_index_of_a_newer_version(tmp_path: Path) -> None:
     store = Workbench(Settings(home=tmp_path / "home")).store
     (tmp_path / "home").mkdir()
-    store.database.create_table("default", schema=schema(4, describe(PipelineConfig()) | {"format": "99"}))
+    store.database.connection.create_table("default", schema=schema(4, describe(PipelineConfig()) | {"format": "99"}))
     for command in (("ask", "Why?"), ("ingest", corpus(tmp_path / "docs", 1)), ("documents", "list")):
         refused(call(tmp_path / "home", *command), "upgrade ragwb")
 
@@ -473,14 +475,14 @@ def test_a_read_survives_a_delete_below_it(tmp_path: Path) -> None:
             workbench.delete(["0.md"])
         return sorted(table.search().where("kind = 'document'").limit(None).to_arrow()["id"].to_pylist())
 
-    assert opened(tmp_path).read(query) == ["1.md", "2.md"] and len(tries) == 2
+    assert opened(tmp_path).table.read(lambda _: query()) == ["1.md", "2.md"] and len(tries) == 2
 
 
 @pytest.mark.parametrize("change", ["moved", "shorter", "deleted"])
 def test_a_document_changes_while_its_answer_is_made(change: str, placed: Placed, monkeypatch: pytest.MonkeyPatch) -> None:
     old = "# Pump\n\nThe pump needs a torque of 42 N m at the flange.\n"
     new = {"moved": old.replace("The pump", "Some words that came before. " * 3 + "The pump"), "shorter": "# Pump\n\nGone.\n"}
-    workbench, other, search, searches = Workbench(*placed), Workbench(*placed), pipeline.retrieve, list[int]()
+    workbench, other, search, searches = Workbench(*placed), Workbench(*placed), steps.retrieve_screened, list[int]()
     workbench.ingest_files([("pump.md", old.encode())])
 
     def retrieve_and_change(*given: Any) -> Any:
@@ -490,8 +492,9 @@ def test_a_document_changes_while_its_answer_is_made(change: str, placed: Placed
             other.delete(["pump.md"]) if change == "deleted" else other.ingest_files([("pump.md", new[change].encode())])
         return hits
 
-    monkeypatch.setattr(pipeline, "retrieve", retrieve_and_change)
+    monkeypatch.setattr(steps, "retrieve_screened", retrieve_and_change)
     answer = workbench.ask("What torque does the pump need?")
+    assert searches
     assert all("torque of 42 N m" in citation.quote for citation in answer.citations)
     assert answer.citations or answer.refused
 
@@ -501,11 +504,11 @@ def test_a_killed_delete_is_finished_by_the_next(placed: Placed, monkeypatch: py
     workbench.ingest_files([("secret.md", b"# Salary\n\nMs Zyxwvut has 98765 euros.\n"), *((f"{n}.md", text_of(n, 0).encode()) for n in range(40))])
     workbench.ask("What does Ms Zyxwvut have?")
 
-    def killed(self: Collection) -> None:
+    def killed(self: Table) -> None:
         raise SystemExit
 
     with monkeypatch.context() as patch, pytest.raises(SystemExit):
-        patch.setattr(Collection, "forget", killed)
+        patch.setattr(Table, "drop_history", killed)
         workbench.delete(["secret.md"])
     assert places_of(b"98765", settings)
     assert workbench.delete(["secret.md"]) == 0

@@ -17,7 +17,7 @@ from ragwb.emulator.account import PROFILE
 from ragwb.emulator.guardrail import GUARDRAIL_ID
 from ragwb.emulator.server import EmulatedBedrock, emulated_bedrock
 from ragwb.generation.calls import calls_of, stop_of
-from ragwb.generation.fallback import FallbackModel, ModelError, Policy, for_question
+from ragwb.generation.fallback import FallbackModel, ModelError, RetryPolicy, for_question
 from ragwb.generation.models import chat_model
 from ragwb.generation.prompts import messages
 from ragwb.network.resilience import Deadline, breaker
@@ -132,7 +132,7 @@ def test_a_server_of_openais_shape_answers_the_documents(server: ChatServer, tmp
 def test_it_is_asked_again_where_that_helps_and_not_where_it_does_not(server: ChatServer) -> None:
     model = chat_model(compatible(server))
     assert isinstance(model, FallbackModel)
-    quick = model.model_copy(update={"policy": Policy(first_s=0)})
+    quick = model.model_copy(update={"policy": RetryPolicy(first_s=0)})
     server.statuses = [429, 503]
     assert [call.outcome for call in calls_of(quick.invoke(PROMPT), "?")] == ["refused", "refused", "answered"]
     server.statuses = [401]

@@ -17,7 +17,7 @@ from packaging.utils import canonicalize_name
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 BIN = Path(sys.executable).parent
-INDEX = "index"      # the notebook that becomes README.md and may import everything
+CHAPTER = re.compile(r"\d\d_\w+/")  # begins the name of a page that exports a module; the other pages are the site's and README's and may import everything
 OPTIONAL = {"langchain"}  # imported only where a user names another provider, with a word on what to install
 
 
@@ -88,8 +88,8 @@ def test_clean(rebuilt):
 
 def test_one_notebook_per_module():
     of: dict[str, list[str]] = {}
-    for path in NOTEBOOKS:
-        if path.stem != INDEX:
+    for path, page in PAGES.items():
+        if CHAPTER.match(page):
             of.setdefault(module_of(path), []).append(PAGES[path])
     assert "" not in of, f"no default_exp in {', '.join(of[''])}"
     assert not (shared := {module: names for module, names in of.items() if len(names) > 1}), f"notebooks that overwrite each other's module: {shared}"
@@ -97,7 +97,7 @@ def test_one_notebook_per_module():
 
 def test_only_earlier_modules():
     order = {module_of(path): number for number, path in enumerate(NOTEBOOKS)}
-    wrong = [f"{PAGES[path]} imports {name}" for number, path in enumerate(NOTEBOOKS) if path.stem != INDEX
+    wrong = [f"{PAGES[path]} imports {name}" for number, path in enumerate(NOTEBOOKS) if CHAPTER.match(PAGES[path])
              for source in code_cells(path) for name in own_imports(source) if order.get(name, -1) > number]
     assert not wrong, f"only earlier notebooks may be imported: {'; '.join(wrong)}"
 

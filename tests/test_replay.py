@@ -11,13 +11,15 @@ from click.testing import CliRunner
 from fastapi.testclient import TestClient
 from notebooks import ROOT
 
-import ragwb.operations.replay
 from benchmarks.replay import ask_and_ingest, differing, sample
 from ragwb.api.routes import create_api
 from ragwb.cli import main
 from ragwb.config import PipelineConfig
+from ragwb.indexing.collection import Collection
+from ragwb.indexing.maintenance import tag
+from ragwb.indexing.schema import VersionGone
 from ragwb.operations.config_registry import open_registry
-from ragwb.operations.replay import Replay, ReplayError, notebook_of, tag, tags
+from ragwb.operations.replay import Replay, notebook_of
 from ragwb.settings import Settings
 from ragwb.workbench import Workbench
 
@@ -37,7 +39,7 @@ def test_after_further_ingestion(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     workbench = Workbench(Settings(home=tmp_path))
     ids = ask_and_ingest(workbench, sample(12))
     assert differing(workbench, ids) == {}
-    monkeypatch.setattr(ragwb.operations.replay, "at_version", lambda workbench, name, version: workbench.store.open(name))
+    monkeypatch.setattr(Collection, "at", lambda self, version: self)
     assert differing(workbench, ids), "on the index of today some must differ, or this test shows nothing"
 
 
@@ -67,9 +69,9 @@ def test_deletion(tmp_path: Path) -> None:
     later = workbench.ask(LONG)
     assert tag(workbench.store.open("default"), "before") == later.index_version
     workbench.delete(["news.md"])
-    assert tags(workbench.store.open("default")) == {}
+    assert workbench.store.open("default").tags() == {}
     assert not any(b"31 days" in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()), "a tag must not keep what was deleted"
-    with pytest.raises(ReplayError, match="deleting a document drops all earlier versions"):
+    with pytest.raises(VersionGone, match="deleting a document drops all earlier versions"):
         Replay(workbench, given.id)
     run = CliRunner().invoke(main, ["replay", given.id, "--out", str(tmp_path / "why.ipynb")], env={"RAGWB_HOME": str(tmp_path)})
     assert run.exit_code == 1 and run.output.startswith("Error: index version") and not (tmp_path / "why.ipynb").exists()
@@ -84,7 +86,7 @@ def test_versions_outlive_a_week(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     said: list[object] = []
     for n in range(40):  # small commits, until a compaction is due
         workbench.ingest_files([(f"note-{n}.md", f"# Note {n}\n\nNothing of note on day {n}.\n".encode())])
-    table = workbench.store.open("default").table
+    table = workbench.store.open("default").table.lance
     real = type(table).optimize
     monkeypatch.setattr(type(table), "optimize", lambda self, **given: said.append(given.get("cleanup_older_than")) or real(self, **given))
     for n in range(40, 75):
@@ -149,5 +151,5 @@ def test_on_s3(s3_settings: Settings) -> None:
     elsewhere = Workbench(s3_settings)
     assert Replay(elsewhere, given.id).again().same
     elsewhere.delete(["news.md"])
-    with pytest.raises(ReplayError, match="is gone"):
+    with pytest.raises(VersionGone, match="is gone"):
         Replay(elsewhere, given.id)

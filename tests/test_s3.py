@@ -29,12 +29,15 @@ from ragwb.config import ChunkingConfig, PipelineConfig
 from ragwb.emulator.s3 import ADMIN, READER, STRANGER, Identity, S3Server
 from ragwb.emulator.s3_faults import S3Fault, S3Proxy, S3Request
 from ragwb.indexing.chunking import chunk
-from ragwb.indexing.collection import Collection, CollectionError, describe, schema
+from ragwb.indexing.maintenance import sweep
+from ragwb.indexing.schema import CollectionError, describe, schema
+from ragwb.indexing.table import Table
 from ragwb.ingestion.ingest import content_hash
 from ragwb.network.aws import AwsError, new_client
 from ragwb.settings import Settings
 from ragwb.storage.bucket import Bucket
-from ragwb.storage.folder import Lease, LocalCache
+from ragwb.storage.lease import Renewal
+from ragwb.storage.objects import LocalCache
 from ragwb.workbench import Workbench
 
 
@@ -49,7 +52,7 @@ def assert_sound(settings: Settings, folder: Path | None = None) -> None:
     documents = [collection.stored(info.id) for info in infos]
     due = {document.id: sorted(f"{document.id}#{piece.start}-{piece.end}" for piece in chunk(document, collection.chunking)) for document in documents}
     assert {id: sorted(ids) for id, ids in found.items()} == due
-    assert all(content_hash(collection.original(info) or b"") == info.content_hash for info in infos)
+    assert all(content_hash(collection.originals.read(info) or b"") == info.content_hash for info in infos)
     if folder is not None:
         assert {info.id: info.content_hash for info in infos} == {path.name: content_hash(path.read_bytes()) for path in folder.iterdir()}
 
@@ -103,7 +106,7 @@ def test_deleted_is_gone_from_bucket_and_cache(seaweed: S3Server, s3_settings: S
 
 
 # the command line, with a commit every few documents and a lease that runs out soon
-SMALL_COMMITS = ("import sys, ragwb.storage.folder, ragwb.ingestion.ingest; ragwb.ingestion.ingest.BATCH_CHARACTERS = 12_000; ragwb.storage.folder.LEASE_S = 4.0; "
+SMALL_COMMITS = ("import sys, ragwb.storage.lease, ragwb.ingestion.ingest; ragwb.ingestion.ingest.BATCH_CHARACTERS = 12_000; ragwb.storage.lease.LEASE_S = 4.0; "
                  "from ragwb.cli import main; main(sys.argv[1:])")  # fmt: skip
 
 
@@ -239,7 +242,7 @@ def test_what_is_written_is_encrypted_with_the_key(proxy: S3Proxy, s3_settings: 
     with pytest.raises(AwsError, match="KMS key refuses"):
         store.objects.put("documents/large.bin", bytes(9 * 2**20))
     with pytest.raises(RuntimeError):
-        store.database.create_table("default", schema=schema(4, describe(PipelineConfig())))
+        store.database.connection.create_table("default", schema=schema(4, describe(PipelineConfig())))
     writes = [request for request in proxy.seen if request.method in ("PUT", "POST")]
     assert {request.key.split("/")[2] for request in writes} == {"documents", "lancedb"}
     assert all(request.headers.get(header) == wanted and request.headers["x-amz-server-side-encryption"] == "aws:kms" for request in writes)
@@ -409,25 +412,25 @@ def test_a_killed_sync_is_finished_by_the_next(proxy: S3Proxy, s3_settings: Sett
 
 def test_what_is_there_twice_is_healed(s3_settings: Settings) -> None:
     collection = with_pump(s3_settings).store.open("default")
-    rows = collection.table.search().limit(None).to_arrow()
-    collection.table.add(rows)
-    collection.table.add(rows)
-    assert collection.table.count_rows() == 3 * len(rows)
+    rows = collection.table.lance.search().limit(None).to_arrow()
+    collection.table.lance.add(rows)
+    collection.table.lance.add(rows)
+    assert collection.count() == 3 * len(rows)
     assert Workbench(s3_settings).ingest_files([("valve.md", b"# Valve\n\nIt is green.\n")]).new == 1
     assert_sound(s3_settings)
 
 
 def test_a_lost_lease_writes_nothing(proxy: S3Proxy, s3_settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ragwb.storage.folder.LEASE_S", 0.4)
+    monkeypatch.setattr("ragwb.storage.lease.LEASE_S", 0.4)
     through = replace(s3_settings, s3_endpoint=proxy.endpoint)
     with_pump(through)
     exists = Bucket.exists
     monkeypatch.setattr(Bucket, "exists", lambda self, key: (time.sleep(0.6), exists(self, key))[1])  # this process stands still inside the lock
-    held = Lease.keep
-    monkeypatch.setattr(Lease, "keep", lambda self: None)
+    renew = Renewal.run
+    monkeypatch.setattr(Renewal, "run", lambda self: None)
     with pytest.raises(AwsError, match="was lost.*run the same command again"):
         Workbench(through).ingest_files([("valve.md", b"# Valve\n\nIt is green.\n")])
-    monkeypatch.setattr(Lease, "keep", held)
+    monkeypatch.setattr(Renewal, "run", renew)
     monkeypatch.setattr(Bucket, "exists", exists)
     assert [info.id for info in Workbench(through).store.open("default").documents()] == ["pump.md"]
     assert Workbench(through).ingest_files([("valve.md", b"# Valve\n\nIt is green.\n")]).new == 1  # the lease has run out
@@ -437,9 +440,9 @@ def test_a_lost_lease_writes_nothing(proxy: S3Proxy, s3_settings: Settings, monk
 def test_a_rewrite_does_not_undo_what_another_has_committed(s3_settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     workbench, other = with_pump(s3_settings), Workbench(s3_settings)
     workbench.ingest_files([("valve.md", b"# Valve\n\nIt is green.\n")])
-    select = Collection.rewrite
+    select = Table.rewrite
 
-    def interrupted(self: Collection, where: str) -> None:
+    def interrupted(self: Table, where: str) -> None:
         def meanwhile(batch: Any) -> Any:
             monkeypatch.setattr(Bucket, "lock", lambda self, name: nullcontext(Mock()))  # this process has lost its lease and does not know
             other.ingest_files([("late.md", b"# Late\n\nIt came meanwhile.\n")])
@@ -447,7 +450,7 @@ def test_a_rewrite_does_not_undo_what_another_has_committed(s3_settings: Setting
 
         select(self, where, meanwhile)
 
-    monkeypatch.setattr(Collection, "rewrite", interrupted)
+    monkeypatch.setattr(Table, "rewrite", interrupted)
     with pytest.raises(CollectionError, match="somebody wrote.*run the same command again"):
         workbench.delete(["pump.md"])
     monkeypatch.undo()
@@ -461,23 +464,23 @@ def test_what_another_has_just_put_is_not_swept(s3_settings: Settings, monkeypat
     workbench = with_pump(s3_settings)
     collection, put = workbench.store.open("default"), workbench.store.objects.put
     put("documents/default/c0ffee.md", b"of an ingester that is about to commit")
-    assert collection.sweep() == 0
+    assert sweep(collection) == 0
     monkeypatch.setattr(Bucket, "grace_s", -1.0)
-    assert collection.sweep() == 1 and not workbench.store.objects.exists("documents/default/c0ffee.md")
+    assert sweep(collection) == 1 and not workbench.store.objects.exists("documents/default/c0ffee.md")
     assert_sound(s3_settings)
 
 
 def test_credentials_that_are_renewed(s3_settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     collection = with_pump(s3_settings).store.open("default")
-    table = collection.table
-    assert collection.table is table and collection.store.objects.lance_options()["aws_access_key_id"] == ADMIN.access
+    table = collection.table.lance
+    assert collection.table.lance is table and collection.objects.lance_options()["aws_access_key_id"] == ADMIN.access
 
     class Renewed:
         def get_frozen_credentials(self) -> ReadOnlyCredentials:
             return ReadOnlyCredentials(READER.access, READER.secret, None)
 
     monkeypatch.setattr(collection.objects, "credentials", Renewed())
-    assert collection.table is not table and len(collection.documents()) == 1
+    assert collection.table.lance is not table and len(collection.documents()) == 1
 
 
 def test_one_upload_eight_times_at_once(s3_settings: Settings) -> None:

@@ -27,7 +27,7 @@ from ..answering.pipeline import QuestionError, passages_of
 from ..config import ConfigError
 from ..documents.document import DocumentError
 from ..generation.fallback import PAUSE_S, ModelError
-from ..indexing.collection import CollectionError
+from ..indexing.schema import CollectionError
 from ..indexing.titan import EmbeddingError
 from ..ingestion.ingest import is_disk_full
 from ..network.aws import AwsError

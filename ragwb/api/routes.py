@@ -36,10 +36,11 @@ from .gate import RequestGate, hosts_for
 from .openai_chat import chat
 from .problems import Problem, Text, install_problems, problem_of
 from .service import Service, Serving, checked_question, find_document, open_collection
+from ..indexing.schema import VersionGone
 from ..ingestion.ingest import IngestReport, Progress
 from ..network.aws import AwsError
 from ..operations.metrics import MetricsMiddleware
-from ..operations.replay import ReplayError, at_version, notebook_of
+from ..operations.replay import notebook_of
 from ..workbench import Workbench
 
 # %% ../../nbs/14_api/05_routes.ipynb #c06
@@ -201,8 +202,8 @@ def notebook(id: str, service: Serving) -> Response:
     "A kept answer as a notebook that replays it step by step."
     record = service.workbench.answers.load(id)
     try:
-        at_version(service.workbench, record["collection"], record["index_version"])
-    except ReplayError as error:
+        service.workbench.store.open(record["collection"]).at(record["index_version"])
+    except VersionGone as error:
         raise Problem(410, "", str(error)) from error
     named = {"Content-Disposition": f'attachment; filename="replay-{id}.ipynb"'}
     return Response(json.dumps(notebook_of(record, service.workbench.settings.profile)), media_type="application/x-ipynb+json", headers=named)

@@ -17,7 +17,8 @@ from fastapi import Depends, Request
 from ..answering.pipeline import Answer, Event, Question, QuestionError
 from .gate import slot
 from .problems import Problem
-from ..indexing.collection import Collection, DocumentInfo
+from ..indexing.collection import Collection
+from ..indexing.schema import DocumentInfo
 from ..ingestion.ingest import IngestReport, Progress
 from ..operations.metrics import Metrics
 from ..workbench import Workbench

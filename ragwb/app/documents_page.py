@@ -20,7 +20,7 @@ from .documents_view import Upload, View, delete_question, document_page, docume
 from .screen import Screen
 from ..documents.document import DocumentError
 from ..documents.files import safe_name
-from ..indexing.collection import CollectionError, DocumentInfo
+from ..indexing.schema import CollectionError, DocumentInfo
 from ..ingestion.ingest import Progress
 from ..workbench import Workbench
 

@@ -15,7 +15,7 @@ from html import escape
 from .answer_view import table
 from ..documents.document import Document
 from ..indexing.chunking import Chunk, colour_chunks
-from ..indexing.collection import DocumentInfo
+from ..indexing.schema import DocumentInfo
 
 # %% ../../nbs/15_app/05_documents_view.ipynb #c07
 def ago(then: str, now: datetime) -> str:

@@ -16,7 +16,7 @@ from .ask_page import examples
 from .playgrounds import ChunkingPlayground, Playground, PromptPlayground, RetrievalPlayground
 from .screen import Screen
 from ..generation.prompts import TEMPLATES
-from ..indexing.collection import CollectionError
+from ..indexing.schema import CollectionError
 from ..operations.prompt_registry import Prompts
 from ..storage.bucket import objects
 from ..workbench import Workbench

@@ -26,8 +26,8 @@ from ..evaluation.metrics import evidence_score
 from ..evaluation.scoring import spans_of
 from ..generation.prompts import register_template, template
 from ..indexing.chunking import Chunk, chunk
-from ..indexing.collection import Entry, describe, rows_of, schema
 from ..indexing.embedding import Embedder
+from ..indexing.schema import Entry, describe, schema, table_rows
 from ..retrieval.hybrid import fuse_legs, retrieve, search_legs
 from ..retrieval.search import Snapshot
 
@@ -44,7 +44,7 @@ class Trial(Snapshot):
         vectors, rows, at = embedder.embed([piece.indexed for piece in flat]), list[dict[str, Any]](), 0
         for document in documents:
             group = self.cut[document.id]
-            rows += [row for row in rows_of(Entry(document, group, vectors[at:at + len(group)], 0), "") if row["kind"] == "chunk"]
+            rows += [row for row in table_rows(Entry(document, group, vectors[at:at + len(group)], 0), "") if row["kind"] == "chunk"]
             at += len(group)
         columns = schema(embedder.dimensions, describe(PipelineConfig(chunking=config, embedder=embedder.name)))
         self.rows = pa.Table.from_pylist(rows, schema=columns).sort_by("id").combine_chunks()

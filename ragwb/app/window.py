@@ -25,7 +25,7 @@ from .playground_page import PlaygroundPage
 from .screen import Screen
 from .theme import FRAME, LIGHT, THEME
 from ..documents.pdf import render_page
-from ..indexing.collection import CollectionError
+from ..indexing.schema import CollectionError
 from ..workbench import Workbench
 
 # %% ../../nbs/15_app/14_window.ipynb #c06
@@ -186,7 +186,7 @@ def add_app(
     def page_picture(collection: str, document: str, page: int) -> Response:
         try:
             opened = workbench.store.open(collection)
-            original = opened.original(opened.document(document))
+            original = opened.originals.read(opened.document(document))
             if original is None:
                 return Response("the original of this document is not kept", 404)
             return Response(render_page(original, page, 1_400), media_type="image/png", headers={"cache-control": "private, max-age=300", "cross-origin-resource-policy": "same-origin"})

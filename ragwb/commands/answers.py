@@ -107,7 +107,7 @@ def reject(ctx: click.Context, answer_id: str, reason: str) -> None:
 @click.pass_context
 def tag_version(ctx: click.Context, name: str, collection: str, as_json: bool) -> None:
     "Name the present index version of a collection."
-    from ragwb.operations.replay import tag
+    from ragwb.indexing.maintenance import tag
 
     workbench = open_workbench(ctx)
     version = tag(workbench.store.open(collection or workbench.settings.collection), name)
@@ -120,10 +120,8 @@ def tag_version(ctx: click.Context, name: str, collection: str, as_json: bool) -
 @click.pass_context
 def list_tags(ctx: click.Context, collection: str, as_json: bool) -> None:
     "List the named index versions of a collection."
-    from ragwb.operations.replay import tags
-
     workbench = open_workbench(ctx)
-    found = tags(workbench.store.open(collection or workbench.settings.collection))
+    found = workbench.store.open(collection or workbench.settings.collection).tags()
     print_json(found) if as_json else click.echo("\n".join(f"{version:>6}  {name}" for name, version in found.items()) or "no tags")
 
 # %% ../../nbs/17_commands/08_answers.ipynb #c17

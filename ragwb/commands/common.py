@@ -32,18 +32,17 @@ def known_errors() -> tuple[type[BaseException], ...]:
     from ragwb.evaluation.datasets import DatasetError
     from ragwb.experiments.notebooks import ExperimentError
     from ragwb.generation.fallback import ModelError
-    from ragwb.indexing.collection import CollectionError
+    from ragwb.indexing.schema import CollectionError, VersionGone
     from ragwb.indexing.titan import EmbeddingError
     from ragwb.network.aws import AwsError
     from ragwb.operations.drift_report import DriftError
     from ragwb.operations.feedback import CandidateError
     from ragwb.operations.prompt_registry import RegistryError
-    from ragwb.operations.replay import ReplayError
     from ragwb.operations.tracking import TrackingError
     from ragwb.settings import SettingsError
 
     return (AnswerError, AwsError, BudgetExceeded, CandidateError, CollectionError, ConfigError, DatasetError, DocumentError, DriftError, EmbeddingError,
-            ExperimentError, ModelError, QuestionError, RegistryError, ReplayError, SettingsError, TrackingError)
+            ExperimentError, ModelError, QuestionError, RegistryError, SettingsError, TrackingError, VersionGone)
 
 
 def one_line(error: Exception) -> str:

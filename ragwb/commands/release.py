@@ -17,7 +17,7 @@ from .common import json_option, main, print_json, progress_bar
 
 if TYPE_CHECKING:
     from ragwb.operations.config_registry import Registry
-    from ragwb.operations.promotion import Verdict
+    from ragwb.operations.promotion import PromotionVerdict
     from ragwb.settings import Settings
 
 # %% ../../nbs/17_commands/07_release.ipynb #c06
@@ -79,7 +79,7 @@ def mirror(settings: "Settings", registry: "Registry", alias: str) -> None:
         log_config(tracker(settings), registry.load(move.config), alias, metrics)
 
 
-def print_verdict(verdict: "Verdict") -> None:
+def print_verdict(verdict: "PromotionVerdict") -> None:
     "The comparison, and the questions that broke."
     from rich import box
     from rich.console import Console

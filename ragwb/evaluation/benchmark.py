@@ -17,8 +17,9 @@ from ..documents.parsing import Limits
 from ..documents.text import parse_text
 from .datasets import Dataset, DatasetError, anchor_questions, load_dataset
 from .evaluate import Evaluation, evaluate
-from ..indexing.collection import Collection, Store
+from ..indexing.collection import Collection
 from ..indexing.embedding import embedder
+from ..indexing.store import Store
 from ..ingestion.ingest import Ingest, Progress, Source, content_hash, ingest
 from ..settings import Settings
 

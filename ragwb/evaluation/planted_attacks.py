@@ -19,7 +19,7 @@ from urllib.parse import quote
 
 from ..answering.citations import Citation
 from ..documents.document import Document
-from ..documents.language import blocks, terms
+from ..documents.language import block_spans, terms
 from .datasets import DatasetError, read_rows, take
 from ..guardrails.prompt_attacks import attacks, blanked
 
@@ -125,7 +125,7 @@ def let_in(
     text: str,
 ) -> tuple[Document, int]:  # the document with the paragraph, and where that begins
     "A document with one paragraph more."
-    end = next((high for low, high in blocks(document.text) if high >= at), len(document.text))
+    end = next((high for low, high in block_spans(document.text) if high >= at), len(document.text))
     added = f"\n\n{text}"
     headings = tuple(replace(heading, start=heading.start + len(added) * (heading.start >= end)) for heading in document.headings)
     rest = document.text[end:]

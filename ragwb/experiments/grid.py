@@ -28,8 +28,9 @@ from .code_version import ROOTS, code_version
 from .notebooks import ExperimentError, Run, current_run, line_of, write_whole
 from .paid_models import most_usd, paid_model
 from .workers import Workers
-from ..indexing.collection import Collection, Store
+from ..indexing.collection import Collection
 from ..indexing.embedding import embedder
+from ..indexing.store import Store
 from ..ingestion.ingest import Ingest, Source, content_hash
 from ..ingestion.processes import processors
 from ..retrieval.hybrid import Hits

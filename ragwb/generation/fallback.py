@@ -24,7 +24,7 @@ from pydantic import ConfigDict
 from ..costs.usage import Usage, usage_of
 from .calls import BEGUN, Call, stop_of, telling
 from ..network.aws import explain
-from ..network.resilience import Breaker, CircuitOpen, Deadline, DeadlineExceeded, Policy, is_throttled, retrying, worth_retrying
+from ..network.resilience import Breaker, CircuitOpen, Deadline, DeadlineExceeded, RetryPolicy, is_throttled, retrying, worth_retrying
 
 # %% ../../nbs/07_generation/05_fallback.ipynb #c06
 class ModelError(RuntimeError):
@@ -142,7 +142,7 @@ class FallbackModel(BaseChatModel):
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
     members: tuple[Member, ...]
-    policy: Policy = Policy()
+    policy: RetryPolicy = RetryPolicy()
     deadline: Deadline | None = None    # None: nobody is waiting
     facts: Mapping[str, str] = {}       # about the question: for the provider's log
 

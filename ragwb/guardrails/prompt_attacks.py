@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 
-from ..documents.language import HEADING, ITEM, blocks, is_row
+from ..documents.language import HEADING, ITEM, block_spans, is_row
 from ..generation.prompts import Passage
 from .guard import Mark, disjoint
 from .obfuscation import views
@@ -256,7 +256,7 @@ def tainted(text: str) -> tuple[tuple[int, int], ...]:  # in order
     zones += [(mark.start, len(text)) for mark in marks if CLOSING.match(text, mark.start)][:1]
     found: list[tuple[int, int]] = []
     lead = ""  # what the block before leads on to: any block, items, or none
-    for start, end in blocks(text):
+    for start, end in block_spans(text):
         block = text[start:end]
         item = bool(ITEM.match(block))
         struck = any(low < end and start < high for low, high in zones)

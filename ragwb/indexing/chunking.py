@@ -17,7 +17,7 @@ import numpy as np
 
 from ..config import ChunkingConfig, ConfigError
 from ..documents.document import Document
-from ..documents.language import blocks, sentences, token_spans, trim
+from ..documents.language import block_spans, sentences, token_spans, trim
 
 # %% ../../nbs/05_indexing/01_chunking.ipynb #c07
 Spans = list[tuple[int, int]]  # (start, end), in order
@@ -83,7 +83,7 @@ def by_sentences(document: Document, config: ChunkingConfig) -> Spans:
 def by_recursion(document: Document, config: ChunkingConfig) -> Spans:
     "Whole paragraphs packed up to `size` characters; a longer one falls apart into sentences, a longer sentence into words."
     atoms: Spans = []
-    for low, high in blocks(document.text):
+    for low, high in block_spans(document.text):
         inside = [(low, high)] if high - low <= config.size else sentences(document.text, low, high)
         atoms += fitting(document.text, inside, config.size)
     return pack(atoms, config.size, config.overlap)

@@ -17,7 +17,7 @@ import numpy as np
 
 from ..config import ConfigError
 from ..network.aws import AwsError, BrokenAnswer, aws_errors, client, explain
-from ..network.resilience import CircuitOpen, Deadline, DeadlineExceeded, Policy, breaker, persist
+from ..network.resilience import CircuitOpen, Deadline, DeadlineExceeded, RetryPolicy, breaker, persist
 from ..settings import Settings
 
 # %% ../../nbs/05_indexing/02_titan.ipynb #c08
@@ -115,7 +115,7 @@ class TitanEmbedder:
             return read_answer(response["body"].read(), self.dimensions)
 
         try:
-            return persist(call, self.circuit, deadline, Policy(patient=deadline is None), self.sleep)
+            return persist(call, self.circuit, deadline, RetryPolicy(patient=deadline is None), self.sleep)
         except DeadlineExceeded:
             raise
         except aws_errors() as error:

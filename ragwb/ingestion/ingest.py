@@ -19,8 +19,10 @@ from ..documents.document import Document, DocumentError
 from ..documents.parsing import Limits
 from ..guardrails.scan import scanned
 from ..indexing.chunking import Chunk, chunk
-from ..indexing.collection import Collection, CollectionError, Entry, damaged
+from ..indexing.collection import Collection, Writer
 from ..indexing.embedding import Embedder
+from ..indexing.maintenance import clean_up
+from ..indexing.schema import CollectionError, Entry, damaged
 from ..indexing.titan import EmbeddingError
 from .processes import parse_many
 
@@ -92,7 +94,7 @@ class Ingest:
     "One run over a collection."
 
     def __init__(self, collection: Collection, embedder: Embedder, progress: Callable[[Progress], None] | None, total: int, scan: str = ""):
-        self.collection, self.embedder, self.total, self.scan = collection, embedder, total, scan
+        self.collection, self.writer, self.embedder, self.total, self.scan = collection, Writer(collection), embedder, total, scan
         self.progress = progress or (lambda _: None)
         self.report = IngestReport()
         self.known = collection.hashes()
@@ -154,13 +156,13 @@ class Ingest:
             return error.reason
         if content_hash(data) != document.content_hash:
             return "changed while it was being read: ingest it again"
-        self.collection.keep_original(document, data)
+        self.collection.originals.keep(document, data)
         return len(data)
 
     def not_there_yet(self) -> Iterator[tuple[Document, Source]]:
         "What is waiting, without what another ingester has written meanwhile: that need not be embedded again."
         self.collection.catch_up()
-        there = self.collection.hashes_now() if self.collection.objects.remote else {}
+        there = self.collection.hashes_once() if self.collection.objects.remote else {}
         for document, source in self.waiting:
             if there.get(document.id) == document.content_hash:
                 self.report.unchanged += 1
@@ -208,7 +210,7 @@ class Ingest:
         if not entries:
             return
         sources = {document.id: (document, source) for document, source, _ in ready}
-        written, before = self.collection.commit(entries, lambda entry: self.keep(sources[entry.document.id]))
+        written, before = self.writer.commit(entries, lambda entry: self.keep(sources[entry.document.id]))
         new_text = {entry.document.id for entry in written}
         for entry in entries:
             id = entry.document.id
@@ -243,8 +245,8 @@ def ingest(
     "Brings a collection up to date with some files. Raises CollectionError when the disk is full; what was committed before stands."
     begun = time.perf_counter()
     try:
-        with collection.session():
-            collection.read(collection.table.checkout_latest)
+        writer = Writer(collection)
+        with writer.session():
             run = Ingest(collection, embedder, progress, len(sources), scan)
             by_id = {source.id: source for source in reversed(sources)}
             items = ((source.id, source.data) for source in run.changed_sources(sources))
@@ -254,7 +256,7 @@ def ingest(
                 else:
                     run.add(parsed, by_id[parsed.id])
             run.flush()
-            collection.clean_up(in_memory if run.report.new or run.report.changed else None)
+            clean_up(writer, in_memory if run.report.new or run.report.changed else None)
     except (OSError, RuntimeError) as error:
         collection.raise_refusal(error)
         if is_disk_full(error):

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['CheckFailed', 'check_python', 'check_packages', 'check_home', 'check_embedder', 'check_collections', 'explained',
-           'check_credentials', 'check_network', 'named_models', 'check_model', 'check_guardrail', 'check_bucket',
-           'aws_checks', 'checks', 'run_check']
+           'check_credentials', 'check_network', 'named_models', 'check_model_call', 'check_guardrail_call',
+           'check_bucket', 'aws_checks', 'checks', 'run_check']
 
 # %% ../../nbs/13_operations/01_doctor.ipynb #c03
 import os
@@ -81,7 +81,8 @@ def check_collections(
     config: PipelineConfig | None,  # None: each collection is asked with what it was built with
 ) -> str:
     "Every collection opens, and was built as the config wants it."
-    from ragwb.indexing.collection import CollectionError, Store
+    from ragwb.indexing.schema import CollectionError
+    from ragwb.indexing.store import Store
 
     held = []
     try:
@@ -90,7 +91,7 @@ def check_collections(
             collection = store.open(name)
             if config:
                 collection.check(config)
-            held.append(f"{name} ({collection.table.count_rows()} rows, {collection.meta['embedder']})")
+            held.append(f"{name} ({collection.count()} rows, {collection.meta['embedder']})")
     except CollectionError as error:
         raise CheckFailed(str(error), "do what the message says, or name another place in RAGWB_HOME or RAGWB_STORAGE") from None
     return ", ".join(held) or "none yet: ragwb ingest PATH makes one"
@@ -158,7 +159,7 @@ def named_models(config: PipelineConfig) -> dict[str, list[str]]:
     return models
 
 
-def check_model(
+def check_model_call(
     name: str,             # bedrock:ID
     roles: list[str],      # what it is for
     settings: Settings,
@@ -183,7 +184,7 @@ def check_model(
         return f"{name} answers as {id}"
 
 
-def check_guardrail(provider: str, settings: Settings) -> str:
+def check_guardrail_call(provider: str, settings: Settings) -> str:
     "The guardrail that the config asks for judges a text."
     from ragwb.generation.bedrock import guardrail_of
 
@@ -221,9 +222,9 @@ def aws_checks(
 ) -> list[tuple[str, Callable[[], str]]]:  # name, check; none where nothing is asked of AWS
     "What is to be checked at AWS."
     models = {name: roles for name, roles in named_models(config).items() if name.startswith("bedrock:") and not ("embedder" in roles and "titan" not in name)}
-    found: list[tuple[str, Callable[[], str]]] = [(", ".join(roles), partial(check_model, name, roles, settings)) for name, roles in models.items()]
+    found: list[tuple[str, Callable[[], str]]] = [(", ".join(roles), partial(check_model_call, name, roles, settings)) for name, roles in models.items()]
     if config.guardrail.provider.partition(":")[0] == "bedrock":
-        found.append(("guardrail", partial(check_guardrail, config.guardrail.provider, settings)))
+        found.append(("guardrail", partial(check_guardrail_call, config.guardrail.provider, settings)))
     if settings.storage:
         found += [("bucket read", partial(check_bucket, settings, False)), ("bucket write", partial(check_bucket, settings, True))]
     return found

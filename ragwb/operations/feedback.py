@@ -19,7 +19,7 @@ from ..documents.language import sentences, terms
 from ..evaluation.datasets import Quote, load_dataset, read_rows
 from ..evaluation.evaluate import html_table
 from ..evaluation.quotes import AnchorError, anchor
-from ..indexing.collection import CollectionError
+from ..indexing.schema import CollectionError
 from .prompt_registry import create, names, read
 from ..storage.bucket import objects
 from ..workbench import Workbench

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..config import PipelineConfig
 from ..generation.prompts import PACKAGED, TEMPLATES, register_template, template
-from ..storage.folder import Objects
+from ..storage.objects import Objects
 
 # %% ../../nbs/13_operations/02_prompt_registry.ipynb #c06
 class RegistryError(LookupError):

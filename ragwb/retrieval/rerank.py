@@ -14,7 +14,7 @@ from typing import Any
 
 from ..config import ConfigError
 from ..network.aws import AwsError, BrokenAnswer, aws_errors, client, explain
-from ..network.resilience import CircuitOpen, Deadline, DeadlineExceeded, Policy, breaker, persist
+from ..network.resilience import CircuitOpen, Deadline, DeadlineExceeded, RetryPolicy, breaker, persist
 from .hybrid import Hit
 from ..settings import Settings
 
@@ -22,7 +22,7 @@ from ..settings import Settings
 RERANKER = "bedrock:amazon.rerank-v1:0"
 PASSAGES_A_QUERY = 100      # that are billed as one
 MOST_CHARACTERS = 32_000    # of a passage
-TRIES = Policy(attempts=3)  # the answer is waiting
+TRIES = RetryPolicy(attempts=3)  # the answer is waiting
 
 
 class BedrockReranker:
