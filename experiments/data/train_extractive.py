@@ -23,7 +23,7 @@ from ragwb.answering.sources import prompt_passages
 from ragwb.config import PipelineConfig
 from ragwb.documents.document import Span
 from ragwb.evaluation.benchmark import index_dataset
-from ragwb.evaluation.datasets import Question, anchor_questions, load_dataset
+from ragwb.evaluation.datasets import GoldenQuestion, anchor_questions, load_dataset
 from ragwb.generation.extractive import Evidence, Features, Given, candidates, evidence
 from ragwb.generation.models import standalone_by_rule
 from ragwb.indexing.embedding import embedder
@@ -49,7 +49,7 @@ class Example:
     unanswered: np.ndarray | None = None  # the evidence features with the evidence's documents taken away
 
 
-def evidence_of(question: Question, texts: dict[str, str]) -> list[Span]:
+def evidence_of(question: GoldenQuestion, texts: dict[str, str]) -> list[Span]:
     """The spans that answer: marked evidence, or the answer itself in its SQuAD paragraph."""
     if question.evidence:
         return list(question.evidence)
@@ -61,7 +61,7 @@ def evidence_of(question: Question, texts: dict[str, str]) -> list[Span]:
     return spans[:1]
 
 
-def example(pipeline: Pipeline, question: Question, half: str, dataset: str, style: str, texts: dict[str, str]) -> Example | None:
+def example(pipeline: Pipeline, question: GoldenQuestion, half: str, dataset: str, style: str, texts: dict[str, str]) -> Example | None:
     """What the local model sees of a question; None if nothing is found for it."""
     query = standalone_by_rule(question.question, question.history)
     hits = pipeline.retrieve(query)
