@@ -101,7 +101,7 @@ def opened(home: Path) -> Collection:
 def chunk_ids(collection: Collection) -> dict[str, list[str]]:
     "The ids of the chunks of every document, as one snapshot has them."
     found: dict[str, list[str]] = {}
-    snapshot = Snapshot(collection)
+    snapshot = Snapshot(*collection.snapshot())
     for id, document in zip(snapshot.ids, snapshot.rows["document"].to_pylist() if snapshot.ids else [], strict=True):
         found.setdefault(document, []).append(id)
     return found

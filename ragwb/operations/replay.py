@@ -16,7 +16,7 @@ from ..answering.citations import Statement, prove, statements
 from ..answering.pipeline import Pipeline, Question
 from ..answering.steps import answer_prompt, readable_passages, retrieve_passages, rewrite_question
 from ..config import PipelineConfig, config_from
-from ..evaluation.evaluate import html_table
+from ..evaluation.tables import html_table
 from ..generation.prompts import Passage
 from .config_registry import open_registry
 from ..retrieval.hybrid import LEGS, Hits, search_legs
