@@ -16,6 +16,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from botocore.credentials import ReadOnlyCredentials
@@ -309,6 +310,35 @@ def test_a_warm_question_does_not_pay_for_a_slow_s3(proxy: S3Proxy, s3_settings:
     proxy.fault, again = lambda request: None, len(proxy.seen)
     assert "42 N m" in Workbench(through).pipeline().invoke(TORQUE).text  # another process, the next day
     assert not [request for request in proxy.seen[again:] if "/data/" in request.key and "documents" not in request.key]
+
+
+def test_a_question_lists_only_the_versions_of_its_table(proxy: S3Proxy, s3_settings: Settings, tmp_path: Path) -> None:
+    "LanceDB finds the last commit by a listing of the table's versions. ragwb itself lists nothing: neither to open the collection, nor for a question, nor to keep its answer."
+    through = replace(s3_settings, s3_endpoint=proxy.endpoint, refresh_s=3_600)
+    with_pump(through)
+
+    def listed(work: Callable[[], object]) -> list[str]:
+        "The prefixes that were listed meanwhile."
+        begun = len(proxy.seen)
+        work()
+        lists = [request for request in proxy.seen[begun:] if request.method == "GET" and "list-type" in request.path]
+        assert not [request.path for request in lists if "boto" in request.headers["user-agent"].lower()]
+        return [parse_qs(urlsplit(request.path).query)["prefix"][0] for request in lists]
+
+    workbench, versions = Workbench(replace(through, home=tmp_path / "another machine")), "team/lancedb/default.lance/_versions/"
+    first = listed(lambda: workbench.pipeline().invoke(TORQUE))
+    assert sorted(first) == ["team/lancedb/__manifest/_versions/", versions]  # LanceDB's connection, and the table
+    assert listed(lambda: workbench.pipeline().invoke("Which torque is it that the pump needs?")) == []
+    assert set(listed(lambda: workbench.ask(TORQUE))) == {versions}  # an answer is kept unless a document was deleted meanwhile
+
+
+def test_a_collection_whose_making_was_killed_is_not_there(s3_settings: Settings) -> None:
+    workbench = Workbench(s3_settings)
+    workbench.store.objects.put("lancedb/default.lance/_transactions/0-c0ffee.txn", b"killed before the first commit")
+    assert workbench.collections() == [] and workbench.store.find("default") is None
+    refused(call(s3_settings, "ask", TORQUE), "no collection 'default'", "there: none yet", "ragwb ingest PATH")
+    assert "42 N m" in with_pump(s3_settings).ask(TORQUE).text
+    refused(call(s3_settings, "ask", TORQUE, "-c", "other"), "no collection 'other'", "there: default")
 
 
 def test_a_newer_version_is_seen_after_refresh_s(s3_settings: Settings) -> None:

@@ -18,11 +18,12 @@ from pathlib import Path
 import numpy as np
 from scipy.optimize import minimize
 
+from ragwb.answering.passages import prompt_passages
 from ragwb.answering.pipeline import Pipeline
 from ragwb.config import PipelineConfig
 from ragwb.documents.document import Span
 from ragwb.evaluation.benchmark import index_dataset
-from ragwb.evaluation.datasets import Question, anchor_questions, load_dataset
+from ragwb.evaluation.datasets import GoldenQuestion, anchor_questions, load_dataset
 from ragwb.generation.extractive import Evidence, Features, Given, candidates, evidence
 from ragwb.generation.models import standalone_by_rule
 from ragwb.indexing.embedding import embedder
@@ -48,7 +49,7 @@ class Example:
     unanswered: np.ndarray | None = None  # the evidence features with the evidence's documents taken away
 
 
-def evidence_of(question: Question, texts: dict[str, str]) -> list[Span]:
+def evidence_of(question: GoldenQuestion, texts: dict[str, str]) -> list[Span]:
     """The spans that answer: marked evidence, or the answer itself in its SQuAD paragraph."""
     if question.evidence:
         return list(question.evidence)
@@ -60,11 +61,11 @@ def evidence_of(question: Question, texts: dict[str, str]) -> list[Span]:
     return spans[:1]
 
 
-def example(pipeline: Pipeline, question: Question, half: str, dataset: str, style: str, texts: dict[str, str]) -> Example | None:
+def example(pipeline: Pipeline, question: GoldenQuestion, half: str, dataset: str, style: str, texts: dict[str, str]) -> Example | None:
     """What the local model sees of a question; None if nothing is found for it."""
     query = standalone_by_rule(question.question, question.history)
     hits = pipeline.retrieve(query)
-    passages = pipeline.passages(hits, pipeline.searcher.version)
+    passages = prompt_passages(pipeline.index.reader(pipeline.searcher.version), hits, pipeline.config.context_tokens)
     given = [Given(p.number, p.place, p.text, p.relevance) for p in passages]
     ranked = candidates(query, given)
     if not ranked:

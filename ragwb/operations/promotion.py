@@ -17,9 +17,10 @@ from typing import Any
 from ..config import PipelineConfig
 from ..evaluation.comparison import LEVEL, MetricVerdict, compare_all, holm
 from ..evaluation.datasets import Dataset
-from ..evaluation.evaluate import Evaluation, html_table
+from ..evaluation.evaluate import Evaluation
 from ..evaluation.intervals import Interval
 from ..evaluation.scoring import METRICS
+from ..evaluation.tables import html_table
 from ..indexing.schema import CollectionError
 from .config_registry import AliasMove, Registry
 from ..workbench import Workbench

@@ -14,13 +14,12 @@ from typing import Any
 
 from ..answering.citations import Statement, prove, statements
 from ..answering.pipeline import Pipeline, Question
-from ..answering.question_run import QuestionRun
+from ..answering.steps import answer_prompt, readable_passages, retrieve_passages, rewrite_question
 from ..config import PipelineConfig, config_from
-from ..evaluation.evaluate import html_table
-from ..generation.models import standalone
+from ..evaluation.tables import html_table
 from ..generation.prompts import Passage
 from .config_registry import open_registry
-from ..retrieval.hybrid import LEGS, Hits, retrieve, search_legs
+from ..retrieval.hybrid import LEGS, Hits, search_legs
 from ..workbench import Workbench
 
 # %% ../../nbs/13_operations/05_replay.ipynb #c10
@@ -103,13 +102,12 @@ def steps(
     question: Question,
 ) -> Steps:
     "A question's way through a pipeline, with all that lies between."
-    run, config = QuestionRun(pipeline, question), pipeline.config
-    run.query, _ = standalone(question.text, question.history, run.model, config.answering.model)
-    legs = search_legs(run.searching, run.embedder, run.query, config.retrieval.candidates, question.where)
-    reranker = run.rerank if run.reranking else None
-    run.hits = retrieve(run.searching, run.embedder, run.query, config.retrieval, question.where, reranker)
-    passages = run.proven_reply().passages
-    prompt = pipeline.prompt(passages, run.query)
+    run = pipeline.run(question)
+    rewrite_question(run)
+    legs = search_legs(run.components.searcher, run.embedder, run.query, run.config.retrieval.candidates, question.where)
+    retrieve_passages(run)
+    passages = readable_passages(run)
+    prompt = answer_prompt(run.config, passages, run.query)
     words = str(run.model.invoke(prompt).text) if passages else ""
     proofs = tuple(proof for statement in statements([words]) for proof in proofs_of(statement, passages))
     return Steps(run.query, dict(zip(LEGS, map(list, legs), strict=True)), run.hits, tuple(passages), tuple(prompt), words, proofs)
