@@ -512,7 +512,7 @@ def test_credentials_that_are_renewed(s3_settings: Settings, monkeypatch: pytest
         def get_frozen_credentials(self) -> ReadOnlyCredentials:
             return ReadOnlyCredentials(READER.access, READER.secret, None)
 
-    monkeypatch.setattr(collection.objects, "credentials", Renewed())
+    monkeypatch.setattr(collection.objects.lance, "credentials", Renewed())
     assert collection.table.lance is not table and len(collection.documents()) == 1
 
 
