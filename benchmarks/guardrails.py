@@ -21,10 +21,10 @@ from ragwb.answering.pipeline import Pipeline
 from ragwb.config import GuardrailConfig, PipelineConfig
 from ragwb.documents.document import Document
 from ragwb.documents.parsing import Limits
-from ragwb.evaluation.datasets import Question, anchor_questions, load_dataset
+from ragwb.evaluation.datasets import GoldenQuestion, anchor_questions, load_dataset
 from ragwb.evaluation.intervals import Rate, paired_bootstrap
-from ragwb.evaluation.personal_data import load_labelled, score_personal
-from ragwb.evaluation.planted_attacks import Attack, Plant, beside, inside, load_attacks, outcome
+from ragwb.evaluation.personal_data_scores import load_labelled_texts, score_personal_data
+from ragwb.evaluation.planted_attacks import Attack, Plant, attack_outcome, load_attacks, plant_beside, plant_inside
 from ragwb.guardrails.personal_data import personal_data
 from ragwb.guardrails.prompt_attacks import attacks
 from ragwb.indexing.chunking import chunk
@@ -51,7 +51,7 @@ def entry(document: Document) -> Entry:
     return Entry(document, pieces, EMBEDDER.embed([piece.indexed for piece in pieces]), len(document.text))
 
 
-def sample() -> tuple[dict[str, Document], list[Question]]:
+def sample() -> tuple[dict[str, Document], list[GoldenQuestion]]:
     """The sample documents, without the maps that a planted paragraph would break, and its questions."""
     dataset = load_dataset(SAMPLE)
     parsed = parse_many(list(dataset.documents.items()), workers=1, limits=Limits())
@@ -59,37 +59,37 @@ def sample() -> tuple[dict[str, Document], list[Question]]:
     return documents, list(anchor_questions(dataset, {id: document.text for id, document in documents.items()}).questions)
 
 
-def pairs(pipeline: Pipeline, patterns: Sequence[Attack], questions: Sequence[Question]) -> list[tuple[Attack, Question]]:
+def pairs(pipeline: Pipeline, patterns: Sequence[Attack], questions: Sequence[GoldenQuestion]) -> list[tuple[Attack, GoldenQuestion]]:
     """Each attack with a question that the documents answer from one place, spread over the whole set."""
     asked = [question for question in questions if question.answerable and len(question.evidence) == 1 and not question.history]
     answered = [question for question in asked if not pipeline.ask(question.question).refused]
     return [(pattern, answered[number * len(answered) // len(patterns)]) for number, pattern in enumerate(patterns)]
 
 
-def planted(collection: Collection, documents: dict[str, Document], pattern: Attack, question: Question, guarded: Pipeline, bare: Pipeline) -> Iterator[Row]:
+def planted(collection: Collection, documents: dict[str, Document], pattern: Attack, question: GoldenQuestion, guarded: Pipeline, bare: Pipeline) -> Iterator[Row]:
     """One attack planted in both ways, alone among the documents, and harmless prose in its stead; with the guardrail and without it."""
     evidence = question.evidence[0]
     plain = guarded.ask(question.question)
-    _, empty, _ = inside(pattern, question.question, documents[evidence.document], evidence.start)
+    _, empty, _ = plant_inside(pattern, question.question, documents[evidence.document], evidence.start)
     Writer(collection).write([entry(empty)])
     unbitten = guarded.ask(question.question)
     for control in (False, True):
-        bitten, _, within = inside(pattern, question.question, documents[evidence.document], evidence.start, control)
+        bitten, _, within = plant_inside(pattern, question.question, documents[evidence.document], evidence.start, control)
         Writer(collection).write([entry(bitten)])
         yield from both("inside", within, unbitten, question, guarded, bare)
     for control in (False, True):
-        own, alone = beside(pattern, question.question, control)
+        own, alone = plant_beside(pattern, question.question, control)
         Writer(collection).write([entry(documents[evidence.document]), entry(own)])
         yield from both("beside", alone, plain, question, guarded, bare)
     delete(collection, [OWN])
 
 
-def both(place: str, plant: Plant, before: Any, question: Question, guarded: Pipeline, bare: Pipeline) -> Iterator[Row]:
+def both(place: str, plant: Plant, before: Any, question: GoldenQuestion, guarded: Pipeline, bare: Pipeline) -> Iterator[Row]:
     """The rows of one planting."""
     for name, pipeline in (("on", guarded), ("off", bare)):
         answer = pipeline.ask(question.question)
         about = {"place": place, "guard": name, "evidence": question.evidence[0].document, "reported": bool(answer.guard.get("flags"))}
-        yield about | outcome(plant, before, answer)
+        yield about | attack_outcome(plant, before, answer)
 
 
 def measure_planted(home: Path, patterns: Sequence[Attack]) -> list[Row]:
@@ -140,8 +140,8 @@ def false_alarms() -> Row:
 
 def main() -> None:
     """Measures, prints and writes."""
-    cases, patterns = load_labelled(DATA / "personal_data.jsonl"), load_attacks(DATA / "attacks.jsonl")
-    personal = {split: score_personal([case for case in cases if split in (case.split, "all")]) for split in ("dev", "test", "all")}
+    cases, patterns = load_labelled_texts(DATA / "personal_data.jsonl"), load_attacks(DATA / "attacks.jsonl")
+    personal = {split: score_personal_data([case for case in cases if split in (case.split, "all")]) for split in ("dev", "test", "all")}
     with tempfile.TemporaryDirectory(prefix="ragwb-planted-") as folder:
         rows = measure_planted(Path(folder), patterns)
     found = {split: scores.to_dict() for split, scores in personal.items()}

@@ -22,7 +22,7 @@ from click.testing import CliRunner
 from filelock import FileLock
 from reportlab.pdfgen import canvas
 
-from ragwb.answering import pipeline
+from ragwb.answering import steps
 from ragwb.answering.answer_store import AnswerError, AnswerStore
 from ragwb.answering.pipeline import Answer
 from ragwb.cli import main
@@ -31,14 +31,14 @@ from ragwb.indexing.chunking import chunk
 from ragwb.indexing.collection import Collection
 from ragwb.indexing.schema import CollectionError, describe, schema
 from ragwb.indexing.table import Table
-from ragwb.ingestion.ingest import content_hash
+from ragwb.ingestion.sources import content_hash
 from ragwb.retrieval.search import Snapshot
 from ragwb.settings import Settings
 from ragwb.storage.bucket import objects
 from ragwb.workbench import Workbench
 
 # the command line, with a commit every few documents
-SMALL_COMMITS = "import sys, ragwb.ingestion.ingest; ragwb.ingestion.ingest.BATCH_CHARACTERS = 6_000; from ragwb.cli import main; main(sys.argv[1:])"
+SMALL_COMMITS = "import sys, ragwb.ingestion.batches; ragwb.ingestion.batches.BATCH_CHARACTERS = 6_000; from ragwb.cli import main; main(sys.argv[1:])"
 
 
 def text_of(n: int, version: int) -> str:
@@ -101,7 +101,7 @@ def opened(home: Path) -> Collection:
 def chunk_ids(collection: Collection) -> dict[str, list[str]]:
     "The ids of the chunks of every document, as one snapshot has them."
     found: dict[str, list[str]] = {}
-    snapshot = Snapshot(collection)
+    snapshot = Snapshot(*collection.snapshot())
     for id, document in zip(snapshot.ids, snapshot.rows["document"].to_pylist() if snapshot.ids else [], strict=True):
         found.setdefault(document, []).append(id)
     return found
@@ -482,7 +482,7 @@ def test_a_read_survives_a_delete_below_it(tmp_path: Path) -> None:
 def test_a_document_changes_while_its_answer_is_made(change: str, placed: Placed, monkeypatch: pytest.MonkeyPatch) -> None:
     old = "# Pump\n\nThe pump needs a torque of 42 N m at the flange.\n"
     new = {"moved": old.replace("The pump", "Some words that came before. " * 3 + "The pump"), "shorter": "# Pump\n\nGone.\n"}
-    workbench, other, search, searches = Workbench(*placed), Workbench(*placed), pipeline.retrieve, list[int]()
+    workbench, other, search, searches = Workbench(*placed), Workbench(*placed), steps.retrieve_screened, list[int]()
     workbench.ingest_files([("pump.md", old.encode())])
 
     def retrieve_and_change(*given: Any) -> Any:
@@ -492,8 +492,9 @@ def test_a_document_changes_while_its_answer_is_made(change: str, placed: Placed
             other.delete(["pump.md"]) if change == "deleted" else other.ingest_files([("pump.md", new[change].encode())])
         return hits
 
-    monkeypatch.setattr(pipeline, "retrieve", retrieve_and_change)
+    monkeypatch.setattr(steps, "retrieve_screened", retrieve_and_change)
     answer = workbench.ask("What torque does the pump need?")
+    assert searches
     assert all("torque of 42 N m" in citation.quote for citation in answer.citations)
     assert answer.citations or answer.refused
 

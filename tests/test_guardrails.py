@@ -13,7 +13,7 @@ from ragwb.costs.ledger import charge
 from ragwb.emulator.faults import Faults
 from ragwb.emulator.server import emulated_bedrock
 from ragwb.emulator.service_model import operations, problems
-from ragwb.evaluation.personal_data import load_labelled, score_personal
+from ragwb.evaluation.personal_data_scores import load_labelled_texts, score_personal_data
 from ragwb.evaluation.planted_attacks import load_attacks
 from ragwb.guardrails.guard import AnswerGate, Guard
 from ragwb.guardrails.personal_data import personal_data
@@ -140,8 +140,8 @@ def test_intervenes_without_reason(bedrock):
 
 
 def test_personal_data_measured():
-    cases = load_labelled(DATA / "personal_data.jsonl")
-    scores = score_personal(cases)
+    cases = load_labelled_texts(DATA / "personal_data.jsonl")
+    scores = score_personal_data(cases)
     assert len(cases) >= 200
     assert scores.recall["all"].value >= 0.98 and scores.false_alarms.value <= 0.02, scores.wrong
     assert all(rate.of >= 8 for rate in scores.recall.values())

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from ..documents.document import Document
+from ..documents.document import Document, Span
 from ..generation.prompts import NO_ANSWER, Passage
 
 # %% ../../nbs/10_answering/01_citations.ipynb #c05
@@ -23,6 +23,11 @@ class Citation:
     end: int
     quote: str
     masked: bool = False  # a guardrail has masked words of the quote, which then is not what the document says
+
+    @property
+    def span(self) -> Span:
+        "The place in the document."
+        return Span(self.document, self.start, self.end)
 
 # %% ../../nbs/10_answering/01_citations.ipynb #c07
 def find_quote(

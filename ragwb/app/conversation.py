@@ -16,6 +16,7 @@ from typing import Any
 
 from ..answering.answer_store import AnswerError
 from ..answering.citations import Citation
+from ..answering.passages import prompt_passages
 from ..answering.pipeline import Answer, Pipeline, Question, QuestionError, passages_of
 from .source_view import source_gone, source_reader
 from .starters import cached_starters
@@ -114,7 +115,7 @@ def failure_of(error: Exception, words: str) -> Failure:
 def record_with_prompt(answer: Answer, pipeline: Pipeline) -> dict[str, Any]:
     "An answer's record; each passage says whether the prompt held it."
     record = answer.record()
-    prompt = pipeline.passages(answer.hits, answer.index_version)
+    prompt = prompt_passages(pipeline.index.reader(answer.index_version), answer.hits, pipeline.config.context_tokens)
     for passage in record["passages"]:
         passage["prompt"] = any(p.document == passage["document"] and p.start <= passage["start"] and passage["end"] <= p.end for p in prompt)
     return record

@@ -23,9 +23,9 @@ from .playground_views import ALONE, PLAYGROUND, choice, chunks_on_text, histogr
 from .screen import Screen
 from ..config import ChunkingConfig, ConfigError, PipelineConfig, RetrievalConfig
 from ..documents.document import Document
-from ..evaluation.datasets import Question
+from ..evaluation.datasets import GoldenQuestion
 from ..evaluation.metrics import evidence_score
-from ..evaluation.scoring import spans_of
+from ..evaluation.scoring import located_spans
 from ..generation.prompts import register_template, template
 from ..indexing.chunking import Chunk, chunk
 from ..indexing.embedding import Embedder
@@ -40,7 +40,6 @@ class TrialIndex(Snapshot):
     def __init__(self, documents: Sequence[Document], config: ChunkingConfig, embedder: Embedder):
         import pyarrow as pa
 
-        self.version = 0
         self.by_document = {document.id: chunk(document, config, embedder.embed) for document in documents}
         flat = [piece for group in self.by_document.values() for piece in group]
         vectors, rows, at = embedder.embed([piece.indexed for piece in flat]), list[dict[str, Any]](), 0
@@ -49,8 +48,7 @@ class TrialIndex(Snapshot):
             rows += [row for row in table_rows(Entry(document, group, vectors[at:at + len(group)], 0), "") if row["kind"] == "chunk"]
             at += len(group)
         columns = schema(embedder.dimensions, describe(PipelineConfig(chunking=config, embedder=embedder.name)))
-        self.rows = pa.Table.from_pylist(rows, schema=columns).sort_by("id").combine_chunks()
-        self.ids: list[str] = self.rows["id"].to_pylist()
+        super().__init__(0, pa.Table.from_pylist(rows, schema=columns).sort_by("id").combine_chunks())
 
 # %% ../../nbs/15_app/12_playgrounds.ipynb #c10
 @dataclass(frozen=True)
@@ -66,7 +64,7 @@ class ChunkingTrial:
 
 def try_chunking(
     documents: Sequence[Document],
-    questions: Sequence[Question],   # anchored; those without evidence are left out
+    questions: Sequence[GoldenQuestion],   # anchored; those without evidence are left out
     config: ChunkingConfig,
     embedder: Embedder,
     retrieval: RetrievalConfig = RetrievalConfig(),  # noqa: B008  # frozen
@@ -75,7 +73,7 @@ def try_chunking(
     index = TrialIndex(documents, config, embedder)
     asked = [question for question in questions if question.evidence]
     found = {question.id: [hit.chunk for hit in retrieve(index, embedder, question.question, replace(retrieval, cutoff=0.0))] for question in asked}
-    scores = [evidence_score(question.evidence, spans_of(found[question.id])) for question in asked]
+    scores = [evidence_score(question.evidence, located_spans(found[question.id])) for question in asked]
     recall, precision, iou = (sum(getattr(score, name) for score in scores) / len(scores) if scores else float("nan") for name in ("recall", "precision", "iou"))
     return ChunkingTrial(len(index.ids), recall, precision, iou, found, index)
 
@@ -146,7 +144,7 @@ class ChunkingPlayground(Playground):
     "Chunks on the text of a document, their sizes, and how well they serve its questions."
     kinds = {"size": int, "overlap": int, "k": int}
 
-    def __init__(self, documents: Mapping[str, Document], questions: Sequence[Question], embedder: Embedder, config: ChunkingConfig = ChunkingConfig(), alone: bool = True):  # noqa: B008
+    def __init__(self, documents: Mapping[str, Document], questions: Sequence[GoldenQuestion], embedder: Embedder, config: ChunkingConfig = ChunkingConfig(), alone: bool = True):  # noqa: B008
         self.documents, self.questions, self.embedder = documents, questions, embedder
         knobs: dict[str, Any] = {"document": next(iter(documents)), "strategy": config.strategy, "size": config.size, "overlap": config.overlap, "k": 5, "question": ALL_QUESTIONS}
         super().__init__(chunking_skeleton(list(documents), config, bool(questions)), knobs, alone)

@@ -124,7 +124,7 @@ def source_reader(
     "The reader for a citation or passage."
     collection = pipeline.collection
     try:
-        document = pipeline.document(place["document"], collection.version)
+        document = pipeline.index.reader(collection.version).document(place["document"])
     except CollectionError:
         return source_gone(f"{place['document']} is no longer in this collection.")
     if reason := why_hidden(document, place):

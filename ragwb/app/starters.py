@@ -65,8 +65,9 @@ def starter_questions(
     found = [question for id, question in SAMPLE_QUESTIONS.items() if id in ids and not local.invoke(question).refused][:wanted]
     if len(found) == wanted:
         return found
+    documents = local.index.reader(local.collection.version)
     spread = ids[:: max(1, len(ids) // looked_at)][:looked_at]
-    for id, question in in_turns([(id, questions_about(local.document(id, local.collection.version))) for id in spread]):
+    for id, question in in_turns([(id, questions_about(documents.document(id))) for id in spread]):
         if any(citation.document == id for citation in local.invoke(question).citations):
             found.append(question)
         if len(found) == wanted:

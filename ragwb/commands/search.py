@@ -116,7 +116,7 @@ def generate_command(ctx: click.Context, folder: Path, count: int, by_model: boo
     from ragwb.documents.document import Document
     from ragwb.documents.files import find_files
     from ragwb.evaluation.datasets import DOCUMENT_FOLDERS, DatasetError, load_dataset
-    from ragwb.evaluation.synthetic import drafts_by_model, drafts_by_rule, select
+    from ragwb.evaluation.synthetic import drafts_by_model, drafts_by_rule, select_drafts
     from ragwb.generation.models import chat_model
     from ragwb.ingestion.processes import parse_many
 
@@ -133,7 +133,7 @@ def generate_command(ctx: click.Context, folder: Path, count: int, by_model: boo
         click.echo(f"  not read  {failed}", err=True)
     asked = [question.question for question in load_dataset(golden, mixed=True).questions] if golden else []
     drafts = drafts_by_model(read.values(), chat_model(chosen, workbench.settings), chunking=chosen.chunking) if by_model else drafts_by_rule(read.values())
-    written = select(drafts, lambda id: read[id].text, count, asked, seed)
+    written = select_drafts(drafts, lambda id: read[id].text, count, asked, seed)
     if not written.rows:
         raise DatasetError(str(root), f"gave no question: {written.sentence}")
     target.write_text(written.to_jsonl(), "utf-8")

@@ -15,9 +15,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .evaluate import Evaluation, html_table
-from .intervals import Interval, cautious_error, clustered, direction, minimum_detectable_difference, paired_bootstrap, verdict
-from .scoring import LOWER_IS_BETTER, METRICS, Row, values_of
+from .evaluate import Evaluation
+from .intervals import Interval, cautious_error, clustered, direction, minimum_detectable_difference, paired_bootstrap, verdict_of
+from .scoring import LOWER_IS_BETTER, METRICS, ScoredRow, values_of
+from .tables import html_table
 
 # %% ../../nbs/11_evaluation/09_comparison.ipynb #c08
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Comparison:
     @property
     def verdict(self) -> str:
         "\"better\", \"worse\" or \"no difference shown\", of this metric alone."
-        return verdict(self.difference, self.metric in LOWER_IS_BETTER)
+        return verdict_of(self.difference, self.metric in LOWER_IS_BETTER)
 
     @property
     def direction(self) -> str:
@@ -53,7 +54,7 @@ def paired_rows(
     before: Evaluation,
     after: Evaluation,   # of the same questions
     metric: str,
-) -> list[tuple[Row, Row]]:  # before and after, of each question that has the metric in both
+) -> list[tuple[ScoredRow, ScoredRow]]:  # before and after, of each question that has the metric in both
     "The questions to compare. Raises ValueError if the two evaluations did not ask the same questions, or none has the metric."
     old, new = ({row["id"]: row for row in evaluation.rows} for evaluation in (before, after))
     if old.keys() != new.keys():
@@ -144,7 +145,7 @@ class MetricVerdict:
     @property
     def verdict(self) -> str:
         "\"better\", \"worse\" or \"no difference shown\", after Holm."
-        return verdict(self.comparison.difference, self.comparison.metric in LOWER_IS_BETTER, self.adjusted <= LEVEL)
+        return verdict_of(self.comparison.difference, self.comparison.metric in LOWER_IS_BETTER, self.adjusted <= LEVEL)
 
     def to_dict(self) -> dict[str, Any]:
         "For JSON."

@@ -11,22 +11,23 @@ from pathlib import Path
 from typing import Any
 
 from ..config import PipelineConfig
-from ..evaluation.datasets import Dataset, read_rows, take
-from ..evaluation.scoring import Row
+from ..evaluation.datasets import Dataset
+from ..evaluation.json_lines import read_field, read_json_lines
+from ..evaluation.scoring import ScoredRow
 from .notebooks import ExperimentError
 from ..guardrails.scan import guardrail
 from ..settings import Settings
 
 # %% ../../nbs/12_experiments/08_decisions.ipynb #c06
 def refusal_rows(
-    rows: Iterable[Row],       # of a grid, with answers
+    rows: Iterable[ScoredRow],       # of a grid, with answers
     right: str = "evidence_cited",  # the score that says an answer is right
-) -> list[Row]:
+) -> list[ScoredRow]:
     "The same rows with the scores `coverage` and `error`. Raises ExperimentError where nothing says what is right."
     return [row | {"scores": row["scores"] | answered(row, right)} for row in rows]
 
 
-def answered(row: Row, right: str) -> dict[str, float]:
+def answered(row: ScoredRow, right: str) -> dict[str, float]:
     "Whether a question was answered, and whether that was wrong."
     scores = row["scores"]
     if "unanswerable_refused" in scores:
@@ -45,7 +46,7 @@ def read_texts(
     golden: Dataset | None,  # whose questions are harmless too
 ) -> list[dict[str, str]]:
     "Texts for guardrails. Raises DatasetError for a line that lacks something."
-    texts = [{name: take(row, name, str, where) for name in ("id", "kind", "family", "text")} for where, row in read_rows(path)]
+    texts = [{name: read_field(row, name, str, where) for name in ("id", "kind", "family", "text")} for where, row in read_json_lines(path)]
     asked = golden.questions if golden else ()
     return texts + [{"id": question.id, "kind": HARMLESS, "family": question.cluster, "text": question.question} for question in asked]
 
@@ -54,7 +55,7 @@ def guard_rows(
     texts: Sequence[Mapping[str, str]],
     configs: Mapping[str, PipelineConfig],  # label -> config; only its guardrail matters
     settings: Settings,
-) -> list[Row]:
+) -> list[ScoredRow]:
     "Every guardrail on every text, as a question: `caught` for what is to be stopped or masked, `stopped_wrongly` for the harmless."
     rows = []
     for label, config in configs.items():

@@ -18,8 +18,8 @@ import numpy as np
 
 from ..evaluation.comparison import compare
 from ..evaluation.evaluate import Evaluation
-from ..evaluation.intervals import Interval, bootstrap, paired_bootstrap, verdict
-from ..evaluation.scoring import LOWER_IS_BETTER, METRICS, Row, values_of
+from ..evaluation.intervals import Interval, bootstrap, paired_bootstrap, verdict_of
+from ..evaluation.scoring import LOWER_IS_BETTER, METRICS, ScoredRow, values_of
 from .notebooks import ExperimentError
 
 # %% ../../nbs/12_experiments/06_findings.ipynb #c06
@@ -69,12 +69,12 @@ def interval(values: Sequence[float], clusters: Sequence[str]) -> Interval:
 class Findings:
     "What rows say about a study."
     study: Study
-    rows: tuple[Row, ...]
+    rows: tuple[ScoredRow, ...]
 
     @cached_property
-    def groups(self) -> dict[str, list[Row]]:
+    def groups(self) -> dict[str, list[ScoredRow]]:
         "Rows by config, in order. Raises ExperimentError if the baseline is not among them."
-        groups: dict[str, list[Row]] = {}
+        groups: dict[str, list[ScoredRow]] = {}
         for row in self.rows:
             groups.setdefault(row["config"], []).append(row)
         if self.study.baseline not in groups:
@@ -115,7 +115,7 @@ class Findings:
 
     def verdict(self, change: Interval, metric: str) -> str:
         "better, worse, or no difference shown."
-        return verdict(change, self.study.sign(metric) < 0)
+        return verdict_of(change, self.study.sign(metric) < 0)
 
     @cached_property
     def gain(self) -> Interval:

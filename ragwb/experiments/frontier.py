@@ -21,10 +21,10 @@ import numpy as np
 
 from ..config import PipelineConfig
 from ..costs.budget import BudgetExceeded, SQLiteBudget
-from ..evaluation.datasets import Dataset, Question, anchor_questions
-from ..evaluation.evaluate import html_table
+from ..evaluation.datasets import Dataset, GoldenQuestion, anchor_questions
 from ..evaluation.intervals import Interval, bootstrap
-from ..evaluation.scoring import Answered, Row, System, run
+from ..evaluation.scoring import Answered, ScoredRow, System, score_questions
+from ..evaluation.tables import html_table
 from .code_version import ROOTS, code_version
 from .grid import Task, dataset_hash, forecast, parse_once, pipeline_of
 from .racing import Race, blocks, right
@@ -36,7 +36,7 @@ class Contender:
 
     def __init__(self, config: PipelineConfig, system: System):
         self.config, self.system = config, system
-        self.rows: list[Row] = []
+        self.rows: list[ScoredRow] = []
         self.usd: list[float | None] = []
 
     def retrieve(self, question: str, k: int) -> Any:
@@ -49,9 +49,9 @@ class Contender:
         self.usd.append(getattr(answer, "cost_usd", None))
         return answer
 
-    def put(self, question: Question, dataset: Dataset, texts: Mapping[str, str], clock: Callable[[], float]) -> float:
+    def put(self, question: GoldenQuestion, dataset: Dataset, texts: Mapping[str, str], clock: Callable[[], float]) -> float:
         "Puts a question to the config; returns how right the answer was."
-        row, = run(replace(dataset, questions=(question,)), self, texts, dataset.kind != "beir", clock)
+        row, = score_questions(replace(dataset, questions=(question,)), self, texts, dataset.kind != "beir", clock)
         self.rows.append(row)
         return right(row)
 

@@ -23,7 +23,7 @@ from ..config import PipelineConfig, config_from, fingerprint
 from ..costs.budget import SQLiteBudget
 from ..evaluation.benchmark import index_dataset
 from ..evaluation.datasets import Dataset, DatasetError, anchor_questions, load_dataset
-from ..evaluation.scoring import Row, run
+from ..evaluation.scoring import ScoredRow, score_questions
 from .code_version import ROOTS, code_version
 from .notebooks import ExperimentError, Run, current_run, line_of, write_whole
 from .paid_models import most_usd, paid_model
@@ -31,8 +31,9 @@ from .workers import Workers
 from ..indexing.collection import Collection
 from ..indexing.embedding import embedder
 from ..indexing.store import Store
-from ..ingestion.ingest import Ingest, Source, content_hash
+from ..ingestion.ingest import ingest_documents
 from ..ingestion.processes import processors
+from ..ingestion.sources import Source, content_hash
 from ..retrieval.hybrid import Hits
 from ..settings import Settings, load_settings
 
@@ -111,10 +112,7 @@ def build_index(task: Task, config: PipelineConfig) -> Collection:
     there = collection.hashes()
     missing = [id for id in task.dataset.documents if id not in there]
     if missing:
-        writing = Ingest(collection, model, None, len(missing))
-        for id in missing:
-            writing.add(parsed.document(id), Source(id, task.dataset.documents[id]))
-        writing.flush()
+        ingest_documents(collection, model, ((parsed.document(id), Source(id, task.dataset.documents[id])) for id in missing))
     return collection
 
 
@@ -147,7 +145,7 @@ def fill_cell(task: Task, config: PipelineConfig) -> float:
     pipeline = pipeline_of(task, config)
     texts = {id: pipeline.collection.document(id).text for id in task.dataset.documents}
     system = Recorded(pipeline)
-    rows = run(task.dataset, system, texts, task.answers)
+    rows = score_questions(task.dataset, system, texts, task.answers)
     for row, cost in zip(rows, system.costs, strict=bool(task.answers)):
         row["scores"] |= {"usd_per_1000": 1000 * cost} if cost is not None else {}
     times = {row["id"]: row.pop("milliseconds") for row in rows}
@@ -177,9 +175,9 @@ def work_probe(config: PipelineConfig, **given: Any) -> float:
     task = Task(**given)
     pipeline, asked = pipeline_of(task, config), task.dataset.questions[:PROBE]
     texts = {id: pipeline.collection.document(id).text for id in task.dataset.documents}
-    run(replace(task.dataset, questions=asked[:1]), pipeline, texts, task.answers)
+    score_questions(replace(task.dataset, questions=asked[:1]), pipeline, texts, task.answers)
     begun = time.perf_counter()
-    run(replace(task.dataset, questions=asked), pipeline, texts, task.answers)
+    score_questions(replace(task.dataset, questions=asked), pipeline, texts, task.answers)
     return (time.perf_counter() - begun) / len(asked)
 
 
@@ -218,7 +216,7 @@ def run_grid(
     answers: bool = True,                   # False: retrieval only, no model is asked
     running: Run | None = None,             # None: the run that this process belongs to
     settings: Settings | None = None,       # None: those of this folder and environment
-) -> list[Row]:                             # of all configs in their order, each with its `config` label
+) -> list[ScoredRow]:                             # of all configs in their order, each with its `config` label
     "Every config on every question. Raises ExperimentError if the budget does not hold one question."
     running, settings = running or current_run(), settings or load_settings()
     settings = replace(settings, home=settings.home.resolve())

@@ -12,9 +12,9 @@ from math import sqrt
 
 import numpy as np
 
-from ..evaluation.evaluate import html_table
-from ..evaluation.intervals import UNDECIDED, Interval, anytime_interval, paired_bootstrap, verdict
-from ..evaluation.scoring import Row
+from ..evaluation.intervals import UNDECIDED, Interval, anytime_interval, paired_bootstrap, verdict_of
+from ..evaluation.scoring import ScoredRow
+from ..evaluation.tables import html_table
 
 # %% ../../nbs/12_experiments/12_racing.ipynb #c13
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def blocks(
 RIGHT = ("unanswerable_refused", "evidence_cited", "answer_contained", "ndcg@10")  # the first that a question has
 
 
-def right(row: Row) -> float:
+def right(row: ScoredRow) -> float:
     "How right an answer is, 0 to 1. Raises ValueError for a question that has nothing to be right about."
     for metric in RIGHT:
         if metric in row["scores"]:
@@ -128,7 +128,7 @@ def right(row: Row) -> float:
 
 # %% ../../nbs/12_experiments/12_racing.ipynb #c25
 def race_over(
-    rows: Mapping[str, Sequence[Row]],  # label -> the rows of the same questions
+    rows: Mapping[str, Sequence[ScoredRow]],  # label -> the rows of the same questions
     worthwhile: float = 0.05,
     seed: int = 0,                      # of the order of the documents
 ) -> Race:
@@ -140,16 +140,16 @@ def race_over(
     return race
 
 
-def clusters_of(rows: Mapping[str, Sequence[Row]]) -> dict[str, str]:
+def clusters_of(rows: Mapping[str, Sequence[ScoredRow]]) -> dict[str, str]:
     "The document of each question."
     return {row["id"]: row["document"] for row in next(iter(rows.values()))}
 
 
 def beside_grid(
-    rows: Mapping[str, Sequence[Row]],
+    rows: Mapping[str, Sequence[ScoredRow]],
     worthwhile: float = 0.05,
     orders: int = 10,                   # of the documents that are tried
-) -> list[Row]:                         # two rows a question, of the configs "full grid" and "race"
+) -> list[ScoredRow]:                         # two rows a question, of the configs "full grid" and "race"
     "A race beside the grid that it saves: how right their winners are, which share of the configs was asked, whether the winners are told apart."
     table = {label: {row["id"]: right(row) for row in found} for label, found in rows.items()}
     best = max(table, key=lambda label: sum(table[label].values()))
@@ -161,7 +161,7 @@ def beside_grid(
             asked[id] += sum(place < len(scores) for scores in race.scores.values()) / len(rows) / orders
             won[id] += table[race.leader][id] / orders
         gap = paired_bootstrap(list(table[best].values()), [table[race.leader][id] for id in table[best]], [clusters[id] for id in table[best]], np.random.default_rng(0))
-        tied += (verdict(gap) == UNDECIDED) / orders
+        tied += (verdict_of(gap) == UNDECIDED) / orders
     grid = {id: {"right": table[best][id], "asked": 1.0, "tied": 1.0} for id in clusters}
     saved = {id: {"right": won[id], "asked": asked[id], "tied": tied} for id in clusters}
     return [{"config": label, "id": row["id"], "kind": row["kind"], "document": row["document"], "scores": scores[row["id"]]}

@@ -196,7 +196,7 @@ class Collection:
         "Ids and cosines of the k nearest chunks, by LanceDB's index."
         return vector_search(self.table, vector, k, labels)
 
-    def tidy_local_copy(self) -> None:
+    def drop_old_copies(self) -> None:
         "Drops what this machine keeps of other versions, and of an earlier collection of the same name."
         if self.objects.remote:
             self.hashes_once()

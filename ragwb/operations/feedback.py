@@ -16,9 +16,10 @@ from secrets import token_hex
 from typing import Any
 
 from ..documents.language import sentences, terms
-from ..evaluation.datasets import Quote, load_dataset, read_rows
-from ..evaluation.evaluate import html_table
+from ..evaluation.datasets import Quote, load_dataset
+from ..evaluation.json_lines import read_json_lines
 from ..evaluation.quotes import AnchorError, anchor
+from ..evaluation.tables import html_table
 from ..indexing.schema import CollectionError
 from .prompt_registry import create, names, read
 from ..storage.bucket import objects
@@ -151,7 +152,7 @@ def append(
 ) -> None:
     "Appends a question to a file. Raises DatasetError, and leaves the file as it was, if it could not be loaded then."
     before = file.read_bytes() if file.is_file() else b""
-    if before and any(known.get("id") == row["id"] for _, known in read_rows(file)):
+    if before and any(known.get("id") == row["id"] for _, known in read_json_lines(file)):
         return  # of a run that was killed before it kept the decision
     line = (b"\n" if before and not before.endswith(b"\n") else b"") + json.dumps(row, ensure_ascii=False).encode() + b"\n"
     trial = file.with_name(f".{file.stem}.{token_hex(4)}.jsonl")
