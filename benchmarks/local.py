@@ -91,7 +91,7 @@ class Bench:
         workbench = Workbench(Settings(home=self.new_folder("home")))
         workbench.ingest_paths([folder])
         shutil.rmtree(folder)
-        return Snapshot(workbench.store.open("default"))
+        return Snapshot(*workbench.store.open("default").snapshot())
 
     @cached_property
     def questions(self) -> list[str]:

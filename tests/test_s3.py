@@ -16,6 +16,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from botocore.credentials import ReadOnlyCredentials
@@ -32,7 +33,7 @@ from ragwb.indexing.chunking import chunk
 from ragwb.indexing.maintenance import sweep
 from ragwb.indexing.schema import CollectionError, describe, schema
 from ragwb.indexing.table import Table
-from ragwb.ingestion.ingest import content_hash
+from ragwb.ingestion.sources import content_hash
 from ragwb.network.aws import AwsError, new_client
 from ragwb.settings import Settings
 from ragwb.storage.bucket import Bucket
@@ -106,7 +107,7 @@ def test_deleted_is_gone_from_bucket_and_cache(seaweed: S3Server, s3_settings: S
 
 
 # the command line, with a commit every few documents and a lease that runs out soon
-SMALL_COMMITS = ("import sys, ragwb.storage.lease, ragwb.ingestion.ingest; ragwb.ingestion.ingest.BATCH_CHARACTERS = 12_000; ragwb.storage.lease.LEASE_S = 4.0; "
+SMALL_COMMITS = ("import sys, ragwb.storage.lease, ragwb.ingestion.batches; ragwb.ingestion.batches.BATCH_CHARACTERS = 12_000; ragwb.storage.lease.LEASE_S = 4.0; "
                  "from ragwb.cli import main; main(sys.argv[1:])")  # fmt: skip
 
 
@@ -311,6 +312,35 @@ def test_a_warm_question_does_not_pay_for_a_slow_s3(proxy: S3Proxy, s3_settings:
     assert not [request for request in proxy.seen[again:] if "/data/" in request.key and "documents" not in request.key]
 
 
+def test_a_question_lists_only_the_versions_of_its_table(proxy: S3Proxy, s3_settings: Settings, tmp_path: Path) -> None:
+    "LanceDB finds the last commit by a listing of the table's versions. ragwb itself lists nothing: neither to open the collection, nor for a question, nor to keep its answer."
+    through = replace(s3_settings, s3_endpoint=proxy.endpoint, refresh_s=3_600)
+    with_pump(through)
+
+    def listed(work: Callable[[], object]) -> list[str]:
+        "The prefixes that were listed meanwhile."
+        begun = len(proxy.seen)
+        work()
+        lists = [request for request in proxy.seen[begun:] if request.method == "GET" and "list-type" in request.path]
+        assert not [request.path for request in lists if "boto" in request.headers["user-agent"].lower()]
+        return [parse_qs(urlsplit(request.path).query)["prefix"][0] for request in lists]
+
+    workbench, versions = Workbench(replace(through, home=tmp_path / "another machine")), "team/lancedb/default.lance/_versions/"
+    first = listed(lambda: workbench.pipeline().invoke(TORQUE))
+    assert sorted(first) == ["team/lancedb/__manifest/_versions/", versions]  # LanceDB's connection, and the table
+    assert listed(lambda: workbench.pipeline().invoke("Which torque is it that the pump needs?")) == []
+    assert set(listed(lambda: workbench.ask(TORQUE))) == {versions}  # an answer is kept unless a document was deleted meanwhile
+
+
+def test_a_collection_whose_making_was_killed_is_not_there(s3_settings: Settings) -> None:
+    workbench = Workbench(s3_settings)
+    workbench.store.objects.put("lancedb/default.lance/_transactions/0-c0ffee.txn", b"killed before the first commit")
+    assert workbench.collections() == [] and workbench.store.find("default") is None
+    refused(call(s3_settings, "ask", TORQUE), "no collection 'default'", "there: none yet", "ragwb ingest PATH")
+    assert "42 N m" in with_pump(s3_settings).ask(TORQUE).text
+    refused(call(s3_settings, "ask", TORQUE, "-c", "other"), "no collection 'other'", "there: default")
+
+
 def test_a_newer_version_is_seen_after_refresh_s(s3_settings: Settings) -> None:
     workbench, other = with_pump(replace(s3_settings, refresh_s=1)), Workbench(s3_settings)
     assert workbench.ask("What colour is the valve?").refused
@@ -363,6 +393,9 @@ def test_from_a_prefix(seaweed: S3Server, s3_settings: Settings, tmp_path: Path)
     assert call(s3_settings, "ingest", f"s3://{bucket}/incoming")[1].startswith("0 new, 0 changed, 7 unchanged")
     assert [info.id for info in Workbench(s3_settings).store.open("default").documents()] == [f"deep/{n}.md" for n in range(7)]
     refused(call(s3_settings, "ingest", f"s3://{bucket}/nothing"), "nothing lies below this prefix")
+    client.put_object(Bucket=bucket, Key="letters/a.md", Body=b"# Letter\n\nWrite to anna.novak@example.com.\n")
+    assert "found    a.md: 1 × EMAIL" in call(s3_settings, "ingest", f"s3://{bucket}/letters", "-c", "letters", "--scan", "mask")[1]
+    assert "anna.novak" not in Workbench(s3_settings).store.open("letters").document("a.md").text
     disk = replace(s3_settings, storage="")
     assert call(disk, "ingest", f"s3://{bucket}/incoming/deep")[1].startswith("7 new")  # into the data folder
 
@@ -479,7 +512,7 @@ def test_credentials_that_are_renewed(s3_settings: Settings, monkeypatch: pytest
         def get_frozen_credentials(self) -> ReadOnlyCredentials:
             return ReadOnlyCredentials(READER.access, READER.secret, None)
 
-    monkeypatch.setattr(collection.objects, "credentials", Renewed())
+    monkeypatch.setattr(collection.objects.lance, "credentials", Renewed())
     assert collection.table.lance is not table and len(collection.documents()) == 1
 
 

@@ -18,8 +18,8 @@ from typing import Any
 
 from ..answering.answer_store import AnswerError
 from ..answering.citations import Citation
+from ..answering.passages import prompt_passages
 from ..answering.pipeline import Answer, Pipeline, Question, QuestionError, passages_of
-from ..answering.sources import prompt_passages
 from .answer_view import failure_note, turn
 from .screen import Screen
 from .source_view import nothing_open, page_address, page_picture, paper_view, reader, source_gone, text_view
@@ -59,7 +59,7 @@ def examples(
     local = pipeline.varied(replace(pipeline.config, fast=ModelConfig(LOCAL_MODEL), role="fast", guardrail=GuardrailConfig()))  # costs nothing
     ids = [info.id for info in pipeline.collection.documents()]
     found = [question for id, question in SAMPLE.items() if id in ids and not local.invoke(question).refused][:wanted]
-    suggestions = [(id, list(about(local.index.sources(local.collection.version).document(id)))[:6]) for id in ids[:: max(1, len(ids) // looked_at)][:looked_at] if len(found) < wanted]
+    suggestions = [(id, list(about(local.index.reader(local.collection.version).document(id)))[:6]) for id in ids[:: max(1, len(ids) // looked_at)][:looked_at] if len(found) < wanted]
     for turns in range(6):  # one from each document, before a second from any
         for id, tried in suggestions:
             if len(found) < wanted and turns < len(tried) and any(c.document == id for c in local.invoke(tried[turns]).citations):
@@ -88,7 +88,7 @@ def source(
     "The reader for a span."
     collection = pipeline.collection
     try:
-        document = pipeline.index.sources(collection.version).document(place["document"])
+        document = pipeline.index.reader(collection.version).document(place["document"])
     except CollectionError:
         return source_gone(f"{place['document']} is no longer in this collection."), None
     start, end = place["start"], place["end"]
@@ -109,7 +109,7 @@ def source(
 def record_of(answer: Answer, pipeline: Pipeline) -> dict[str, Any]:
     "An answer's record, each passage of which says whether the prompt held it."
     record = answer.record()
-    prompt = prompt_passages(pipeline.index.sources(answer.index_version), answer.hits, pipeline.config.context_tokens)
+    prompt = prompt_passages(pipeline.index.reader(answer.index_version), answer.hits, pipeline.config.context_tokens)
     for passage in record["passages"]:
         passage["prompt"] = any(p.document == passage["document"] and p.start <= passage["start"] and passage["end"] <= p.end for p in prompt)
     return record

@@ -38,7 +38,6 @@ class Trial(Snapshot):
     def __init__(self, documents: Sequence[Document], config: ChunkingConfig, embedder: Embedder):
         import pyarrow as pa
 
-        self.version = 0
         self.cut = {document.id: chunk(document, config, embedder.embed) for document in documents}
         flat = [piece for group in self.cut.values() for piece in group]
         vectors, rows, at = embedder.embed([piece.indexed for piece in flat]), list[dict[str, Any]](), 0
@@ -47,8 +46,7 @@ class Trial(Snapshot):
             rows += [row for row in table_rows(Entry(document, group, vectors[at:at + len(group)], 0), "") if row["kind"] == "chunk"]
             at += len(group)
         columns = schema(embedder.dimensions, describe(PipelineConfig(chunking=config, embedder=embedder.name)))
-        self.rows = pa.Table.from_pylist(rows, schema=columns).sort_by("id").combine_chunks()
-        self.ids: list[str] = self.rows["id"].to_pylist()
+        super().__init__(0, pa.Table.from_pylist(rows, schema=columns).sort_by("id").combine_chunks())
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,7 @@ def delete(collection: Collection, ids: Iterable[str]) -> int:
             table.rewrite(f"document NOT IN ({', '.join(map(quoted, wanted))})")
         table.drop_history()  # also where nothing is wanted: a delete that was killed is finished by the next one
         sweep(collection)
-    collection.tidy_local_copy()
+    collection.drop_old_copies()
     return len(wanted)
 
 # %% ../../nbs/05_indexing/08_maintenance.ipynb #c06
