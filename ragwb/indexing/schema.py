@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['FORMAT', 'CHUNK_FIELDS', 'SNAPSHOT_COLUMNS', 'schema', 'describe', 'described', 'labels_of', 'DocumentInfo', 'Entry',
-           'table_rows', 'is_name', 'quoted', 'CollectionError', 'VersionGone', 'damaged', 'check_format']
+           'table_rows', 'is_name', 'quoted', 'CollectionError', 'VersionGone', 'damaged', 'check_format',
+           'check_config']
 
 # %% ../../nbs/05_indexing/04_schema.ipynb #c03
 import json
@@ -138,3 +139,12 @@ def check_format(name: str, meta: Mapping[str, str]) -> None:
     found = meta.get("format", "")
     if not found.isdigit() or int(found) > int(FORMAT):
         raise CollectionError(f"collection {name!r} is of {found or 'no ragwb format'}; this ragwb reads up to format {FORMAT}: upgrade ragwb, or use another data folder")
+
+
+def check_config(name: str, meta: Mapping[str, str], config: PipelineConfig) -> None:
+    "Raises CollectionError for a table that was built with another embedder or chunking than the config's."
+    if meta["index_fingerprint"] != config.index_fingerprint:
+        raise CollectionError(
+            f"collection {name!r} was built with embedder {meta['embedder']} and chunking {meta['chunking']}, the config wants {config.embedder} and "
+            f"{json.dumps(asdict(config.chunking))}: use the config it was built with, or rebuild it: ragwb reindex --collection {name}"
+        )

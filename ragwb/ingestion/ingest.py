@@ -258,7 +258,6 @@ def ingest(
             run.flush()
             clean_up(writer, in_memory if run.report.new or run.report.changed else None)
     except (OSError, RuntimeError) as error:
-        collection.raise_refusal(error)
         if is_disk_full(error):
             raise CollectionError(f"the disk is full: free some space and run the same command again; {collection.name!r} holds what was committed before") from error
         if str(error).startswith("lance error"):
