@@ -9,15 +9,12 @@ __all__ = ['Workbench']
 import logging
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
-from itertools import islice
 from pathlib import Path
 from secrets import token_hex
-from shutil import copyfileobj
-from tempfile import TemporaryDirectory
 from typing import Any, BinaryIO
 
 from .answering.answer_store import AnswerStore
@@ -25,18 +22,17 @@ from .answering.pipeline import Answer, Event, Pipeline
 from .config import PipelineConfig
 from .costs.ledger import Charge, Ledger, charge
 from .costs.usage import Usage
-from .documents.document import DocumentError
-from .documents.files import find_files, safe_name, why_skip_name
 from .documents.parsing import Limits
 from .generation.fallback import ModelError
 from .indexing import maintenance
 from .indexing.collection import Collection
 from .indexing.embedding import Embedder, Metered, embedder
 from .indexing.store import Store
-from .ingestion.ingest import IngestReport, Progress, Source, ingest
+from .ingestion.ingest import IngestReport, Progress, ingest
+from .ingestion.sources import Gathered, Source, gather_files, gather_objects, gather_uploads
 from .network.aws import AwsError
 from .settings import Settings
-from .storage.bucket import Bucket, is_remote
+from .storage.bucket import is_remote
 
 # %% ../nbs/10_answering/09_workbench.ipynb #c05
 class Workbench:
@@ -112,59 +108,34 @@ class Workbench:
             if model.tokens:
                 self.book([charge(f"ingest-{token_hex(8)}", "embedding", name, Usage(input_tokens=model.tokens), datetime.now(UTC))])
 
+    def ingest_gathered(self, gathered: Gathered, collection: str, progress: Callable[[Progress], None] | None, scan: str = "") -> IngestReport:
+        "As `ingest`, with what was left aside in the report."
+        report = self.ingest(gathered.sources, collection, progress, scan)
+        report.leave_aside(gathered)
+        return report
+
     def ingest_paths(self, paths: Sequence[str | Path], collection: str = "", progress: Callable[[Progress], None] | None = None, scan: str = "") -> IngestReport:
         "Files, folders, and prefixes of buckets as s3://bucket/prefix; `scan`: as in `ingest`. Raises DocumentError for a path that does not exist."
         report = IngestReport()
         for url in (path for path in paths if is_remote(path)):
             report.add(self.ingest_prefix(str(url), collection, progress, scan))
-        local = [path for path in paths if not is_remote(path)]
-        if local:
-            found = find_files(local)
-            report.add(self.ingest([Source(id, path) for id, path in found.files], collection, progress, scan))
-            report.skipped += [(str(path), reason) for path, reason in found.skipped]
+        if local := [path for path in paths if not is_remote(path)]:
+            report.add(self.ingest_gathered(gather_files(local), collection, progress, scan))
         return report
 
     def ingest_prefix(self, url: str, collection: str = "", progress: Callable[[Progress], None] | None = None, scan: str = "") -> IngestReport:
         "What lies below s3://bucket/prefix, some hundred objects at a time. Raises DocumentError if there is nothing."
-        report, bucket = IngestReport(), Bucket(replace(self.settings, storage=url))
-        listed = bucket.items("")
-        while batch := list(islice(listed, 200)):
-            reasons = {item.key: why_skip_name(item.key) for item in batch}
-            report.skipped += [(f"{bucket.place}/{key}", why) for key, why in reasons.items() if why]
-            with self.passing() as folder:
-                sources = [Source(item.key, folder / str(number)) for number, item in enumerate(batch) if not reasons[item.key]]
-                lost = bucket.at_once(lambda source: bucket.fetch(source.id, source.data), sources)
-                report.failed += [(source.id, why) for source, why in zip(sources, lost, strict=True) if why]
-                report.add(self.ingest([source for source, why in zip(sources, lost, strict=True) if not why], collection, progress, scan))
-        if report == IngestReport():
-            raise DocumentError(url, "nothing lies below this prefix", f"look with aws s3 ls {url}")
+        report = IngestReport()
+        with closing(gather_objects(url, self.settings)) as batches:
+            for gathered in batches:
+                report.add(self.ingest_gathered(gathered, collection, progress, scan))
         return report
-
-    @contextmanager
-    def passing(self) -> Iterator[Path]:
-        "A folder for files that are on their way, in the data folder."
-        self.settings.home.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(prefix="passing-", dir=self.settings.home) as folder:
-            yield Path(folder)
 
     def ingest_files(self, files: Sequence[tuple[str, bytes | BinaryIO]], collection: str = "", progress: Callable[[Progress], None] | None = None) -> IngestReport:
         "Uploads: names, and bytes or open files, which are never held in memory whole. A name that is no safe file name fails, the others go in."
-        sources, failed = list[Source](), []
-        with ExitStack() as stack:
-            folder: Path | None = None
-            for number, (name, data) in enumerate(files):
-                try:
-                    id = safe_name(name)
-                except DocumentError as error:
-                    failed.append((name, error.reason))
-                    continue
-                if not isinstance(data, bytes):
-                    folder = folder or stack.enter_context(self.passing())
-                    with (folder / str(number)).open("wb") as copy:
-                        copyfileobj(data, copy)
-                sources.append(Source(id, data if isinstance(data, bytes) else folder / str(number)))  # type: ignore[operator]
-            report = self.ingest(sources, collection, progress) if sources else IngestReport()
-        report.failed += failed
+        with gather_uploads(files, self.settings.home) as gathered:
+            report = self.ingest(gathered.sources, collection, progress) if gathered.sources else IngestReport()
+            report.leave_aside(gathered)
         return report
 
     def ask(self, question: Any, collection: str = "") -> Answer:

@@ -33,7 +33,7 @@ from ragwb.indexing.chunking import chunk
 from ragwb.indexing.maintenance import sweep
 from ragwb.indexing.schema import CollectionError, describe, schema
 from ragwb.indexing.table import Table, rewrite
-from ragwb.ingestion.ingest import content_hash
+from ragwb.ingestion.sources import content_hash
 from ragwb.network.aws import AwsError, new_client
 from ragwb.settings import Settings
 from ragwb.storage.bucket import Bucket
@@ -107,7 +107,7 @@ def test_deleted_is_gone_from_bucket_and_cache(seaweed: S3Server, s3_settings: S
 
 
 # the command line, with a commit every few documents and a lease that runs out soon
-SMALL_COMMITS = ("import sys, ragwb.storage.lease, ragwb.ingestion.ingest; ragwb.ingestion.ingest.BATCH_CHARACTERS = 12_000; ragwb.storage.lease.LEASE_S = 4.0; "
+SMALL_COMMITS = ("import sys, ragwb.storage.lease, ragwb.ingestion.batches; ragwb.ingestion.batches.BATCH_CHARACTERS = 12_000; ragwb.storage.lease.LEASE_S = 4.0; "
                  "from ragwb.cli import main; main(sys.argv[1:])")  # fmt: skip
 
 
@@ -508,7 +508,7 @@ def test_credentials_that_are_renewed(s3_settings: Settings, monkeypatch: pytest
         def get_frozen_credentials(self) -> ReadOnlyCredentials:
             return ReadOnlyCredentials(READER.access, READER.secret, None)
 
-    monkeypatch.setattr(collection.objects, "credentials", Renewed())
+    monkeypatch.setattr(collection.objects.lance, "credentials", Renewed())
     assert collection.table.lance is not table and len(collection.documents()) == 1
 
 

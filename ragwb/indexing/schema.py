@@ -10,7 +10,7 @@ __all__ = ['FORMAT', 'CHUNK_FIELDS', 'SNAPSHOT_COLUMNS', 'schema', 'describe', '
 # %% ../../nbs/05_indexing/04_schema.ipynb #c03
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -82,6 +82,10 @@ class Entry:
     chunks: Sequence[Chunk]
     vectors: np.ndarray  # (len(chunks), dimensions)
     size: int            # bytes of the original
+    terms: Sequence[str] = field(init=False, repr=False)  # of each chunk, for BM25; found when the entry is made, outside any lock
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "terms", [" ".join(terms(piece.indexed)) for piece in self.chunks])
 
     def info(self, updated: str) -> DocumentInfo:
         "The document as a list shows it once it is written."
@@ -98,10 +102,10 @@ def table_rows(
     shared = {"document": document.id, "content_hash": document.content_hash, "labels": labels_of(document)}
     info = json.dumps(asdict(entry.info(updated)))
     rows: list[dict[str, Any]] = [shared | {"kind": "document", "id": document.id, "text": document.text, "info": info, "maps": document.maps()}]
-    for piece, vector in zip(entry.chunks, entry.vectors, strict=True):
+    for piece, words, vector in zip(entry.chunks, entry.terms, entry.vectors, strict=True):
         place = {"start": piece.start, "end": piece.end, "parent_start": piece.parent_start, "parent_end": piece.parent_end, "page": piece.page}
         own = {"kind": "chunk", "id": f"{document.id}#{piece.start}-{piece.end}", "text": piece.text, "context": piece.context}
-        rows.append(shared | place | own | {"terms": " ".join(terms(piece.indexed)), "vector": vector})
+        rows.append(shared | place | own | {"terms": words, "vector": vector})
     return rows
 
 # %% ../../nbs/05_indexing/04_schema.ipynb #c19
