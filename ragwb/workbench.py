@@ -28,7 +28,7 @@ from .indexing import maintenance
 from .indexing.collection import Collection
 from .indexing.embedding import Embedder, Metered, embedder
 from .indexing.store import Store
-from .ingestion.ingest import IngestReport, Progress, ingest
+from .ingestion.ingest import IngestReport, Progress, ingest, with_scan
 from .ingestion.sources import Gathered, Source, gather_files, gather_objects, gather_uploads
 from .network.aws import AwsError
 from .settings import Settings
@@ -70,7 +70,7 @@ class Workbench:
 
     def config_of(self, collection: Collection) -> PipelineConfig:
         "The config that a collection is asked with: the one given, or the defaults with what the collection was built with."
-        return self.config or replace(PipelineConfig(), chunking=collection.chunking, embedder=collection.meta["embedder"])
+        return self.config or collection.built
 
     def assemble(self, collection: Collection, config: PipelineConfig) -> Pipeline:
         "A pipeline of this workbench for a collection and a config."
@@ -91,12 +91,14 @@ class Workbench:
     def ingest(self, sources: Sequence[Source], collection: str, progress: Callable[[Progress], None] | None, scan: str = "") -> IngestReport:
         "Brings a collection up to date with some sources; makes it if it is not there."
         name = collection or self.settings.collection
-        config = self.config or PipelineConfig()
+        config = with_scan(self.config or PipelineConfig(), scan)
         opened = self.store.find(name) or self.store.create(name, config, self.embedder(config.embedder).dimensions)
+        config = with_scan(self.config_of(opened), scan)
+        opened.check_scan(config.guardrail)
         if self.config is not None:
-            opened.check(self.config)
+            opened.check(config)
         with self.metering(opened.meta["embedder"]) as model:
-            return ingest(opened, model, sources, self.limits, self.settings.workers, progress, scan=scan)
+            return ingest(opened, model, sources, self.limits, self.settings.workers, progress, guardrail=config.guardrail)
 
     @contextmanager
     def metering(self, name: str) -> Iterator[Metered]:
@@ -206,8 +208,9 @@ class Workbench:
 
     def reindex(self, collection: str = "", progress: Callable[[Progress], None] | None = None) -> int:
         "Chunks and embeds a collection's stored texts again with the workbench's config. Returns the chunks."
-        config = self.config or PipelineConfig()
         opened = self.store.open(collection or self.settings.collection)
+        config = self.config or replace(PipelineConfig(), guardrail=opened.built.guardrail)
+        opened.check_scan(config.guardrail)  # the stored texts have been through a scan already
         told = progress or (lambda _: None)
         with self.metering(config.embedder) as model:
             written = maintenance.reindex(opened, config, model, lambda id, done, total: told(Progress(id, "changed", "", done, total)))

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
-from ..config import ChunkingConfig, PipelineConfig
+from ..config import ChunkingConfig, GuardrailConfig, PipelineConfig
 from ..documents.document import Document
 from .chunking import Chunk
 from .local_copy import keep_snapshot, local_copy, read_snapshot
@@ -25,8 +25,10 @@ from ragwb.indexing.schema import (
     DocumentInfo,
     Entry,
     VersionGone,
+    built_with,
     check_config,
     check_format,
+    check_scan,
     described,
     quoted,
     table_rows,
@@ -64,6 +66,11 @@ class Contents:
 
     def __init__(self, table: TableReader):
         self.table, self.name = table, table.name
+
+    @property
+    def version(self) -> int:
+        "The index version: the number of the last commit; on S3 looked up every `refresh_s` seconds."
+        return self.table.version
 
     def rows(self, where: str, columns: Sequence[str]) -> Any:  # pyarrow.Table
         "Some columns of the rows for which a condition holds."
@@ -109,11 +116,6 @@ class Collection(Contents):
         self.local = local_copy(table.database.settings, self.name, self.meta.get("id", "0"))
         self.known: tuple[int, dict[str, str]] = (0, {})  # an index version, and its hashes
 
-    @property
-    def version(self) -> int:
-        "The index version: the number of the last commit; on S3 looked up every `refresh_s` seconds."
-        return self.table.version
-
     def at(self, version: int) -> "Collection":
         "The collection as it was. Raises VersionGone if a deletion has dropped that version."
         try:
@@ -127,13 +129,22 @@ class Collection(Contents):
         self.table.catch_up()
 
     @cached_property
+    def built(self) -> PipelineConfig:
+        "The default config with what the collection was built with."
+        return built_with(self.meta)
+
+    @property
     def chunking(self) -> ChunkingConfig:
         "How the documents are cut."
-        return ChunkingConfig(**json.loads(self.meta["chunking"]))
+        return self.built.chunking
 
     def check(self, config: PipelineConfig) -> None:
-        "Raises CollectionError if the collection was built with another embedder or chunking than the config's."
+        "Raises CollectionError if the collection was built with another scan, embedder or chunking than the config's."
         check_config(self.name, self.meta, config)
+
+    def check_scan(self, asked: GuardrailConfig) -> None:
+        "Raises CollectionError if the documents were scanned by other rules than those asked for."
+        check_scan(self.name, self.meta, asked)
 
     def tags(self) -> dict[str, int]:
         "The index versions that have a name, oldest first."
