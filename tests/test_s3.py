@@ -393,6 +393,9 @@ def test_from_a_prefix(seaweed: S3Server, s3_settings: Settings, tmp_path: Path)
     assert call(s3_settings, "ingest", f"s3://{bucket}/incoming")[1].startswith("0 new, 0 changed, 7 unchanged")
     assert [info.id for info in Workbench(s3_settings).store.open("default").documents()] == [f"deep/{n}.md" for n in range(7)]
     refused(call(s3_settings, "ingest", f"s3://{bucket}/nothing"), "nothing lies below this prefix")
+    client.put_object(Bucket=bucket, Key="letters/a.md", Body=b"# Letter\n\nWrite to anna.novak@example.com.\n")
+    assert "found    a.md: 1 × EMAIL" in call(s3_settings, "ingest", f"s3://{bucket}/letters", "-c", "letters", "--scan", "mask")[1]
+    assert "anna.novak" not in Workbench(s3_settings).store.open("letters").document("a.md").text
     disk = replace(s3_settings, storage="")
     assert call(disk, "ingest", f"s3://{bucket}/incoming/deep")[1].startswith("7 new")  # into the data folder
 

@@ -6,8 +6,9 @@
 __all__ = ['Task', 'Read', 'read', 'loaded', 'vetted']
 
 # %% ../../nbs/09_ingestion/02_reading.ipynb #c03
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from ..config import GuardrailConfig
 from ..documents.document import Document, DocumentError
 from ..documents.parsing import DEFAULT_LIMITS, FileContent, Limits, check_size, parse
 
@@ -18,7 +19,7 @@ class Task:
     id: str                          # document id
     content: FileContent
     limits: Limits = DEFAULT_LIMITS
-    scan: str = ""                   # for personal data and prompt attacks: report, mask or block; empty: no scan
+    guardrail: GuardrailConfig = field(default_factory=GuardrailConfig)  # its scan, and what that looks for
     content_hash: str = ""           # of the content, hex; empty: not known yet
 
 
@@ -32,7 +33,7 @@ class Read:
 def read(task: Task) -> Read | DocumentError:
     "Parses and scans a document; an error is a value here, so that it can be counted and sent."
     try:
-        return vetted(parse(loaded(task), task.id, task.limits, task.content_hash), task.scan)
+        return vetted(parse(loaded(task), task.id, task.limits, task.content_hash), task.guardrail)
     except DocumentError as error:
         return error
     except OSError as error:
@@ -47,11 +48,11 @@ def loaded(task: Task) -> bytes:
     return task.content.read_bytes()
 
 
-def vetted(document: Document, scan: str) -> Read:
+def vetted(document: Document, guardrail: GuardrailConfig) -> Read:
     "A parsed document after its scan. Raises DocumentError for one that is blocked."
-    if not scan:
+    if not guardrail.scan:
         return Read(document)
     from ragwb.guardrails.scan import scanned
 
-    safe, found = scanned(document, scan)
+    safe, found = scanned(document, guardrail)
     return Read(safe, found.reason)
