@@ -32,8 +32,8 @@ from ragwb.emulator.s3_faults import S3Fault, S3Proxy, S3Request
 from ragwb.indexing.chunking import chunk
 from ragwb.indexing.maintenance import sweep
 from ragwb.indexing.schema import CollectionError, describe, schema
-from ragwb.indexing.table import Table
-from ragwb.ingestion.ingest import content_hash
+from ragwb.indexing.table import Table, rewrite
+from ragwb.ingestion.sources import content_hash
 from ragwb.network.aws import AwsError, new_client
 from ragwb.settings import Settings
 from ragwb.storage.bucket import Bucket
@@ -107,7 +107,7 @@ def test_deleted_is_gone_from_bucket_and_cache(seaweed: S3Server, s3_settings: S
 
 
 # the command line, with a commit every few documents and a lease that runs out soon
-SMALL_COMMITS = ("import sys, ragwb.storage.lease, ragwb.ingestion.ingest; ragwb.ingestion.ingest.BATCH_CHARACTERS = 12_000; ragwb.storage.lease.LEASE_S = 4.0; "
+SMALL_COMMITS = ("import sys, ragwb.storage.lease, ragwb.ingestion.batches; ragwb.ingestion.batches.BATCH_CHARACTERS = 12_000; ragwb.storage.lease.LEASE_S = 4.0; "
                  "from ragwb.cli import main; main(sys.argv[1:])")  # fmt: skip
 
 
@@ -393,6 +393,9 @@ def test_from_a_prefix(seaweed: S3Server, s3_settings: Settings, tmp_path: Path)
     assert call(s3_settings, "ingest", f"s3://{bucket}/incoming")[1].startswith("0 new, 0 changed, 7 unchanged")
     assert [info.id for info in Workbench(s3_settings).store.open("default").documents()] == [f"deep/{n}.md" for n in range(7)]
     refused(call(s3_settings, "ingest", f"s3://{bucket}/nothing"), "nothing lies below this prefix")
+    client.put_object(Bucket=bucket, Key="letters/a.md", Body=b"# Letter\n\nWrite to anna.novak@example.com.\n")
+    assert "found    a.md: 1 × EMAIL" in call(s3_settings, "ingest", f"s3://{bucket}/letters", "-c", "letters", "--scan", "mask")[1]
+    assert "anna.novak" not in Workbench(s3_settings).store.open("letters").document("a.md").text
     disk = replace(s3_settings, storage="")
     assert call(disk, "ingest", f"s3://{bucket}/incoming/deep")[1].startswith("7 new")  # into the data folder
 
@@ -470,17 +473,16 @@ def test_a_lost_lease_writes_nothing(proxy: S3Proxy, s3_settings: Settings, monk
 def test_a_rewrite_does_not_undo_what_another_has_committed(s3_settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     workbench, other = with_pump(s3_settings), Workbench(s3_settings)
     workbench.ingest_files([("valve.md", b"# Valve\n\nIt is green.\n")])
-    select = Table.rewrite
 
-    def interrupted(self: Table, where: str) -> None:
+    def interrupted(table: Table, where: str) -> None:
         def meanwhile(batch: Any) -> Any:
             monkeypatch.setattr(Bucket, "lock", lambda self, name: nullcontext(Mock()))  # this process has lost its lease and does not know
             other.ingest_files([("late.md", b"# Late\n\nIt came meanwhile.\n")])
             return batch
 
-        select(self, where, meanwhile)
+        rewrite(table, where, meanwhile)
 
-    monkeypatch.setattr(Table, "rewrite", interrupted)
+    monkeypatch.setattr("ragwb.indexing.maintenance.rewrite", interrupted)
     with pytest.raises(CollectionError, match="somebody wrote.*run the same command again"):
         workbench.delete(["pump.md"])
     monkeypatch.undo()
@@ -509,7 +511,7 @@ def test_credentials_that_are_renewed(s3_settings: Settings, monkeypatch: pytest
         def get_frozen_credentials(self) -> ReadOnlyCredentials:
             return ReadOnlyCredentials(READER.access, READER.secret, None)
 
-    monkeypatch.setattr(collection.objects, "credentials", Renewed())
+    monkeypatch.setattr(collection.objects.lance, "credentials", Renewed())
     assert collection.table.lance is not table and len(collection.documents()) == 1
 
 

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['ASKERS', 'LatestIndex', 'AnswerRunnable', 'deeper', 'Pipeline', 'Answer', 'Event', 'Question', 'QuestionError',
-           'passages_of', 'refusal']
+           'passages_of', 'refusal_text']
 
 # %% ../../nbs/10_answering/07_pipeline.ipynb #c03
 import asyncio
@@ -18,10 +18,10 @@ from typing import Any
 from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import Runnable, RunnableConfig
 
-from .answer import Answer, Question, QuestionError, passages_of, refusal
+from .answer import Answer, Question, QuestionError, passages_of, refusal_text
+from .passages import IndexReader, passages_at
 from .proof import ProvenReply
 from .question_run import Components, Event, QuestionRun
-from .sources import Sources, passages_at
 from .steps import answer_prompt, take_steps
 from ..config import PipelineConfig, RetrievalConfig
 from ..costs.usage import Usage
@@ -35,7 +35,7 @@ from ..retrieval.rerank import Reranking, reranker
 from ..retrieval.search import Filter, Searcher, searcher
 from ..settings import Settings
 
-_all_ = [Answer, Event, Question, QuestionError, passages_of, refusal]  # of earlier pages; part of this module's face
+_all_ = [Answer, Event, Question, QuestionError, passages_of, refusal_text]  # of earlier pages; part of this module's face
 
 # %% ../../nbs/10_answering/07_pipeline.ipynb #c08
 class LatestIndex:
@@ -44,7 +44,7 @@ class LatestIndex:
     def __init__(self, collection: Collection):
         self.collection, self.lock = collection, threading.Lock()
         self.kept_searcher: Searcher | None = None
-        self.kept_sources: Sources | None = None
+        self.kept_reader: IndexReader | None = None
 
     @property
     def searcher(self) -> Searcher:
@@ -54,12 +54,12 @@ class LatestIndex:
                 self.kept_searcher = searcher(self.collection)
             return self.kept_searcher
 
-    def sources(self, version: int) -> Sources:
+    def reader(self, version: int) -> IndexReader:
         "The documents of an index version."
         with self.lock:
-            if self.kept_sources is None or self.kept_sources.version != version:
-                self.kept_sources = Sources(self.collection, version)
-            return self.kept_sources
+            if self.kept_reader is None or self.kept_reader.version != version:
+                self.kept_reader = IndexReader(self.collection, version)
+            return self.kept_reader
 
 # %% ../../nbs/10_answering/07_pipeline.ipynb #c11
 ASKERS = ThreadPoolExecutor(max_workers=32, thread_name_prefix="ragwb-ask")  # each waits for an answer's next event on behalf of an event loop
@@ -124,7 +124,7 @@ class Pipeline(AnswerRunnable):
     def run(self, given: Any) -> QuestionRun:
         "A question at its beginning, on the last commit. Raises QuestionError."
         question, searcher = Question.of(given, self.settings.max_question_chars), self.searcher
-        parts = (searcher, self.index.sources(searcher.version), self.embedder, self.model, self.guard, self.reranker)
+        parts = (searcher, self.index.reader(searcher.version), self.embedder, self.model, self.guard, self.reranker)
         return QuestionRun(question, Components(self.config, self.settings, *parts))
 
     def events(self, given: Any) -> Iterator[Event]:
@@ -142,10 +142,10 @@ class Pipeline(AnswerRunnable):
 
     def with_context(self, question: str, spans: Sequence[tuple[str, int, int]]) -> Answer:
         "The answer from given places (document, start, end) instead of the hits: the oracle rung of the ladder."
-        sources = self.index.sources(self.collection.version)
-        reply = ProvenReply(passages_at(sources, spans), sources, AnswerGate(OPEN), self.config.answering.model)
+        reader = self.index.reader(self.collection.version)
+        reply = ProvenReply(passages_at(reader, spans), reader, AnswerGate(OPEN), self.config.answering.model)
         for _ in reply.events(self.model.stream(answer_prompt(self.config, reply.passages, question))):
             pass
         proven, used = tuple(reply.citations), sum((call.usage for call in reply.stream.calls), Usage())
         return Answer("oracle", question, question, (), {}, reply.text.strip(), proven, not proven, reply.dropped, Hits(),
-                      self.collection.name, self.config, sources.version, self.config.answering.model, used, {}, "", calls=reply.stream.calls)
+                      self.collection.name, self.config, reader.version, self.config.answering.model, used, {}, "", calls=reply.stream.calls)

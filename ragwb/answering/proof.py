@@ -13,7 +13,7 @@ from dataclasses import replace
 from langchain_core.messages import BaseMessage
 
 from .citations import Citation, Statement, cite, is_no_answer, prove, statements
-from .sources import Sources
+from .passages import IndexReader
 from ..generation.calls import BEGUN, CALLS, Call, calls_of, stop_of
 from ..generation.prompts import Passage
 from ..guardrails.guard import AnswerGate
@@ -83,7 +83,7 @@ class ReplyStream:
 def proven_citations(
     statement: Statement,
     passages: Sequence[Passage],
-    sources: Sources,
+    reader: IndexReader,
     screened: bool,                           # prompt attacks are looked for
 ) -> tuple[list[Citation], list[Flag]]:       # citations, and the attacks that other quotes were part of
     "The citations that prove a statement."
@@ -94,9 +94,9 @@ def proven_citations(
         if found is None:
             continue
         passage, start, end = found
-        if not sources.unchanged(passage.document, start, passage.text[start - passage.start:end - passage.start]):
+        if not reader.unchanged(passage.document, start, passage.text[start - passage.start:end - passage.start]):
             continue
-        document = sources.document(passage.document)
+        document = reader.document(passage.document)
         attacks = in_attack(document, start, end) if screened else []
         flags += attacks
         if not attacks:
@@ -141,8 +141,8 @@ class ShownStatements:
 class ProvenReply:
     "One reply of a model, as far as it is proven."
 
-    def __init__(self, passages: Sequence[Passage], sources: Sources, gate: AnswerGate, model: str):
-        self.passages, self.sources, self.gate = passages, sources, gate
+    def __init__(self, passages: Sequence[Passage], reader: IndexReader, gate: AnswerGate, model: str):
+        self.passages, self.reader, self.gate = passages, reader, gate
         self.stream = ReplyStream(model)
         self.text = ""                        # as shown, with [n] behind each statement
         self.citations = Footnotes()
@@ -163,7 +163,7 @@ class ProvenReply:
 
     def show(self, statement: Statement) -> Iterator[str | Citation]:
         "A statement, if it is proven, new, and let through by the gate."
-        cited, flags = proven_citations(statement, self.passages, self.sources, self.gate.guard.attacks)
+        cited, flags = proven_citations(statement, self.passages, self.reader, self.gate.guard.attacks)
         self.dropped += len(statement.proofs) - len(cited)
         self.flags += flags
         if not cited or self.statements.repeats(cited):

@@ -59,7 +59,7 @@ def emulate(host: str, port: int, region: str, keys: Sequence[str], **faults: An
     "Serve an emulated Bedrock for profile aws, and print the environment that leads to it."
     from ragwb.emulator.account import Account
     from ragwb.emulator.faults import FaultError
-    from ragwb.emulator.server import listen
+    from ragwb.emulator.server import listen, server_of
     from ragwb.emulator.wire import Key
 
     if wrong := [key for key in keys if ":" not in key]:
@@ -75,4 +75,4 @@ def emulate(host: str, port: int, region: str, keys: Sequence[str], **faults: An
     for name, value in emulator.environment.items():
         click.echo(f"export {name}={value}")
     click.echo(f"# The bill: {emulator.endpoint}/_emulator/calls · faults: POST to {emulator.endpoint}/_emulator/faults · stop with Ctrl-C")
-    emulator.server().run(sockets=[emulator.listener])
+    server_of(emulator).run(sockets=[emulator.listener])

@@ -125,7 +125,7 @@ def keep_track(chosen: "Experiment", parameters: Mapping[str, Any], manifest: Ma
 @click.pass_context
 def compare_command(ctx: click.Context, before: Path, after: Path, out: Path | None) -> None:
     "Compare two folders of reports question by question; a real regression or a failed run is exit code 1."
-    from ragwb.experiments.changes import compare_reports
+    from ragwb.experiments.report_comparison import compare_reports
 
     found = compare_reports(before, after)
     if out:

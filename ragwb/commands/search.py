@@ -16,7 +16,7 @@ from .common import config_option, json_option, main, open_workbench, print_json
 from .experiment import experiment
 
 if TYPE_CHECKING:
-    from ragwb.experiments.frontier import Found
+    from ragwb.experiments.frontier import SearchResult
 
 # %% ../../nbs/17_commands/06_search.ipynb #c06
 SEARCHED = ("chunking.strategy=[sentences,recursive,headings]", "chunking.size=[800,1400]", "retrieval.vector_weight=[0.0,0.2,0.5]", "retrieval.k=[3,5]")
@@ -56,7 +56,7 @@ def searched_values(
 def search_command(ctx: click.Context, dataset: Path, given: Sequence[str], config: str, split: str, dollars: float, minutes: float, worthwhile: float, seed: int,
                    out: Path, as_json: bool) -> None:  # fmt: skip
     "Search for a config: a race under caps, and the frontier of quality, p95 latency and cost that it leaves."
-    from ragwb.experiments.frontier import search_dataset, write_found
+    from ragwb.experiments.frontier import result_json, search_dataset, write_result
     from ragwb.experiments.grid import chosen_questions, grid_of
     from ragwb.ingestion.ingest import Progress
 
@@ -70,20 +70,20 @@ def search_command(ctx: click.Context, dataset: Path, given: Sequence[str], conf
                 bar(Progress("asking", "asking", "", done, total))
 
         found = search_dataset(chosen_questions(dataset, split), configs, workbench.settings, dollars, minutes, worthwhile, seed, tell)
-    write_found(found, out)
-    print_json(found.to_dict() | {"folder": str(out)}) if as_json else print_found(found, out)
+    write_result(found, out)
+    print_json(result_json(found) | {"folder": str(out)}) if as_json else print_found(found, out)
 
 
-def print_found(found: "Found", folder: Path) -> None:
+def print_found(found: "SearchResult", folder: Path) -> None:
     "A search, for people: its sentence, its table, and the commands that serve its frontier."
     from rich import box
     from rich.console import Console
     from rich.table import Table
 
-    from ragwb.experiments.frontier import frontier, serve_command
+    from ragwb.experiments.frontier import frontier, result_cells, serve_command
 
     click.echo(click.style(found.sentence, bold=True))
-    head, rows = found.cells()
+    head, rows = result_cells(found)
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 0))
     for n, name in enumerate(head):
         table.add_column(name.replace(" ", "\n"), justify="right" if n else "left")

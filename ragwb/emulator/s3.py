@@ -22,6 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .wire import credentials_environment
+
 # %% ../../nbs/16_emulator/11_s3.ipynb #c07
 REGION = "us-east-1"
 
@@ -35,9 +37,8 @@ class Identity:
 
     @property
     def environment(self) -> dict[str, str]:
-        "The variables from which boto3 and LanceDB read the identity; the user's own AWS files are left out."
-        return {"AWS_ACCESS_KEY_ID": self.access, "AWS_SECRET_ACCESS_KEY": self.secret, "AWS_REGION": REGION, "AWS_DEFAULT_REGION": REGION,
-                "AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull, "AWS_EC2_METADATA_DISABLED": "true"}  # fmt: skip
+        "The variables with which boto3 and LanceDB sign as the identity."
+        return credentials_environment(self.access, self.secret, REGION)
 
 # %% ../../nbs/16_emulator/11_s3.ipynb #c09
 ADMIN = Identity("admin-key", "admin-secret-of-a-test-server", ("Admin", "Read", "List", "Tagging", "Write"))
