@@ -83,12 +83,26 @@ class GuardrailConfig:
     attacks: bool = True                   # local: prompt attacks are blocked in questions, and flagged and kept from the model in passages
     grounding: float = 0.0                 # contextual grounding below this blocks an answer, 0 to 1; 0: not asked for
     inline: bool = False                   # bedrock: the model's call carries the guardrail; a reply is judged as it is written, not proven statements
+    scan: str = ""                         # of documents before they are indexed, by the local rules: report, mask or block; empty: none
 
     def __post_init__(self) -> None:
         if self.provider.partition(":")[0] not in ("", "local", "bedrock"):
             raise ConfigError(f"guardrail: provider is local, bedrock or empty, not {self.provider!r}")
         if not 0 <= self.grounding <= 1:
             raise ConfigError(f"guardrail: grounding lies in [0, 1]: got {self.grounding}")
+        if self.scan not in ("", "report", "mask", "block"):
+            raise ConfigError(f"guardrail: scan is report, mask, block or empty, not {self.scan!r}")
+
+    @property
+    def scanning(self) -> dict[str, Any]:
+        "The scan of documents and what it looks for; empty without one."
+        names = ("scan", "pii_mask", "pii_block", "blocked_words", "attacks")
+        return {name: getattr(self, name) for name in names} if self.scan else {}
+
+    @property
+    def index_rules(self) -> dict[str, Any]:
+        "The scan, if it changes what is indexed: a report does not."
+        return {} if self.scan == "report" else self.scanning
 
 # %% ../nbs/00_start/02_config.ipynb #c13
 def fingerprint(
@@ -136,19 +150,27 @@ class PipelineConfig:
     @property
     def index_fingerprint(self) -> str:
         "Changes exactly when an index built with the config would differ. 12 hex characters."
-        return fingerprint({"chunking": asdict(self.chunking), "embedder": self.embedder})
+        rules = self.guardrail.index_rules
+        return fingerprint({"chunking": asdict(self.chunking), "embedder": self.embedder} | ({"scan": rules} if rules else {}))
 
     @property
     def fingerprint(self) -> str:
         "Changes exactly when an answer may change. 12 hex characters."
-        return fingerprint(asdict(self))
+        return fingerprint(self.to_dict())
+
+    def to_dict(self) -> dict[str, Any]:
+        "The fields, nested. A scan that is not asked for is left out, so a config without one has the fingerprint that it had before there were scans."
+        values = asdict(self)
+        if not self.guardrail.scan:
+            del values["guardrail"]["scan"]
+        return values
 
     def to_json(self) -> str:
         "Sorted JSON for people to read and `config_from` to read back."
-        return json.dumps(asdict(self), indent=2, sort_keys=True)
+        return json.dumps(self.to_dict(), indent=2, sort_keys=True)
 
     def _repr_markdown_(self) -> str:
-        rows = "\n".join(f"| {name} | `{value}` |" for name, value in flatten(asdict(self)).items())
+        rows = "\n".join(f"| {name} | `{value}` |" for name, value in flatten(self.to_dict()).items())
         return f"**config {self.fingerprint}** (index {self.index_fingerprint})\n\n| field | value |\n|---|---|\n{rows}"
 
 # %% ../nbs/00_start/02_config.ipynb #c21

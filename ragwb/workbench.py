@@ -9,15 +9,12 @@ __all__ = ['Workbench']
 import logging
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
-from itertools import islice
 from pathlib import Path
 from secrets import token_hex
-from shutil import copyfileobj
-from tempfile import TemporaryDirectory
 from typing import Any, BinaryIO
 
 from .answering.answer_store import AnswerStore
@@ -25,18 +22,17 @@ from .answering.pipeline import Answer, Event, Pipeline
 from .config import PipelineConfig
 from .costs.ledger import Charge, Ledger, charge
 from .costs.usage import Usage
-from .documents.document import DocumentError
-from .documents.files import find_files, safe_name, why_skip_name
 from .documents.parsing import Limits
 from .generation.fallback import ModelError
 from .indexing import maintenance
 from .indexing.collection import Collection
 from .indexing.embedding import Embedder, Metered, embedder
 from .indexing.store import Store
-from .ingestion.ingest import IngestReport, Progress, Source, ingest
+from .ingestion.ingest import IngestReport, Progress, ingest, with_scan
+from .ingestion.sources import Gathered, Source, gather_files, gather_objects, gather_uploads
 from .network.aws import AwsError
 from .settings import Settings
-from .storage.bucket import Bucket, is_remote
+from .storage.bucket import is_remote
 
 # %% ../nbs/10_answering/09_workbench.ipynb #c05
 class Workbench:
@@ -74,7 +70,7 @@ class Workbench:
 
     def config_of(self, collection: Collection) -> PipelineConfig:
         "The config that a collection is asked with: the one given, or the defaults with what the collection was built with."
-        return self.config or replace(PipelineConfig(), chunking=collection.chunking, embedder=collection.meta["embedder"])
+        return self.config or collection.built
 
     def assemble(self, collection: Collection, config: PipelineConfig) -> Pipeline:
         "A pipeline of this workbench for a collection and a config."
@@ -95,12 +91,14 @@ class Workbench:
     def ingest(self, sources: Sequence[Source], collection: str, progress: Callable[[Progress], None] | None, scan: str = "") -> IngestReport:
         "Brings a collection up to date with some sources; makes it if it is not there."
         name = collection or self.settings.collection
-        config = self.config or PipelineConfig()
+        config = with_scan(self.config or PipelineConfig(), scan)
         opened = self.store.find(name) or self.store.create(name, config, self.embedder(config.embedder).dimensions)
+        config = with_scan(self.config_of(opened), scan)
+        opened.check_scan(config.guardrail)
         if self.config is not None:
-            opened.check(self.config)
+            opened.check(config)
         with self.metering(opened.meta["embedder"]) as model:
-            return ingest(opened, model, sources, self.limits, self.settings.workers, progress, scan=scan)
+            return ingest(opened, model, sources, self.limits, self.settings.workers, progress, guardrail=config.guardrail)
 
     @contextmanager
     def metering(self, name: str) -> Iterator[Metered]:
@@ -112,59 +110,34 @@ class Workbench:
             if model.tokens:
                 self.book([charge(f"ingest-{token_hex(8)}", "embedding", name, Usage(input_tokens=model.tokens), datetime.now(UTC))])
 
+    def ingest_gathered(self, gathered: Gathered, collection: str, progress: Callable[[Progress], None] | None, scan: str = "") -> IngestReport:
+        "As `ingest`, with what was left aside in the report."
+        report = self.ingest(gathered.sources, collection, progress, scan)
+        report.leave_aside(gathered)
+        return report
+
     def ingest_paths(self, paths: Sequence[str | Path], collection: str = "", progress: Callable[[Progress], None] | None = None, scan: str = "") -> IngestReport:
         "Files, folders, and prefixes of buckets as s3://bucket/prefix; `scan`: as in `ingest`. Raises DocumentError for a path that does not exist."
         report = IngestReport()
         for url in (path for path in paths if is_remote(path)):
             report.add(self.ingest_prefix(str(url), collection, progress, scan))
-        local = [path for path in paths if not is_remote(path)]
-        if local:
-            found = find_files(local)
-            report.add(self.ingest([Source(id, path) for id, path in found.files], collection, progress, scan))
-            report.skipped += [(str(path), reason) for path, reason in found.skipped]
+        if local := [path for path in paths if not is_remote(path)]:
+            report.add(self.ingest_gathered(gather_files(local), collection, progress, scan))
         return report
 
     def ingest_prefix(self, url: str, collection: str = "", progress: Callable[[Progress], None] | None = None, scan: str = "") -> IngestReport:
         "What lies below s3://bucket/prefix, some hundred objects at a time. Raises DocumentError if there is nothing."
-        report, bucket = IngestReport(), Bucket(replace(self.settings, storage=url))
-        listed = bucket.items("")
-        while batch := list(islice(listed, 200)):
-            reasons = {item.key: why_skip_name(item.key) for item in batch}
-            report.skipped += [(f"{bucket.place}/{key}", why) for key, why in reasons.items() if why]
-            with self.passing() as folder:
-                sources = [Source(item.key, folder / str(number)) for number, item in enumerate(batch) if not reasons[item.key]]
-                lost = bucket.at_once(lambda source: bucket.fetch(source.id, source.data), sources)
-                report.failed += [(source.id, why) for source, why in zip(sources, lost, strict=True) if why]
-                report.add(self.ingest([source for source, why in zip(sources, lost, strict=True) if not why], collection, progress, scan))
-        if report == IngestReport():
-            raise DocumentError(url, "nothing lies below this prefix", f"look with aws s3 ls {url}")
+        report = IngestReport()
+        with closing(gather_objects(url, self.settings)) as batches:
+            for gathered in batches:
+                report.add(self.ingest_gathered(gathered, collection, progress, scan))
         return report
-
-    @contextmanager
-    def passing(self) -> Iterator[Path]:
-        "A folder for files that are on their way, in the data folder."
-        self.settings.home.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(prefix="passing-", dir=self.settings.home) as folder:
-            yield Path(folder)
 
     def ingest_files(self, files: Sequence[tuple[str, bytes | BinaryIO]], collection: str = "", progress: Callable[[Progress], None] | None = None) -> IngestReport:
         "Uploads: names, and bytes or open files, which are never held in memory whole. A name that is no safe file name fails, the others go in."
-        sources, failed = list[Source](), []
-        with ExitStack() as stack:
-            folder: Path | None = None
-            for number, (name, data) in enumerate(files):
-                try:
-                    id = safe_name(name)
-                except DocumentError as error:
-                    failed.append((name, error.reason))
-                    continue
-                if not isinstance(data, bytes):
-                    folder = folder or stack.enter_context(self.passing())
-                    with (folder / str(number)).open("wb") as copy:
-                        copyfileobj(data, copy)
-                sources.append(Source(id, data if isinstance(data, bytes) else folder / str(number)))  # type: ignore[operator]
-            report = self.ingest(sources, collection, progress) if sources else IngestReport()
-        report.failed += failed
+        with gather_uploads(files, self.settings.home) as gathered:
+            report = self.ingest(gathered.sources, collection, progress) if gathered.sources else IngestReport()
+            report.leave_aside(gathered)
         return report
 
     def ask(self, question: Any, collection: str = "") -> Answer:
@@ -235,8 +208,9 @@ class Workbench:
 
     def reindex(self, collection: str = "", progress: Callable[[Progress], None] | None = None) -> int:
         "Chunks and embeds a collection's stored texts again with the workbench's config. Returns the chunks."
-        config = self.config or PipelineConfig()
         opened = self.store.open(collection or self.settings.collection)
+        config = self.config or replace(PipelineConfig(), guardrail=opened.built.guardrail)
+        opened.check_scan(config.guardrail)  # the stored texts have been through a scan already
         told = progress or (lambda _: None)
         with self.metering(config.embedder) as model:
             written = maintenance.reindex(opened, config, model, lambda id, done, total: told(Progress(id, "changed", "", done, total)))

@@ -206,9 +206,10 @@ def test_what_a_killed_writer_left_is_swept_up_and_nothing_else(tmp_path: Path) 
 
 PARSING = ("builder", "encoding", "epub", "html", "mail", "office", "page_blocks", "page_columns", "page_rows", "page_tables", "pdf", "pdf_letters", "reflow", "rtf",
            "tables", "text", "word", "word_numbering")
+ANSWERING = ("indexing/chunking", "generation/extractive", "generation/question_words", "generation/sentence_ranking")
 
 
-@pytest.mark.parametrize("module", [*(f"documents/{name}" for name in PARSING), "indexing/chunking", "generation/extractive"])
+@pytest.mark.parametrize("module", [*(f"documents/{name}" for name in PARSING), *ANSWERING])
 def test_changed_code_is_another_version(module, tmp_path):
     before = code_version(*ROOTS)
     copy = shutil.copytree(PACKAGE, tmp_path / "ragwb", ignore=shutil.ignore_patterns("__pycache__"))

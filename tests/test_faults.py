@@ -31,14 +31,14 @@ from ragwb.indexing.chunking import chunk
 from ragwb.indexing.collection import Collection
 from ragwb.indexing.schema import CollectionError, describe, schema
 from ragwb.indexing.table import Table
-from ragwb.ingestion.ingest import content_hash
+from ragwb.ingestion.sources import content_hash
 from ragwb.retrieval.search import Snapshot
 from ragwb.settings import Settings
 from ragwb.storage.bucket import objects
 from ragwb.workbench import Workbench
 
 # the command line, with a commit every few documents
-SMALL_COMMITS = "import sys, ragwb.ingestion.ingest; ragwb.ingestion.ingest.BATCH_CHARACTERS = 6_000; from ragwb.cli import main; main(sys.argv[1:])"
+SMALL_COMMITS = "import sys, ragwb.ingestion.batches; ragwb.ingestion.batches.BATCH_CHARACTERS = 6_000; from ragwb.cli import main; main(sys.argv[1:])"
 
 
 def text_of(n: int, version: int) -> str:

@@ -172,7 +172,7 @@ def test_planted(tmp_path):
 def test_scan_of_a_sample():
     documents, _ = measured.sample()
     letter = documents["incidents/complaint-marlow-bay.eml"]
-    safe, found = scanned(letter, "mask")
+    safe, found = scanned(letter, GuardrailConfig(scan="mask"))
     assert found.counts == {"EMAIL": 3}
     assert len(safe.text) == len(letter.text) and "@" not in safe.text
 

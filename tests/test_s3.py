@@ -33,7 +33,7 @@ from ragwb.indexing.chunking import chunk
 from ragwb.indexing.maintenance import sweep
 from ragwb.indexing.schema import CollectionError, describe, schema
 from ragwb.indexing.table import Table
-from ragwb.ingestion.ingest import content_hash
+from ragwb.ingestion.sources import content_hash
 from ragwb.network.aws import AwsError, new_client
 from ragwb.settings import Settings
 from ragwb.storage.bucket import Bucket
@@ -107,7 +107,7 @@ def test_deleted_is_gone_from_bucket_and_cache(seaweed: S3Server, s3_settings: S
 
 
 # the command line, with a commit every few documents and a lease that runs out soon
-SMALL_COMMITS = ("import sys, ragwb.storage.lease, ragwb.ingestion.ingest; ragwb.ingestion.ingest.BATCH_CHARACTERS = 12_000; ragwb.storage.lease.LEASE_S = 4.0; "
+SMALL_COMMITS = ("import sys, ragwb.storage.lease, ragwb.ingestion.batches; ragwb.ingestion.batches.BATCH_CHARACTERS = 12_000; ragwb.storage.lease.LEASE_S = 4.0; "
                  "from ragwb.cli import main; main(sys.argv[1:])")  # fmt: skip
 
 
@@ -393,6 +393,9 @@ def test_from_a_prefix(seaweed: S3Server, s3_settings: Settings, tmp_path: Path)
     assert call(s3_settings, "ingest", f"s3://{bucket}/incoming")[1].startswith("0 new, 0 changed, 7 unchanged")
     assert [info.id for info in Workbench(s3_settings).store.open("default").documents()] == [f"deep/{n}.md" for n in range(7)]
     refused(call(s3_settings, "ingest", f"s3://{bucket}/nothing"), "nothing lies below this prefix")
+    client.put_object(Bucket=bucket, Key="letters/a.md", Body=b"# Letter\n\nWrite to anna.novak@example.com.\n")
+    assert "found    a.md: 1 × EMAIL" in call(s3_settings, "ingest", f"s3://{bucket}/letters", "-c", "letters", "--scan", "mask")[1]
+    assert "anna.novak" not in Workbench(s3_settings).store.open("letters").document("a.md").text
     disk = replace(s3_settings, storage="")
     assert call(disk, "ingest", f"s3://{bucket}/incoming/deep")[1].startswith("7 new")  # into the data folder
 
@@ -509,7 +512,7 @@ def test_credentials_that_are_renewed(s3_settings: Settings, monkeypatch: pytest
         def get_frozen_credentials(self) -> ReadOnlyCredentials:
             return ReadOnlyCredentials(READER.access, READER.secret, None)
 
-    monkeypatch.setattr(collection.objects, "credentials", Renewed())
+    monkeypatch.setattr(collection.objects.lance, "credentials", Renewed())
     assert collection.table.lance is not table and len(collection.documents()) == 1
 
 

@@ -3,7 +3,7 @@
 Usage: python experiments/data/train_extractive.py --bench ../shared/bench
 
 Learns on one half of the sample questions (split dev), of XQuAD and of the chunking set (every second question), and judges on the other half.
-Prints the weights that nbs/07_generation/04_extractive.ipynb holds (WEIGHTS, TRUST, TRUST_BIAS), what they reach, and the refusal curve.
+Prints the weights that nbs/07_generation/05_sentence_ranking.ipynb (WEIGHTS) and 06_extractive.ipynb (TRUST, TRUST_BIAS) hold, what they reach, and the refusal curve.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ from ragwb.config import PipelineConfig
 from ragwb.documents.document import Span
 from ragwb.evaluation.benchmark import index_dataset
 from ragwb.evaluation.datasets import GoldenQuestion, anchor_questions, load_dataset
-from ragwb.generation.extractive import Evidence, Features, Given, candidates, evidence
+from ragwb.generation.extractive import Evidence, evidence
 from ragwb.generation.models import standalone_by_rule
+from ragwb.generation.sentence_ranking import Features, PromptPassage, rank_sentences
 from ragwb.indexing.embedding import embedder
 
 SAMPLE = Path(__file__).resolve().parent / "sample"
@@ -66,8 +67,8 @@ def example(pipeline: Pipeline, question: GoldenQuestion, half: str, dataset: st
     query = standalone_by_rule(question.question, question.history)
     hits = pipeline.retrieve(query)
     passages = prompt_passages(pipeline.index.reader(pipeline.searcher.version), hits, pipeline.config.context_tokens)
-    given = [Given(p.number, p.place, p.text, p.relevance) for p in passages]
-    ranked = candidates(query, given)
+    given = [PromptPassage(p.number, p.place, p.text, p.relevance) for p in passages]
+    ranked = rank_sentences(query, given)
     if not ranked:
         return None
     gold = evidence_of(question, texts) if question.answerable else []
@@ -82,8 +83,8 @@ def example(pipeline: Pipeline, question: GoldenQuestion, half: str, dataset: st
     without = None
     if dataset == "xquad":
         left = [hit for hit in pipeline.retrieve(query, 12) if hit.document not in {span.document for span in gold}][:5]
-        others = [Given(n, hit.chunk.context, hit.chunk.text, hit.score / left[0].score) for n, hit in enumerate(left, start=1)]
-        if rest := candidates(query, others):
+        others = [PromptPassage(n, hit.chunk.context, hit.chunk.text, hit.score / left[0].score) for n, hit in enumerate(left, start=1)]
+        if rest := rank_sentences(query, others):
             without = np.array(astuple(evidence(query, others, rest[0])))
     return Example(dataset, half, question.answerable, question.kind, style, np.array([astuple(c.features) for c in ranked]), right,
                    np.array(astuple(evidence(query, given, ranked[0]))), found, without)

@@ -25,8 +25,8 @@ from .proof import ProvenReply
 from ..config import ModelConfig, PipelineConfig
 from ..costs.ledger import Charge, charge
 from ..costs.usage import Usage
-from ..generation.calls import Call
-from ..generation.fallback import PAUSE_S, ModelError, for_question, within
+from ..generation.calls import Call, within
+from ..generation.fallback import PAUSE_S, ModelError, for_question
 from ..guardrails.guard import OPEN, AnswerGate, Guard, GuardrailError, Verdict, add_units
 from ..guardrails.prompt_attacks import Flag
 from ..indexing.embedding import Embedder, Metered

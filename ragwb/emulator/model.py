@@ -23,8 +23,10 @@ from ..config import PipelineConfig
 from ..documents.language import count_tokens, sentences, terms, token_spans
 from .catalogue import FoundationModel, last_turn, prompt_parts
 from .faults import ServiceError
-from ..generation.extractive import PASSAGE, ExtractiveChatModel, Given, candidates, content_words, select
+from ..generation.extractive import PASSAGE, ExtractiveChatModel, select_sentences
 from ..generation.models import standalone_by_rule
+from ..generation.question_words import content_words
+from ..generation.sentence_ranking import PromptPassage, rank_sentences
 from ..indexing.embedding import WordLlamaEmbedder, embedder
 
 # %% ../../nbs/16_emulator/05_model.ipynb #c07
@@ -46,8 +48,8 @@ def plain_answer(prompt: str) -> str:
     said = [prompt[start:end] for start, end in sentences(prompt)]
     asked = next((sentence for sentence in reversed(said) if sentence.endswith("?")), said[-1] if said else "")
     rest = "\n\n".join(sentence for sentence in said if sentence != asked)
-    ranked = candidates(asked, [Given(1, "", rest)])
-    return " ".join(chosen.text for chosen in select(ranked, most=2)) or NOTHING_TO_READ
+    ranked = rank_sentences(asked, [PromptPassage(1, "", rest)])
+    return " ".join(chosen.text for chosen in select_sentences(ranked, most=2)) or NOTHING_TO_READ
 
 # %% ../../nbs/16_emulator/05_model.ipynb #c10
 def word_overlap(prompt: str) -> float:  # 0 to 1

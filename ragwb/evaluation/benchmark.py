@@ -20,7 +20,8 @@ from .evaluate import Evaluation, evaluate
 from ..indexing.collection import Collection
 from ..indexing.embedding import embedder
 from ..indexing.store import Store
-from ..ingestion.ingest import Ingest, Progress, Source, content_hash, ingest
+from ..ingestion.ingest import Progress, ingest, ingest_documents
+from ..ingestion.sources import Source, content_hash
 from ..settings import Settings
 
 # %% ../../nbs/11_evaluation/10_benchmark.ipynb #c06
@@ -36,14 +37,12 @@ def index_dataset(
     collection = Store(home).create("eval", config, model.dimensions)
     files = [Source(id, data) for id, data in dataset.documents.items() if isinstance(data, Path)]
     report = ingest(collection, model, files, Limits(), progress=progress)
+    texts = {id: data for id, data in dataset.documents.items() if isinstance(data, bytes)}
+    parsed = ((parse_text(data, id, content_hash(data)), Source(id, data)) for id, data in texts.items())
+    report.add(ingest_documents(collection, model, parsed, len(texts), progress))
     if report.failed:
         id, reason = report.failed[0]
         raise DatasetError(dataset.name, f"{len(report.failed)} documents cannot be read, first {id}: {reason}")
-    texts = {id: data for id, data in dataset.documents.items() if isinstance(data, bytes)}
-    run = Ingest(collection, model, progress, len(texts))
-    for id, data in texts.items():
-        run.add(parse_text(data, id, content_hash(data)), Source(id, data))
-    run.flush()
     return collection
 
 # %% ../../nbs/11_evaluation/10_benchmark.ipynb #c08

@@ -31,8 +31,9 @@ from .workers import Workers
 from ..indexing.collection import Collection
 from ..indexing.embedding import embedder
 from ..indexing.store import Store
-from ..ingestion.ingest import Ingest, Source, content_hash
+from ..ingestion.ingest import ingest_documents
 from ..ingestion.processes import processors
+from ..ingestion.sources import Source, content_hash
 from ..retrieval.hybrid import Hits
 from ..settings import Settings, load_settings
 
@@ -111,10 +112,7 @@ def build_index(task: Task, config: PipelineConfig) -> Collection:
     there = collection.hashes()
     missing = [id for id in task.dataset.documents if id not in there]
     if missing:
-        writing = Ingest(collection, model, None, len(missing))
-        for id in missing:
-            writing.add(parsed.document(id), Source(id, task.dataset.documents[id]))
-        writing.flush()
+        ingest_documents(collection, model, ((parsed.document(id), Source(id, task.dataset.documents[id])) for id in missing))
     return collection
 
 

@@ -82,10 +82,11 @@ class ReplyStore:
             found = database.execute("SELECT reply FROM replies WHERE key = ?", (key,)).fetchone()
         return messages_from_dict([json.loads(found[0])])[0] if found else None
 
-    def put(self, key: bytes, reply: BaseMessage) -> None:
-        "Keeps a reply."
+    def put(self, key: bytes, reply: BaseMessage) -> BaseMessage:
+        "Keeps a reply, and returns it."
         with self.connected() as database:
             database.execute("INSERT OR REPLACE INTO replies VALUES (?, ?)", (key, json.dumps(message_to_dict(reply), default=str)))
+        return reply
 
 # %% ../../nbs/12_experiments/03_paid_models.ipynb #c14
 class CachedChatModel(BaseChatModel):
@@ -102,10 +103,7 @@ class CachedChatModel(BaseChatModel):
     def _generate(self, messages: list[BaseMessage], stop: list[str] | None = None, run_manager: CallbackManagerForLLMRun | None = None, **kwargs: Any) -> ChatResult:
         options = kwargs | ({"stop": stop} if stop else {})
         key, kept = reply_key(self.config.answering, messages, options), ReplyStore(self.replies)
-        reply = kept.get(key)
-        if reply is None:
-            reply = self.paid(messages, options)
-            kept.put(key, reply)
+        reply = kept.get(key) or kept.put(key, self.paid(messages, options))
         return ChatResult(generations=[ChatGeneration(message=reply)])
 
     def paid(self, messages: list[BaseMessage], options: dict[str, Any]) -> BaseMessage:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 
 from ..documents.language import sentences, terms
-from ..generation.extractive import rarity
+from ..generation.question_words import rarity
 
 # %% ../../nbs/08_guardrails/05_grounding.ipynb #c05
 FIGURE = re.compile(r"\d+(?:[.,]\d+)*")

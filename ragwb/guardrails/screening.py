@@ -13,7 +13,7 @@ import numpy as np
 from ..config import RetrievalConfig
 from ..documents.document import Document
 from ..documents.language import terms
-from ..generation.extractive import question_weights
+from ..generation.question_words import question_weights
 from .prompt_attacks import Flag, attacks, left_of, tainted
 from ..indexing.chunking import Chunk
 from ..indexing.embedding import Embedder

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['CheckFailed', 'check_python', 'check_packages', 'check_home', 'check_embedder', 'check_collections', 'explained',
-           'check_credentials', 'check_network', 'named_models', 'check_model_call', 'check_guardrail_call',
-           'check_bucket', 'aws_checks', 'checks', 'run_check']
+           'check_credentials', 'check_clock', 'check_network', 'named_models', 'check_model_call',
+           'check_guardrail_call', 'check_bucket', 'aws_checks', 'run_check', 'checks']
 
 # %% ../../nbs/13_operations/01_doctor.ipynb #c03
 import os
@@ -25,7 +25,7 @@ from ..network.aws import AwsError, aws_errors, client, explain
 from ..network.resilience import CircuitOpen, Deadline, DeadlineExceeded
 from ..settings import Settings, SettingsError, load_settings
 
-# %% ../../nbs/13_operations/01_doctor.ipynb #c05
+# %% ../../nbs/13_operations/01_doctor.ipynb #c06
 class CheckFailed(Exception):
     "A check that failed: what was found, and what to do."
 
@@ -33,7 +33,7 @@ class CheckFailed(Exception):
         super().__init__(detail)
         self.detail, self.fix = detail, fix
 
-
+# %% ../../nbs/13_operations/01_doctor.ipynb #c07
 def check_python() -> str:
     "Python is new enough."
     if sys.version_info < (3, 11):
@@ -42,14 +42,14 @@ def check_python() -> str:
 
 
 def check_packages() -> str:
-    "What ragwb stands on is installed."
+    "The packages that ragwb needs most are installed."
     names = ("lancedb", "langchain-core", "wordllama", "pypdfium2", "panel", "fastapi")
     try:
         return ", ".join(f"{name} {version(name)}" for name in names)
     except PackageNotFoundError as error:
         raise CheckFailed(f"{error.name} is missing", "install ragwb again: pip install -c constraints.txt -e .") from None
 
-
+# %% ../../nbs/13_operations/01_doctor.ipynb #c08
 def check_home(settings: Settings) -> str:
     "The data folder can be written, and there is room."
     try:
@@ -64,7 +64,7 @@ def check_home(settings: Settings) -> str:
         raise CheckFailed(f"{settings.home} has {free:.1f} GB free", "free some space, or set RAGWB_HOME to another disk")
     return f"{settings.home} is writable, {free:.0f} GB free"
 
-
+# %% ../../nbs/13_operations/01_doctor.ipynb #c11
 def check_embedder() -> str:
     "The local embedder works."
     from ragwb.indexing.embedding import WordLlamaEmbedder
@@ -75,12 +75,12 @@ def check_embedder() -> str:
         raise CheckFailed(f"the local embedder cannot be loaded: {error}", "install it again: pip install --force-reinstall wordllama") from None
     return f"local:wordllama gives {len(vector)} dimensions"
 
-
+# %% ../../nbs/13_operations/01_doctor.ipynb #c12
 def check_collections(
     settings: Settings,
-    config: PipelineConfig | None,  # None: each collection is asked with what it was built with
+    config: PipelineConfig | None,  # None: each collection is checked with the config it was built with
 ) -> str:
-    "Every collection opens, and was built as the config wants it."
+    "Every collection opens and fits the config."
     from ragwb.indexing.schema import CollectionError
     from ragwb.indexing.store import Store
 
@@ -96,10 +96,10 @@ def check_collections(
         raise CheckFailed(str(error), "do what the message says, or name another place in RAGWB_HOME or RAGWB_STORAGE") from None
     return ", ".join(held) or "none yet: ragwb ingest PATH makes one"
 
-# %% ../../nbs/13_operations/01_doctor.ipynb #c07
+# %% ../../nbs/13_operations/01_doctor.ipynb #c15
 @contextmanager
 def explained(about: str, settings: Settings | None = None) -> Iterator[None]:
-    "Turns what AWS says into a check that failed, with what to do."
+    "Turns AWS's errors into a failed check, with what to do."
     try:
         yield
     except AwsError as error:
@@ -110,7 +110,7 @@ def explained(about: str, settings: Settings | None = None) -> Iterator[None]:
         told = explain(error, about, settings)
         raise CheckFailed(told.detail, told.fix) from error
 
-
+# %% ../../nbs/13_operations/01_doctor.ipynb #c16
 def check_credentials() -> str:
     "boto3 finds credentials."
     with explained("credentials"):
@@ -124,7 +124,15 @@ def check_credentials() -> str:
             raise NoCredentialsError()
         return f"key {found.get_frozen_credentials().access_key[:4]}… from {found.method}"
 
+# %% ../../nbs/13_operations/01_doctor.ipynb #c18
+def check_clock(url: str, told: str, now: datetime) -> None:
+    "Compares an endpoint's Date header with our clock. Raises CheckFailed if they differ by nearly five minutes."
+    ahead = (now - parsedate_to_datetime(told)).total_seconds()
+    if abs(ahead) > 290:
+        where = "ahead of" if ahead > 0 else "behind"
+        raise CheckFailed(f"this machine's clock is {abs(ahead) / 60:.0f} minutes {where} that of {url}", "set the clock (NTP): AWS refuses what is signed more than 5 minutes off")
 
+# %% ../../nbs/13_operations/01_doctor.ipynb #c20
 def check_network(
     settings: Settings,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -140,15 +148,12 @@ def check_network(
         told = URLLib3Session(timeout=5, proxies=get_environ_proxies(url)).send(AWSRequest("GET", url).prepare()).headers.get("Date")
     if not told:
         return f"{url} answers and does not tell the time"
-    ahead = (now() - parsedate_to_datetime(told)).total_seconds()
-    if abs(ahead) > 290:
-        where = "ahead of" if ahead > 0 else "behind"
-        raise CheckFailed(f"this machine's clock is {abs(ahead) / 60:.0f} minutes {where} that of {url}", "set the clock (NTP): AWS refuses what is signed more than 5 minutes off")
+    check_clock(url, told, now())
     return f"{url} answers, clocks agree"
 
-# %% ../../nbs/13_operations/01_doctor.ipynb #c10
+# %% ../../nbs/13_operations/01_doctor.ipynb #c23
 def named_models(config: PipelineConfig) -> dict[str, list[str]]:
-    "Each model of a config, with what it is for."
+    "Each model of a config, with its roles."
     named = [("embedder", config.embedder), ("reranker", config.retrieval.reranker)]
     for role, chat in (("fast", config.fast), ("strong", config.strong)):
         named += [(role, chat.model), *((f"{role}'s fallback", name) for name in chat.fallbacks)]
@@ -158,13 +163,13 @@ def named_models(config: PipelineConfig) -> dict[str, list[str]]:
             models.setdefault(name, []).append(role)
     return models
 
-
+# %% ../../nbs/13_operations/01_doctor.ipynb #c25
 def check_model_call(
     name: str,             # bedrock:ID
-    roles: list[str],      # what it is for
+    roles: list[str],
     settings: Settings,
 ) -> str:
-    "A model does the smallest thing that it is for."
+    "A model answers the smallest call of its role."
     deadline = Deadline.after(15)
     with explained(f"model {name.removeprefix('bedrock:')}", settings):
         if "embedder" in roles:
@@ -183,9 +188,9 @@ def check_model_call(
         client("bedrock-runtime", settings, 15).converse(modelId=id, messages=asked, inferenceConfig={"maxTokens": 1})
         return f"{name} answers as {id}"
 
-
+# %% ../../nbs/13_operations/01_doctor.ipynb #c26
 def check_guardrail_call(provider: str, settings: Settings) -> str:
-    "The guardrail that the config asks for judges a text."
+    "The config's guardrail judges a text."
     from ragwb.generation.bedrock import guardrail_of
 
     try:
@@ -197,7 +202,7 @@ def check_guardrail_call(provider: str, settings: Settings) -> str:
         client("bedrock-runtime", settings, 15).apply_guardrail(guardrailIdentifier=id, guardrailVersion=number, source="INPUT", content=content)
     return f"{id}, version {number}, judges"
 
-
+# %% ../../nbs/13_operations/01_doctor.ipynb #c28
 def check_bucket(settings: Settings, writes: bool) -> str:
     "The storage can be listed and read, or written to."
     from ragwb.storage.bucket import objects
@@ -215,12 +220,12 @@ def check_bucket(settings: Settings, writes: bool) -> str:
         raise CheckFailed(f"{settings.storage} gave back other bytes than were written", "look for a cache or a proxy between here and S3")
     return f"{settings.storage} can be written to"
 
-
+# %% ../../nbs/13_operations/01_doctor.ipynb #c29
 def aws_checks(
     settings: Settings,
     config: PipelineConfig,
-) -> list[tuple[str, Callable[[], str]]]:  # name, check; none where nothing is asked of AWS
-    "What is to be checked at AWS."
+) -> list[tuple[str, Callable[[], str]]]:  # name, check; empty if nothing is asked of AWS
+    "The checks at AWS that settings and config ask for."
     models = {name: roles for name, roles in named_models(config).items() if name.startswith("bedrock:") and not ("embedder" in roles and "titan" not in name)}
     found: list[tuple[str, Callable[[], str]]] = [(", ".join(roles), partial(check_model_call, name, roles, settings)) for name, roles in models.items()]
     if config.guardrail.provider.partition(":")[0] == "bedrock":
@@ -229,12 +234,20 @@ def aws_checks(
         found += [("bucket read", partial(check_bucket, settings, False)), ("bucket write", partial(check_bucket, settings, True))]
     return found
 
-# %% ../../nbs/13_operations/01_doctor.ipynb #c13
+# %% ../../nbs/13_operations/01_doctor.ipynb #c32
+def run_check(name: str, check: Callable[[], str]) -> dict[str, Any]:
+    "The outcome of one check."
+    try:
+        return {"name": name, "ok": True, "detail": check(), "fix": ""}
+    except (CheckFailed, AwsError) as failed:
+        return {"name": name, "ok": False, "detail": failed.detail, "fix": failed.fix}
+
+# %% ../../nbs/13_operations/01_doctor.ipynb #c33
 def checks(
     profile: str = "",
-    read: Callable[[str, Settings], Any] = lambda name, settings: named_config(name) if name else None,  # the config that the settings name, or a function that gives it
+    read: Callable[[str, Settings], Any] = lambda name, settings: named_config(name) if name else None,  # gives the config of that name, or a function that gives it
 ) -> list[dict[str, Any]]:  # name, ok, detail, fix
-    "All checks, in order; settings or a config that cannot be read end them."
+    "All checks, in order; they end with settings or a config that cannot be read."
     found = [run_check("python", check_python), run_check("packages", check_packages)]
     try:
         settings = load_settings(profile)
@@ -250,11 +263,3 @@ def checks(
             if name in ("credentials", "network") and not found[-1]["ok"]:
                 return found  # without these every further check fails for the same reason
     return [*found, run_check("collections", lambda: check_collections(settings, config))]
-
-
-def run_check(name: str, check: Callable[[], str]) -> dict[str, Any]:
-    "One check's outcome."
-    try:
-        return {"name": name, "ok": True, "detail": check(), "fix": ""}
-    except (CheckFailed, AwsError) as failed:
-        return {"name": name, "ok": False, "detail": failed.detail, "fix": failed.fix}
