@@ -57,7 +57,7 @@ def print_report(report: "IngestReport") -> None:
 @config_option
 @click.pass_context
 def reindex_command(ctx: click.Context, collection: str, config: str) -> None:
-    "Chunk and embed a collection again, with the config, from its stored texts."
+    "Chunk and embed a collection again from its stored texts."
     workbench = open_workbench(ctx, config)
     with progress_bar(False) as progress:
         click.echo(f"{workbench.reindex(collection, progress)} chunks written")
@@ -239,7 +239,7 @@ def serve_command(ctx: click.Context, host: str, port: int | None) -> None:
 @json_option
 @click.pass_context
 def doctor_command(ctx: click.Context, as_json: bool) -> None:
-    "Check configuration and services, and print how to fix what fails."
+    "Check the configuration, and print how to fix what fails."
     from ragwb.operations.doctor import checks
 
     found = checks(ctx.obj, read_config)
