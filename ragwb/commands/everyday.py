@@ -225,12 +225,12 @@ def serve_command(ctx: click.Context, host: str, port: int | None) -> None:
     "Serve the API and the app on one port."
     from dataclasses import replace
 
-    from ragwb.app.server import PortTaken, run
+    from ragwb.app.server import PortTaken, run_server
     from ragwb.settings import load_settings
 
     settings = load_settings(ctx.obj)
     try:
-        run(replace(settings, host=host or settings.host, port=port or settings.port), read_config(settings.config, settings))
+        run_server(replace(settings, host=host or settings.host, port=port or settings.port), read_config(settings.config, settings))
     except PortTaken as error:
         raise click.ClickException(str(error)) from None
 

@@ -145,7 +145,7 @@ def run_command(ctx: click.Context, name: str, given: Sequence[str], profile_nam
 @click.pass_context
 def compare_command(ctx: click.Context, before: Path, after: Path, out: Path | None) -> None:
     "Compare two folders of reports question by question. A real regression or a failed run is exit code 1."
-    from ragwb.experiments.changes import compare_reports
+    from ragwb.experiments.report_comparison import compare_reports
 
     found = compare_reports(before, after)
     if out:

@@ -19,7 +19,7 @@ from .experiment import experiment
 if TYPE_CHECKING:
     from ragwb.documents.document import Document
     from ragwb.evaluation.synthetic import SyntheticQuestions
-    from ragwb.experiments.frontier import Found
+    from ragwb.experiments.frontier import SearchResult
     from ragwb.workbench import Workbench
 
 # %% ../../nbs/17_commands/05_search.ipynb #c07
@@ -45,16 +45,16 @@ def searched_values(
     return values
 
 # %% ../../nbs/17_commands/05_search.ipynb #c09
-def print_found(found: "Found", folder: Path) -> None:
+def print_found(found: "SearchResult", folder: Path) -> None:
     "The conclusion of a search, its table, and the commands that serve its frontier."
     from rich import box
     from rich.console import Console
     from rich.table import Table
 
-    from ragwb.experiments.frontier import frontier, serve_command
+    from ragwb.experiments.frontier import frontier, result_cells, serve_command
 
     click.echo(click.style(found.sentence, bold=True))
-    head, rows = found.cells()
+    head, rows = result_cells(found)
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 0))
     for n, name in enumerate(head):
         table.add_column(name.replace(" ", "\n"), justify="right" if n else "left")
@@ -81,7 +81,7 @@ def print_found(found: "Found", folder: Path) -> None:
 def search_command(ctx: click.Context, dataset: Path, given: Sequence[str], config: str, split: str, dollars: float, minutes: float, worthwhile: float, seed: int,
                    out: Path, as_json: bool) -> None:  # fmt: skip
     "Search for a config on a data set. Prints the frontier of quality, p95 latency and cost."
-    from ragwb.experiments.frontier import search_dataset, write_found
+    from ragwb.experiments.frontier import result_json, search_dataset, write_result
     from ragwb.experiments.grid import chosen_questions, grid_of
     from ragwb.ingestion.ingest import Progress
 
@@ -95,8 +95,8 @@ def search_command(ctx: click.Context, dataset: Path, given: Sequence[str], conf
                 bar(Progress("asking", "asking", "", done, total))
 
         found = search_dataset(chosen_questions(dataset, split), configs, workbench.settings, dollars, minutes, worthwhile, seed, tell)
-    write_found(found, out)
-    print_json(found.to_dict() | {"folder": str(out)}) if as_json else print_found(found, out)
+    write_result(found, out)
+    print_json(result_json(found) | {"folder": str(out)}) if as_json else print_found(found, out)
 
 # %% ../../nbs/17_commands/05_search.ipynb #c16
 @main.group("questions")
