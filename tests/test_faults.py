@@ -212,7 +212,7 @@ def test_ctrl_c_is_one_line_and_what_was_committed_stands(tmp_path: Path) -> Non
         wait_for(reached)
         process.send_signal(signal.SIGINT)
         _, error = process.communicate(timeout=30)
-        assert (process.returncode, error.strip()) == (130, "stopped; what was committed before stands")
+        assert (process.returncode, error.strip()) == (130, "stopped; what was committed before is kept")
         if Workbench(Settings(home=home)).collections():
             assert_sound(home)
     assert 0 < len(opened(home).documents()) < 60
