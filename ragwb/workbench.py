@@ -66,6 +66,10 @@ class DataFolder:
         "An embedder by name; vectors of a provider are kept in the data folder."
         return embedder(name, self.settings)
 
+    def config_of(self, collection: Collection) -> PipelineConfig:
+        "The config that a collection is asked with: the given one, or the one that the collection was made with."
+        return self.config or collection.built
+
 # %% ../nbs/10_answering/09_workbench.ipynb #c12
 @contextmanager
 def billed(model: Embedder, ledger: Callable[[], Ledger]) -> Iterator[Metered]:
@@ -94,7 +98,7 @@ class Library(DataFolder):
         "Brings a collection up to date with some sources; makes the collection if it is not there."
         name, config = collection or self.settings.collection, with_scan(self.config or PipelineConfig(), scan)
         opened = self.store.find(name) or self.store.create(name, config, self.embedder(config.embedder).dimensions)
-        config = with_scan(self.config or opened.built, scan)
+        config = with_scan(self.config_of(opened), scan)
         opened.check_scan(config.guardrail)
         if self.config is not None:
             opened.check(config)
@@ -109,6 +113,10 @@ class Library(DataFolder):
                 report.add(self.ingest(batch.sources, collection, progress, scan))
                 report.leave_aside(batch)
         return report
+
+    def ingest_prefix(self, url: str, collection: str = "", progress: Callable[[Progress], None] | None = None, scan: str = "") -> IngestReport:
+        "The objects below s3://bucket/prefix. Raises DocumentError if there are none."
+        return self.ingest_paths([url], collection, progress, scan)
 
     def ingest_files(self, files: Sequence[tuple[str, bytes | BinaryIO]], collection: str = "", progress: Callable[[Progress], None] | None = None) -> IngestReport:
         "Uploads: names, with bytes or open files. A file with an unsafe name fails, the others go in."
@@ -151,7 +159,7 @@ class Pipelines:
             known, config = self.made.get(name), self.data.config
             if known is None or config not in (None, known.config):
                 opened = self.data.store.open(name)
-                self.made[name] = self.assemble(opened, config or opened.built)
+                self.made[name] = self.assemble(opened, config or self.data.config_of(opened))
                 if known is not None:  # searching goes on with the index in memory
                     self.made[name].index.kept_searcher = known.index.kept_searcher
             return self.made[name]
