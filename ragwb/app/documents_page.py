@@ -26,7 +26,7 @@ class DocumentsState:
     "The content of one window's Documents page."
     collection: str
     infos: tuple[DocumentInfo, ...] | None = None  # None: not read yet
-    table: TableView = field(default_factory=TableView)
+    listing: TableView = field(default_factory=TableView)
     document: str = ""   # id of the opened one; empty: the list
     chunk_page: int = 0
     html: str = ""       # of the opened document; empty: being read
@@ -42,11 +42,11 @@ def navigated(state: DocumentsState, message: Mapping[str, Any]) -> DocumentsSta
     "The state after an action of the person."
     match message["act"]:
         case "search":
-            return replace(state, table=replace(state.table, search=message["value"], page=0))
+            return replace(state, listing=replace(state.listing, search=message["value"], page=0))
         case "sort":
-            return replace(state, table=state.table.sorted_by(message["column"]))
+            return replace(state, listing=state.listing.sorted_by(message["column"]))
         case "page-to":
-            return replace(state, table=replace(state.table, page=max(0, int(message["page"]))))
+            return replace(state, listing=replace(state.listing, page=max(0, int(message["page"]))))
         case "open" | "close-document":
             return replace(state, document=message.get("document", ""), chunk_page=0, html="", notice="")
         case "chunks-to":
@@ -65,7 +65,7 @@ DOCUMENTS_SKELETON = """<div class="documents" data-drop><div data-region="notic
 
 def documents_regions(state: DocumentsState, uploads: Sequence[Upload], now: datetime) -> dict[str, str]:
     "HTML by name of region."
-    rows = LOADING_ROWS if state.infos is None else document_table(state.infos, state.table, now)
+    rows = LOADING_ROWS if state.infos is None else document_table(state.infos, state.listing, now)
     info = state.info(state.deleting)
     return {
         "list": state.html if state.document and state.html else list_page(upload_list(uploads), rows),
