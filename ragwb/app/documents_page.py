@@ -37,7 +37,7 @@ class DocumentsState:
         "A document of the list by id."
         return next((info for info in self.infos or () if info.id == id), None)
 
-
+# %% ../../nbs/15_app/10_documents_page.ipynb #c07
 def navigated(state: DocumentsState, message: Mapping[str, Any]) -> DocumentsState:
     "The state after an action of the person."
     match message["act"]:
@@ -57,7 +57,7 @@ def navigated(state: DocumentsState, message: Mapping[str, Any]) -> DocumentsSta
             return replace(state, deleting="")
     return state
 
-# %% ../../nbs/15_app/10_documents_page.ipynb #c09
+# %% ../../nbs/15_app/10_documents_page.ipynb #c10
 DOCUMENTS_SKELETON = """<div class="documents" data-drop><div data-region="notice" role="alert"></div>
 <div data-region="list"></div>
 <div data-region="dialog"></div></div>"""
@@ -73,7 +73,7 @@ def documents_regions(state: DocumentsState, uploads: Sequence[Upload], now: dat
         "dialog": delete_question(info) if info else "",
     }
 
-# %% ../../nbs/15_app/10_documents_page.ipynb #c12
+# %% ../../nbs/15_app/10_documents_page.ipynb #c13
 def read_list(workbench: Workbench, collection: str) -> tuple[DocumentInfo, ...]:
     "The documents of a collection; none if the collection does not exist yet."
     return tuple(workbench.store.open(collection).documents()) if collection in workbench.collections() else ()
@@ -91,7 +91,7 @@ def read_document(workbench: Workbench, state: DocumentsState) -> DocumentsState
         return replace(state, notice=str(error))
     return replace(state, html=f'<div class="stack" id="document" data-top="{escape(info.id)}-{state.chunk_page}">{html}</div>')
 
-# %% ../../nbs/15_app/10_documents_page.ipynb #c13
+# %% ../../nbs/15_app/10_documents_page.ipynb #c14
 class DocumentsController:
     "Reads the list and the opened document of one window, and deletes documents."
 
@@ -129,7 +129,7 @@ class DocumentsController:
         self.state = replace(self.state, document="", html="", notice=notice)
         await self.load()
 
-# %% ../../nbs/15_app/10_documents_page.ipynb #c16
+# %% ../../nbs/15_app/10_documents_page.ipynb #c17
 UPLOAD_ACTS = ("upload", "piece", "unreadable", "retry", "dismiss")
 
 
@@ -162,7 +162,7 @@ class WindowUploads:
             if id in self.uploads.items and self.uploads.items[id].stage == "sending":
                 self.uploads.note(id, stage="failed", reason="the window was closed before the file had arrived: choose it once more")
 
-# %% ../../nbs/15_app/10_documents_page.ipynb #c19
+# %% ../../nbs/15_app/10_documents_page.ipynb #c20
 class DocumentsPage:
     "The Documents page of one browser window."
 
