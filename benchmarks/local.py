@@ -35,6 +35,7 @@ from ragwb.config import PipelineConfig
 from ragwb.documents.document import Document
 from ragwb.documents.language import KNOWN_WORDS
 from ragwb.indexing.chunking import chunk
+from ragwb.indexing.collection import all_chunks
 from ragwb.indexing.embedding import Embedder, WordLlamaEmbedder, wordllama_embedder
 from ragwb.ingestion.processes import parse_many
 from ragwb.retrieval.fusion import Leg, convex_combination
@@ -91,7 +92,7 @@ class Bench:
         workbench = Workbench(Settings(home=self.new_folder("home")))
         workbench.ingest_paths([folder])
         shutil.rmtree(folder)
-        return Snapshot(*workbench.store.open("default").snapshot())
+        return Snapshot(*all_chunks(workbench.store.open("default")))
 
     @cached_property
     def questions(self) -> list[str]:

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import SAMPLE
+from ragwb.indexing.collection import Writer
+from ragwb.indexing.table import compact
 from ragwb.operations.replay import Replay
 from ragwb.settings import Settings
 from ragwb.workbench import Workbench
@@ -39,7 +41,7 @@ def ask_and_ingest(
     ids += [workbench.ask(question).id for question in parts[1]]
     changed = [path for path in files if path.suffix in (".md", ".txt")]
     workbench.ingest_files([(path.name, path.read_bytes() + b"\n\nThis sentence was added later.\n") for path in changed])
-    workbench.store.open(workbench.settings.collection).table.compact()  # joins fragments, as some days of ingestion would
+    compact(Writer(workbench.store.open(workbench.settings.collection)).table)  # as some days of ingestion would
     ids += [workbench.ask(question).id for question in parts[2]]
     workbench.ingest_files([(f"later-{n}.md", f"# Later {n}\n\nNobody has asked about number {n} yet.\n".encode()) for n in range(20)])
     return ids

@@ -28,7 +28,7 @@ from ragwb.answering.pipeline import Answer
 from ragwb.cli import main
 from ragwb.config import PipelineConfig
 from ragwb.indexing.chunking import chunk
-from ragwb.indexing.collection import Collection
+from ragwb.indexing.collection import Collection, all_chunks
 from ragwb.indexing.schema import CollectionError, describe, schema
 from ragwb.indexing.table import Table
 from ragwb.ingestion.sources import content_hash
@@ -101,7 +101,7 @@ def opened(home: Path) -> Collection:
 def chunk_ids(collection: Collection) -> dict[str, list[str]]:
     "The ids of the chunks of every document, as one snapshot has them."
     found: dict[str, list[str]] = {}
-    snapshot = Snapshot(*collection.snapshot())
+    snapshot = Snapshot(*all_chunks(collection))
     for id, document in zip(snapshot.ids, snapshot.rows["document"].to_pylist() if snapshot.ids else [], strict=True):
         found.setdefault(document, []).append(id)
     return found
@@ -212,7 +212,7 @@ def test_ctrl_c_is_one_line_and_what_was_committed_stands(tmp_path: Path) -> Non
         wait_for(reached)
         process.send_signal(signal.SIGINT)
         _, error = process.communicate(timeout=30)
-        assert (process.returncode, error.strip()) == (130, "stopped; what was committed before stands")
+        assert (process.returncode, error.strip()) == (130, "stopped; what was committed before is kept")
         if Workbench(Settings(home=home)).collections():
             assert_sound(home)
     assert 0 < len(opened(home).documents()) < 60
@@ -504,11 +504,11 @@ def test_a_killed_delete_is_finished_by_the_next(placed: Placed, monkeypatch: py
     workbench.ingest_files([("secret.md", b"# Salary\n\nMs Zyxwvut has 98765 euros.\n"), *((f"{n}.md", text_of(n, 0).encode()) for n in range(40))])
     workbench.ask("What does Ms Zyxwvut have?")
 
-    def killed(self: Table) -> None:
+    def killed(table: Table) -> None:
         raise SystemExit
 
     with monkeypatch.context() as patch, pytest.raises(SystemExit):
-        patch.setattr(Table, "drop_history", killed)
+        patch.setattr("ragwb.indexing.maintenance.drop_history", killed)
         workbench.delete(["secret.md"])
     assert places_of(b"98765", settings)
     assert workbench.delete(["secret.md"]) == 0

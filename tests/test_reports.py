@@ -13,7 +13,7 @@ from notebooks import ROOT
 
 from ragwb.experiments.notebooks import find_experiments
 from ragwb.experiments.reports import FIGURE, INPUTS, MANIFEST, METRICS_FILE, NOTEBOOK, PAGE, ROWS, pretty, sha256, write_index
-from ragwb.experiments.verify import Problem, verify_folder
+from ragwb.experiments.verify import Mismatch, verify_folder
 
 FILES = (ROWS, METRICS_FILE, FIGURE, PAGE, NOTEBOOK, INPUTS, MANIFEST)
 DIGIT = re.compile(rb"\d")
@@ -35,7 +35,7 @@ def reports(folder: Path, tmp_path: Path) -> Path:
     return tmp_path / "reports"
 
 
-def problems(reports: Path, folder: Path) -> list[Problem]:
+def problems(reports: Path, folder: Path) -> list[Mismatch]:
     "All that does not fit."
     return [problem for found in verify_folder(reports, folder / "experiments").values() for problem in found]
 

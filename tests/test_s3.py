@@ -32,7 +32,7 @@ from ragwb.emulator.s3_faults import S3Fault, S3Proxy, S3Request
 from ragwb.indexing.chunking import chunk
 from ragwb.indexing.maintenance import sweep
 from ragwb.indexing.schema import CollectionError, describe, schema
-from ragwb.indexing.table import Table
+from ragwb.indexing.table import Table, rewrite
 from ragwb.ingestion.sources import content_hash
 from ragwb.network.aws import AwsError, new_client
 from ragwb.settings import Settings
@@ -473,17 +473,16 @@ def test_a_lost_lease_writes_nothing(proxy: S3Proxy, s3_settings: Settings, monk
 def test_a_rewrite_does_not_undo_what_another_has_committed(s3_settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     workbench, other = with_pump(s3_settings), Workbench(s3_settings)
     workbench.ingest_files([("valve.md", b"# Valve\n\nIt is green.\n")])
-    select = Table.rewrite
 
-    def interrupted(self: Table, where: str) -> None:
+    def interrupted(table: Table, where: str) -> None:
         def meanwhile(batch: Any) -> Any:
             monkeypatch.setattr(Bucket, "lock", lambda self, name: nullcontext(Mock()))  # this process has lost its lease and does not know
             other.ingest_files([("late.md", b"# Late\n\nIt came meanwhile.\n")])
             return batch
 
-        select(self, where, meanwhile)
+        rewrite(table, where, meanwhile)
 
-    monkeypatch.setattr(Table, "rewrite", interrupted)
+    monkeypatch.setattr("ragwb.indexing.maintenance.rewrite", interrupted)
     with pytest.raises(CollectionError, match="somebody wrote.*run the same command again"):
         workbench.delete(["pump.md"])
     monkeypatch.undo()

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from ragwb.cli import main
 from ragwb.evaluation.comparison import holm, mcnemar, sign_flip
 from ragwb.evaluation.intervals import anytime_interval, standard_error
-from ragwb.experiments.racing import Race, beside_grid, blocks
+from ragwb.experiments.racing import Race, beside_grid, question_blocks
 
 LOOK = 24  # questions between two looks
 RACES = 1_000
@@ -62,7 +62,7 @@ def test_a_race_of_eight_equal_arms_calls_none_worse() -> None:
         ease = generator.random(300)
         table = {f"arm {arm}": {id: float(ease[n] + generator.normal(0, 0.2) < 0.6) for n, id in enumerate(about)} for arm in range(8)}
         race = Race(list(table), len(about))
-        for block in blocks(about, seed=int(generator.integers(1_000_000))):
+        for block in question_blocks(about, seed=int(generator.integers(1_000_000))):
             race.add({arm: [table[arm][id] for id in block] for arm in race.racing}, [about[id] for id in block])
         wrong += any(duel.verdict == "worse" for duel in race.dropped.values())
     print(f"races of eight equal arms with one called worse: {wrong / races:.1%}")

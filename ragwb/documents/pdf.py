@@ -142,7 +142,7 @@ def rectangles(
 
 # %% ../../nbs/01_documents/21_pdf.ipynb #c33
 def one_page(pdf: pdfium.PdfDocument, page: int) -> pdfium.PdfPage:
-    "A page by its number from 1. Raises ValueError when there is none."
+    "A page by its number from 1. Raises ValueError for a page that does not exist."
     if not 1 <= page <= len(pdf):
         raise ValueError(f"page {page} does not exist: the PDF has {len(pdf)}")
     return pdf[page - 1]

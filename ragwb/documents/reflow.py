@@ -64,7 +64,7 @@ def running_lines(
     return list(zip(cut[0], cut[1], strict=True))
 
 # %% ../../nbs/01_documents/19_reflow.ipynb #c13
-SOFT = "\u2010"  # stands for a soft hyphen until its line is joined with the next
+SOFT = "\u2010"  # a soft hyphen, until its line is joined with the next
 
 
 def mend(

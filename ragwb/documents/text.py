@@ -164,7 +164,7 @@ def write_json(builder: TextBuilder, value: Any, path: str = "", level: int = 1)
 
 # %% ../../nbs/01_documents/07_text.ipynb #c36
 def json_lines(text: str, id: str) -> Iterator[Any]:
-    "The values of a file with one JSON value per line. Raises DocumentError for a line that is no JSON value."
+    "The values of a file with one JSON value per line. Raises DocumentError for any other line."
     for number, line in enumerate(lines(text), start=1):
         if line.strip():
             try:

@@ -88,7 +88,7 @@ class Request:
     messages: Sequence[BaseMessage]
     options: Mapping[str, Any] = field(default_factory=dict)  # of the call, as LangChain takes them
     facts: Mapping[str, str] = field(default_factory=dict)    # about the question: for the provider's log
-    deadline: Deadline | None = None                          # None: nobody is waiting
+    deadline: Deadline | None = None                          # None: no limit
     calls: list[Call] = field(default_factory=list)           # grows with each call
 
     def parts_of(self, member: Member) -> Iterator[BaseMessage]:
@@ -167,7 +167,7 @@ class FallbackModel(BaseChatModel):
     model_config = ConfigDict(arbitrary_types_allowed=True)
     members: tuple[Member, ...]
     policy: RetryPolicy = RetryPolicy()
-    deadline: Deadline | None = None    # None: nobody is waiting
+    deadline: Deadline | None = None    # None: no limit
     facts: Mapping[str, str] = {}       # about the question: for the provider's log
 
     @property

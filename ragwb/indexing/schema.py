@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['FORMAT', 'CHUNK_FIELDS', 'SNAPSHOT_COLUMNS', 'schema', 'describe', 'built_with', 'described', 'labels_of',
            'DocumentInfo', 'Entry', 'table_rows', 'is_name', 'quoted', 'CollectionError', 'VersionGone', 'damaged',
-           'check_format']
+           'check_format', 'check_config', 'check_scan', 'scan_in_words']
 
 # %% ../../nbs/05_indexing/04_schema.ipynb #c03
 import json
@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ..config import PipelineConfig, config_from
+from ..config import GuardrailConfig, PipelineConfig, config_from
 from ..documents.document import Document
 from ..documents.language import terms
 from .chunking import Chunk
@@ -152,3 +152,29 @@ def check_format(name: str, meta: Mapping[str, str]) -> None:
     found = meta.get("format", "")
     if not found.isdigit() or int(found) > int(FORMAT):
         raise CollectionError(f"collection {name!r} is of {found or 'no ragwb format'}; this ragwb reads up to format {FORMAT}: upgrade ragwb, or use another data folder")
+
+
+def check_config(name: str, meta: Mapping[str, str], config: PipelineConfig) -> None:
+    "Raises CollectionError for a table that was built with another scan, embedder or chunking than the config's."
+    check_scan(name, meta, config.guardrail)
+    if meta["index_fingerprint"] != config.index_fingerprint:
+        raise CollectionError(
+            f"collection {name!r} was built with embedder {meta['embedder']} and chunking {meta['chunking']}, the config wants {config.embedder} and "
+            f"{json.dumps(asdict(config.chunking))}: use the config it was built with, or rebuild it: ragwb reindex --collection {name}"
+        )
+
+# %% ../../nbs/05_indexing/04_schema.ipynb #c25
+def check_scan(name: str, meta: Mapping[str, str], asked: GuardrailConfig) -> None:
+    "Raises CollectionError for a table whose documents were scanned by other rules than those asked for."
+    built = built_with(meta).guardrail
+    if asked.index_rules != built.index_rules:
+        raise CollectionError(
+            f"collection {name!r} was built with {scan_in_words(built)}, and {scan_in_words(asked)} is asked for: what is in it was not scanned so. Use another collection "
+            f"(--collection NAME), or the scan that it was built with (guardrail.scan in the config, or --scan)"
+        )
+
+
+def scan_in_words(guardrail: GuardrailConfig) -> str:
+    "The scan of a config, for messages."
+    named = ", ".join((*guardrail.pii_mask, *guardrail.pii_block, *guardrail.blocked_words))
+    return f"scan {guardrail.scan}" + (f" of {named}" if named else "") if guardrail.scan else "no scan"

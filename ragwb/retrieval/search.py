@@ -14,7 +14,7 @@ import numpy as np
 
 from ..documents.language import terms
 from ..indexing.chunking import Chunk
-from ..indexing.collection import Collection
+from ..indexing.collection import Collection, all_chunks, chunk_count, chunks_by_id, drop_old_copies
 from ..indexing.schema import CHUNK_FIELDS
 from .bm25 import Postings, one_array, top
 from .fusion import Leg
@@ -61,7 +61,7 @@ class Snapshot:
     def __init__(
         self,
         version: int,
-        rows: Any,  # pyarrow.Table of chunks, as `Collection.snapshot` gives it
+        rows: Any,  # pyarrow.Table of chunks, as `all_chunks` gives it
     ):
         self.version, self.rows = version, rows
         self.ids: list[str] = rows["id"].to_pylist()
@@ -109,15 +109,15 @@ class NativeSearch:
 
     def bm25(self, query: str, k: int, where: Filter = {}) -> Leg:
         "The keyword leg."
-        return self.collection.keyword_search(terms(query), k, where)
+        return self.collection.native.keywords(terms(query), k, where)
 
     def nearest(self, vector: np.ndarray, k: int, where: Filter = {}) -> Leg:
         "The vector leg."
-        return self.collection.vector_search(vector, k, where)
+        return self.collection.native.nearest(vector, k, where)
 
     def chunks(self, ids: Sequence[str]) -> list[Chunk]:
         "The chunks of these ids, in their order."
-        return self.collection.chunks_by_id(ids)
+        return chunks_by_id(self.collection, ids)
 
 
 def searcher(
@@ -125,6 +125,6 @@ def searcher(
     in_memory: int = 200_000,  # chunks; more are searched by LanceDB
 ) -> Searcher:
     "The way to search a collection of this size. Drops what this machine keeps of earlier versions."
-    found = Snapshot(*collection.snapshot()) if collection.chunk_count() <= in_memory else NativeSearch(collection)
-    collection.drop_old_copies()
+    found = Snapshot(*all_chunks(collection)) if chunk_count(collection) <= in_memory else NativeSearch(collection)
+    drop_old_copies(collection)
     return found
