@@ -171,7 +171,6 @@ def explained(collection: Collection) -> Iterator[None]:
     try:
         yield
     except (OSError, RuntimeError) as error:
-        collection.raise_refusal(error)
         if is_disk_full(error):
             raise CollectionError(f"the disk is full: free some space and run the same command again; {collection.name!r} holds what was committed before") from error
         if str(error).startswith("lance error"):
