@@ -110,7 +110,7 @@ class Intake:
         self.at_work: dict[str, Original] = {}   # being read
 
     def task(self, source: Source) -> Task | Step:
-        "What is to be read of a source; or the step that it ends with unread."
+        "The task for a source, or the step that it ends with unread."
         try:
             original = read_original(source)
         except DocumentError as error:
@@ -213,7 +213,7 @@ def ingest(
     in_memory: int = 200_000,                            # chunks; above, LanceDB's own indexes are built
     guardrail: GuardrailConfig | None = None,            # whose scan the documents go through; None: the one that the collection was built with
 ) -> IngestReport:
-    "Brings a collection up to date with some files. Raises CollectionError when the disk is full; what was committed before stands."
+    "Brings a collection up to date with some files. Raises CollectionError when the disk is full; what was committed before remains."
     begun, writer = time.perf_counter(), Writer(collection)
     rules = checked_rules(guardrail or collection.built.guardrail)
     with explained(collection), writer.session():
@@ -231,7 +231,7 @@ def ingest_documents(
     total: int = 0,                                      # how many documents there are, for the progress
     progress: Callable[[Progress], None] | None = None,
 ) -> IngestReport:
-    "Puts documents that are parsed already into a collection that nobody else writes to."
+    "Puts documents that are parsed already into a collection without other writers."
     rules = checked_rules(collection.built.guardrail)
 
     def outcomes() -> Iterator[Step | Incoming]:
