@@ -83,10 +83,10 @@ lint: dev  ## ruff and mypy
 
 docs: dev  ## the site into _docs/html: notebooks, guides, reference; fails on a broken link
 	@$(BIN)/python -m sphinx -q -W --keep-going -b html -j auto -d _docs/doctrees nbs _docs/html
-	@$(BIN)/python tests/links.py _docs/html
+	@$(BIN)/python tests/tools/links.py _docs/html
 
 notebooks: dev  ## run all notebooks in order, keep their outputs; clean, export, README
-	@$(BIN)/python tests/notebooks.py
+	@$(BIN)/python tests/tools/notebooks.py
 
 sample: dev  ## build the sample documents from their sources
 	@$(BIN)/python experiments/data/build_sample.py

@@ -78,7 +78,7 @@ def prepared(docname: str, notebook: dict[str, Any]) -> dict[str, Any]:
             cell["source"] = outside(docname, text)
         elif text.startswith("#| default_exp"):
             tags.append("remove-cell")
-        elif "hide-input" in tags and docname == root_doc:
+        elif "hide-input" in tags:
             tags.append("remove-input")
         for output in cell.get("outputs", []):
             data = output.get("data", {})

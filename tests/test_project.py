@@ -149,6 +149,17 @@ def test_what_is_imported_is_required():
     assert not undeclared, f"not among the dependencies of pyproject.toml: {', '.join(sorted(undeclared))}"
 
 
+PAGE = re.compile(r"(?<![\w/])(?:nbs/)?(\d\d_[a-z_]+/\d\d_[a-z0-9_]+)")  # as a comment, a message or a link names a page
+
+
+def test_pages_that_are_named_are_there():
+    there, gone = set(PAGES.values()), set[str]()
+    for path in project_files():
+        if path.suffix in (".py", ".md", ".ipynb", ".ini", ".toml", ".yaml", ".yml", "") and "reports" not in path.relative_to(ROOT).parts:
+            gone |= {f"{path.relative_to(ROOT)} names {page}" for page in PAGE.findall(path.read_text("utf-8", errors="ignore")) if page not in there}
+    assert not gone, "pages that are not there: " + "; ".join(sorted(gone))
+
+
 REGISTRIES = re.compile("|".join(("py" + r"pi\.org", r"files\.python" + "hosted", r"registry\.np" + "mjs", r"deb\.deb" + r"ian\.org", "--(?:extra-)?index" + "-url")))
 MACHINES = re.compile(r"(?<![\w.~-])/(?:wo" + r"rk|ro" + r"ot|home/\w+|Users/\w+)/\w")
 

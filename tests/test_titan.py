@@ -69,7 +69,7 @@ def test_a_third_throttled_and_some_broken_loses_nothing(emulated: tuple[Emulate
     emulator.account.set_faults(Faults(throttle=0.25, unavailable=0.05, malformed=0.03, seed=5))
     emulator.account.bill.calls.clear()
     model = titan(TITAN, settings)
-    model.sleep = lambda seconds: time.sleep(seconds / 20)
+    model.one.sleep = lambda seconds: time.sleep(seconds / 20)
     vectors, tokens = model.embed_counted(TEXTS)
     assert np.allclose(vectors, calm, atol=1e-6) and tokens == sum(count_tokens(TEXTS))
     assert emulator.account.bill.errors["ThrottlingException"] > 50
@@ -110,7 +110,7 @@ def test_what_was_embedded_is_kept_when_others_fail(emulated: tuple[EmulatedBedr
     emulator, settings = emulated
     model = embedder(f"{TITAN}/256", settings)
     assert isinstance(model, CachedEmbedder)
-    plain = model.inner.embed_one  # type: ignore[attr-defined]
+    plain = model.inner.one.embed  # type: ignore[attr-defined]
 
     def picky(text: str, deadline: Deadline | None) -> tuple[np.ndarray, int]:
         if "number 7" in text:
@@ -118,13 +118,13 @@ def test_what_was_embedded_is_kept_when_others_fail(emulated: tuple[EmulatedBedr
         found: tuple[np.ndarray, int] = plain(text, deadline)
         return found
 
-    model.inner.embed_one = picky  # type: ignore[attr-defined]
+    model.inner.one.embed = picky  # type: ignore[attr-defined]
     meter = Metered(model)
     with pytest.raises(EmbeddingError) as caught:
         meter.embed(TEXTS[:100])
     assert set(caught.value.failed) == {at for at, text in enumerate(TEXTS[:100]) if "number 7" in text} and len(caught.value.failed) == 11
     assert meter.tokens == caught.value.tokens == sum(count_tokens([TEXTS[at]])[0] for at in range(100) if at not in caught.value.failed)
-    model.inner.embed_one = plain  # type: ignore[attr-defined]
+    model.inner.one.embed = plain  # type: ignore[attr-defined]
     asked = len(emulator.calls)
     again = Metered(model)
     again.embed(TEXTS[:100])

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['THOUGHT', 'THOUGHT_END', 'without_thoughts', 'Restarted', 'ReplyStream', 'proven_citations', 'Footnotes',
-           'ShownStatements', 'ProvenReply', 'quoted_as']
+           'ShownStatements', 'quoted_as', 'ProvenReply']
 
 # %% ../../nbs/10_answering/04_proof.ipynb #c03
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,9 +16,8 @@ from .citations import Citation, Statement, cite, is_no_answer, prove, statement
 from .passages import IndexReader
 from ..generation.calls import BEGUN, CALLS, Call, calls_of, stop_of
 from ..generation.prompts import Passage
-from ..guardrails.guard import AnswerGate
-from ..guardrails.prompt_attacks import Flag
-from ..guardrails.screening import in_attack
+from ..guardrails.gate import AnswerGate
+from ..guardrails.screening import Flag, in_attack
 
 # %% ../../nbs/10_answering/04_proof.ipynb #c08
 THOUGHT, THOUGHT_END = "<thinking>", "</thinking>"
@@ -48,7 +47,7 @@ def without_thoughts(pieces: Iterable[str]) -> Iterator[str]:
 class Restarted(Exception):
     "The reply begins again, with another call; an incomplete statement of the broken call is void."
 
-
+# %% ../../nbs/10_answering/04_proof.ipynb #c12
 class ReplyStream:
     "The parts of a model's reply as words, calls and the reason why it ended."
 
@@ -79,7 +78,7 @@ class ReplyStream:
         "Why the reply ended, see `stop_of`."
         return stop_of(self.message) if self.message is not None else ""
 
-# %% ../../nbs/10_answering/04_proof.ipynb #c15
+# %% ../../nbs/10_answering/04_proof.ipynb #c16
 def proven_citations(
     statement: Statement,
     passages: Sequence[Passage],
@@ -103,7 +102,7 @@ def proven_citations(
             cited.append(cite(document, start, end))
     return cited, flags
 
-# %% ../../nbs/10_answering/04_proof.ipynb #c18
+# %% ../../nbs/10_answering/04_proof.ipynb #c19
 class Footnotes(list[Citation]):
     "The citations of an answer, each place once; a citation's number is its position, from 1."
 
@@ -115,7 +114,7 @@ class Footnotes(list[Citation]):
         self.append(citation)
         return len(self)
 
-# %% ../../nbs/10_answering/04_proof.ipynb #c21
+# %% ../../nbs/10_answering/04_proof.ipynb #c22
 class ShownStatements:
     "The citations of each statement that was shown."
 
@@ -137,7 +136,12 @@ class ShownStatements:
                 return True
         return False
 
-# %% ../../nbs/10_answering/04_proof.ipynb #c24
+# %% ../../nbs/10_answering/04_proof.ipynb #c25
+def quoted_as(citation: Citation, quote: str) -> Citation:
+    "A citation with its quote as the gate let it through."
+    return citation if quote == citation.quote else replace(citation, quote=quote, masked=True)
+
+# %% ../../nbs/10_answering/04_proof.ipynb #c28
 class ProvenReply:
     "One reply of a model, as far as it is proven."
 
@@ -180,8 +184,3 @@ class ProvenReply:
         self.text += shown
         yield shown
         yield from self.citations[known:]
-
-
-def quoted_as(citation: Citation, quote: str) -> Citation:
-    "A citation with its quote as the gate let it through."
-    return citation if quote == citation.quote else replace(citation, quote=quote, masked=True)

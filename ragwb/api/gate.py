@@ -33,7 +33,7 @@ def too_large(limit: int) -> Problem:
     "The problem of a body beyond its limit in bytes."
     return Problem(413, "too-large", f"the request is larger than the limit of {limit / 2**20:,.0f} MB: send several smaller ones", {"Connection": "close"})
 
-
+# %% ../../nbs/14_api/02_gate.ipynb #c09
 def header_problem(
     scope: Scope,
     hosts: frozenset[str] | None,  # None: any
@@ -51,7 +51,7 @@ def header_problem(
     length = headers.get("content-length", "")
     return too_large(limit) if length.isdigit() and int(length) > limit else None
 
-# %% ../../nbs/14_api/02_gate.ipynb #c11
+# %% ../../nbs/14_api/02_gate.ipynb #c12
 LINGER = 10.0  # seconds for which the rest of a refused body is read and dropped
 
 
@@ -76,7 +76,7 @@ class LimitedBody:
             while not self.ended:
                 self.ended = not (await self.receive()).get("more_body", False)
 
-# %% ../../nbs/14_api/02_gate.ipynb #c14
+# %% ../../nbs/14_api/02_gate.ipynb #c15
 SAFE_HEADERS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "same-origin", "X-Frame-Options": "SAMEORIGIN", "Cross-Origin-Resource-Policy": "same-origin"}
 
 
@@ -93,7 +93,7 @@ def with_headers(path: str, send: Send) -> Send:
 
     return sending
 
-
+# %% ../../nbs/14_api/02_gate.ipynb #c16
 def after_refusal(body: LimitedBody, send: Send) -> Send:
     "Lets a 413 be read before the connection closes."
     refused = False
@@ -110,7 +110,7 @@ def after_refusal(body: LimitedBody, send: Send) -> Send:
 
     return sending
 
-# %% ../../nbs/14_api/02_gate.ipynb #c16
+# %% ../../nbs/14_api/02_gate.ipynb #c18
 class RequestGate:
     "Lets a request in or answers with the reason for the refusal."
 
@@ -133,7 +133,7 @@ class RequestGate:
         app = problem_response(scope["path"], problem) if problem else self.app
         await app(scope, body.read, with_headers(scope["path"], after_refusal(body, send)))
 
-# %% ../../nbs/14_api/02_gate.ipynb #c21
+# %% ../../nbs/14_api/02_gate.ipynb #c23
 MAX_WAITING = 64  # requests that may wait for a slot
 
 

@@ -52,7 +52,7 @@ class Failure:
     words: str = ""                             # the question, to go back into the box
     passages: tuple[Mapping[str, Any], ...] = ()  # found before a model failed
 
-
+# %% ../../nbs/15_app/08_conversation.ipynb #c08
 @dataclass(frozen=True)
 class Conversation:
     "The content of one window's Ask page."
@@ -67,7 +67,7 @@ class Conversation:
         "The record of a complete answer by id."
         return next((turn.record for turn in self.turns if turn.record and turn.record["id"] == answer), None)
 
-# %% ../../nbs/15_app/08_conversation.ipynb #c09
+# %% ../../nbs/15_app/08_conversation.ipynb #c10
 AnswerEvent = Question | str | Citation | Mapping[str, Any]  # the question, a statement, its citation, and last the record of the answer
 
 
@@ -87,7 +87,7 @@ def heard(talk: Conversation, event: AnswerEvent) -> Conversation:
             last = replace(last, record=event)
     return replace(talk, turns=(*before, last))
 
-
+# %% ../../nbs/15_app/08_conversation.ipynb #c11
 def failed(talk: Conversation, failure: Failure) -> Conversation:
     "The question could not be answered."
     return replace(talk, turns=tuple(turn for turn in talk.turns if turn.record is not None), failure=failure)
@@ -98,7 +98,7 @@ def rated(talk: Conversation, answer: str, feedback: Mapping[str, str]) -> Conve
     turns = [replace(turn, record={**turn.record, "feedback": feedback}) if turn.record and turn.record["id"] == answer else turn for turn in talk.turns]
     return replace(talk, turns=tuple(turns))
 
-# %% ../../nbs/15_app/08_conversation.ipynb #c12
+# %% ../../nbs/15_app/08_conversation.ipynb #c14
 FORESEEN = (QuestionError, CollectionError, ConfigError, AwsError)
 
 
@@ -111,7 +111,7 @@ def failure_of(error: Exception, words: str) -> Failure:
     advice = "Your question is back in the box: try again; if it fails again, run ragwb doctor."
     return Failure(f"The answer could not be made ({type(error).__name__}: {error}). {advice}", words)
 
-# %% ../../nbs/15_app/08_conversation.ipynb #c15
+# %% ../../nbs/15_app/08_conversation.ipynb #c17
 def record_with_prompt(answer: Answer, pipeline: Pipeline) -> dict[str, Any]:
     "An answer's record; each passage says whether the prompt held it."
     record = answer.record()
@@ -134,7 +134,7 @@ async def question_events(
     async for event in workbench.astream(question, collection):
         yield await asyncio.to_thread(record_with_prompt, event, pipeline) if isinstance(event, Answer) else event
 
-# %% ../../nbs/15_app/08_conversation.ipynb #c18
+# %% ../../nbs/15_app/08_conversation.ipynb #c20
 async def read_source(
     workbench: Workbench,
     collection: str,
@@ -154,7 +154,7 @@ async def read_source(
         html = source_gone(str(error))
     return OpenSource(record["id"], kind, number, html)
 
-
+# %% ../../nbs/15_app/08_conversation.ipynb #c21
 async def recalled(
     workbench: Workbench,
     collection: str,
@@ -176,7 +176,7 @@ def address_query(talk: Conversation) -> dict[str, str]:
     complete = [turn.record["id"] for turn in talk.turns if turn.record]
     return {"answer": complete[-1]} if complete else {}
 
-# %% ../../nbs/15_app/08_conversation.ipynb #c21
+# %% ../../nbs/15_app/08_conversation.ipynb #c24
 class ConversationController:
     "Asks, opens sources and keeps ratings for one conversation."
 

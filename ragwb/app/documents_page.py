@@ -26,7 +26,7 @@ class DocumentsState:
     "The content of one window's Documents page."
     collection: str
     infos: tuple[DocumentInfo, ...] | None = None  # None: not read yet
-    table: TableView = field(default_factory=TableView)
+    listing: TableView = field(default_factory=TableView)
     document: str = ""   # id of the opened one; empty: the list
     chunk_page: int = 0
     html: str = ""       # of the opened document; empty: being read
@@ -37,16 +37,16 @@ class DocumentsState:
         "A document of the list by id."
         return next((info for info in self.infos or () if info.id == id), None)
 
-
+# %% ../../nbs/15_app/10_documents_page.ipynb #c07
 def navigated(state: DocumentsState, message: Mapping[str, Any]) -> DocumentsState:
     "The state after an action of the person."
     match message["act"]:
         case "search":
-            return replace(state, table=replace(state.table, search=message["value"], page=0))
+            return replace(state, listing=replace(state.listing, search=message["value"], page=0))
         case "sort":
-            return replace(state, table=state.table.sorted_by(message["column"]))
+            return replace(state, listing=state.listing.sorted_by(message["column"]))
         case "page-to":
-            return replace(state, table=replace(state.table, page=max(0, int(message["page"]))))
+            return replace(state, listing=replace(state.listing, page=max(0, int(message["page"]))))
         case "open" | "close-document":
             return replace(state, document=message.get("document", ""), chunk_page=0, html="", notice="")
         case "chunks-to":
@@ -57,7 +57,7 @@ def navigated(state: DocumentsState, message: Mapping[str, Any]) -> DocumentsSta
             return replace(state, deleting="")
     return state
 
-# %% ../../nbs/15_app/10_documents_page.ipynb #c09
+# %% ../../nbs/15_app/10_documents_page.ipynb #c10
 DOCUMENTS_SKELETON = """<div class="documents" data-drop><div data-region="notice" role="alert"></div>
 <div data-region="list"></div>
 <div data-region="dialog"></div></div>"""
@@ -65,7 +65,7 @@ DOCUMENTS_SKELETON = """<div class="documents" data-drop><div data-region="notic
 
 def documents_regions(state: DocumentsState, uploads: Sequence[Upload], now: datetime) -> dict[str, str]:
     "HTML by name of region."
-    rows = LOADING_ROWS if state.infos is None else document_table(state.infos, state.table, now)
+    rows = LOADING_ROWS if state.infos is None else document_table(state.infos, state.listing, now)
     info = state.info(state.deleting)
     return {
         "list": state.html if state.document and state.html else list_page(upload_list(uploads), rows),
@@ -73,7 +73,7 @@ def documents_regions(state: DocumentsState, uploads: Sequence[Upload], now: dat
         "dialog": delete_question(info) if info else "",
     }
 
-# %% ../../nbs/15_app/10_documents_page.ipynb #c12
+# %% ../../nbs/15_app/10_documents_page.ipynb #c13
 def read_list(workbench: Workbench, collection: str) -> tuple[DocumentInfo, ...]:
     "The documents of a collection; none if the collection does not exist yet."
     return tuple(workbench.store.open(collection).documents()) if collection in workbench.collections() else ()
@@ -91,7 +91,7 @@ def read_document(workbench: Workbench, state: DocumentsState) -> DocumentsState
         return replace(state, notice=str(error))
     return replace(state, html=f'<div class="stack" id="document" data-top="{escape(info.id)}-{state.chunk_page}">{html}</div>')
 
-# %% ../../nbs/15_app/10_documents_page.ipynb #c13
+# %% ../../nbs/15_app/10_documents_page.ipynb #c14
 class DocumentsController:
     "Reads the list and the opened document of one window, and deletes documents."
 
@@ -129,7 +129,7 @@ class DocumentsController:
         self.state = replace(self.state, document="", html="", notice=notice)
         await self.load()
 
-# %% ../../nbs/15_app/10_documents_page.ipynb #c16
+# %% ../../nbs/15_app/10_documents_page.ipynb #c17
 UPLOAD_ACTS = ("upload", "piece", "unreadable", "retry", "dismiss")
 
 
@@ -162,7 +162,7 @@ class WindowUploads:
             if id in self.uploads.items and self.uploads.items[id].stage == "sending":
                 self.uploads.note(id, stage="failed", reason="the window was closed before the file had arrived: choose it once more")
 
-# %% ../../nbs/15_app/10_documents_page.ipynb #c19
+# %% ../../nbs/15_app/10_documents_page.ipynb #c20
 class DocumentsPage:
     "The Documents page of one browser window."
 

@@ -50,7 +50,7 @@ def chunking_playground(pipeline: Pipeline) -> ChunkingPlayground:
         raise CollectionError("there is no document in this collection yet: add some on the Documents page")
     return ChunkingPlayground({info.id: pipeline.collection.document(info.id) for info in infos}, (), pipeline.embedder, pipeline.config.chunking, alone=False)
 
-
+# %% ../../nbs/15_app/13_playground_page.ipynb #c10
 def prompt_playground(workbench: Workbench, pipeline: Pipeline) -> PromptPlayground:
     "The config's prompt beside up to three other versions of its name."
     mine = pipeline.config.prompt
@@ -67,7 +67,7 @@ def make_playground(workbench: Workbench, collection: str, tab: str) -> Playgrou
         return RetrievalPlayground(pipeline, last_questions(workbench, pipeline)[0], alone=False)
     return prompt_playground(workbench, pipeline)
 
-# %% ../../nbs/15_app/13_playground_page.ipynb #c12
+# %% ../../nbs/15_app/13_playground_page.ipynb #c13
 TAB_BAR = """<div class="line" style="padding:12px 24px 0" data-region="tabs"></div><div style="padding:0 24px" data-region="notice" role="alert"></div>"""
 
 

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['ALL_QUESTIONS', 'STRATEGIES', 'DRAFT_NUMBERS', 'TrialIndex', 'ChunkingTrial', 'try_chunking', 'Playground',
            'chunking_skeleton', 'trial_numbers', 'ChunkingPlayground', 'retrieval_skeleton', 'found_table',
-           'RetrievalPlayground', 'version_label', 'prompt_side', 'prompt_diff', 'prompt_editor', 'prompt_skeleton',
+           'RetrievalPlayground', 'version_label', 'prompt_side', 'prompt_skeleton', 'prompt_diff', 'prompt_editor',
            'PromptPlayground']
 
 # %% ../../nbs/15_app/12_playgrounds.ipynb #c03
@@ -19,7 +19,18 @@ from typing import Any
 
 from ..answering.pipeline import Answer, Pipeline, QuestionError
 from .answer_view import data_table, dollars, seconds
-from .playground_views import ALONE, PLAYGROUND, choice, chunks_on_text, histogram, numbers, ranks_moving, slider, word_diff, words_in_common
+from ragwb.app.playground_views import (
+    ALONE_STYLE,
+    PLAYGROUND_STYLE,
+    choice,
+    chunks_on_text,
+    histogram,
+    numbers,
+    ranks_moving,
+    slider,
+    word_diff,
+    words_in_common,
+)
 from .screen import Screen
 from ..config import ChunkingConfig, ConfigError, PipelineConfig, RetrievalConfig
 from ..documents.document import Document
@@ -84,7 +95,7 @@ class Playground:
 
     def __init__(self, skeleton: str, knobs: dict[str, Any], alone: bool):
         self.knobs, self.turn = knobs, 0
-        self.screen = Screen(self.act, skeleton=skeleton, sizing_mode="stretch_width" if alone else "stretch_both", stylesheets=[PLAYGROUND, *([ALONE] if alone else [])])
+        self.screen = Screen(self.act, skeleton=skeleton, sizing_mode="stretch_width" if alone else "stretch_both", stylesheets=[PLAYGROUND_STYLE, *([ALONE_STYLE] if alone else [])])
 
     async def act(self, message: dict[str, Any]) -> None:
         "A knob was moved."
@@ -223,6 +234,12 @@ def prompt_side(name: str, answer: Answer, milliseconds: float) -> str:
     quotes = "".join(f"<li>{escape(citation.quote)} <small class='muted'>{escape(citation.document)}</small></li>" for citation in answer.citations)
     return f"<section><h2>{escape(name)}</h2><p>{'⊘ ' if answer.refused else ''}{escape(answer.text)}</p><p class='small muted'>{proofs} · {facts}</p><ol class='small'>{quotes}</ol></section>"
 
+# %% ../../nbs/15_app/12_playgrounds.ipynb #c26
+def prompt_skeleton(questions: Sequence[str]) -> str:
+    "The knob and regions of the prompt playground."
+    return (f'<div class="playground"><div class="knobs">{choice("question", "question", questions, questions[0])}</div><div data-region="notice" role="alert"></div>'
+            '<div data-region="sides"></div><div data-region="diff"></div><div data-region="editor"></div></div>')
+
 
 def prompt_diff(old: str, new: str) -> str:
     "The instructions of two versions of a prompt, compared."
@@ -235,14 +252,8 @@ def prompt_editor(system: str, can_save: bool) -> str:
     return (f'<form class="stack" data-act="draft"><label class="stack small"><span class="muted">another wording of the instructions</span><textarea name="system" rows="8" data-lines>{escape(system)}</textarea></label>'
             f'<div class="line"><button class="primary" name="then" value="try">Try it</button>{keep}</div></form>')
 
-# %% ../../nbs/15_app/12_playgrounds.ipynb #c26
+# %% ../../nbs/15_app/12_playgrounds.ipynb #c27
 DRAFT_NUMBERS = count(1)
-
-
-def prompt_skeleton(questions: Sequence[str]) -> str:
-    "The knob and regions of the prompt playground."
-    return (f'<div class="playground"><div class="knobs">{choice("question", "question", questions, questions[0])}</div><div data-region="notice" role="alert"></div>'
-            '<div data-region="sides"></div><div data-region="diff"></div><div data-region="editor"></div></div>')
 
 
 class PromptPlayground(Playground):

@@ -184,7 +184,7 @@ def load_spans(path: Path) -> Dataset:
 
 # %% ../../nbs/11_evaluation/05_datasets.ipynb #c23
 def span_question(row: Mapping[str, Any], where: str, documents: Mapping[str, object]) -> GoldenQuestion:
-    "One row as a question. Raises DatasetError if it names a document that is gone, or if nothing says what is right."
+    "One row as a question. Raises DatasetError if it names a document that is gone, or has neither evidence nor an answer."
     id, about = read_field(row, "id", str, where), read_field(row, "document", str, where, "")
     kind = read_field(row, "kind", str, where, "")
     if read_field(row, "synthetic", bool, where, False) and not kind.startswith(SYNTHETIC):

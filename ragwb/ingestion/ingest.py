@@ -145,7 +145,7 @@ class Intake:
             for event in spread(map(self.task, here), map(self.task, there), max(1, min(self.workers, len(there)))):
                 yield self.outcome(event)
 
-
+# %% ../../nbs/09_ingestion/05_ingest.ipynb #s005
 def namesakes_last(sources: Iterable[Source]) -> tuple[list[Source], list[Source]]:
     "The first source of each id, and those that repeat an id."
     firsts, others = dict[str, Source](), list[Source]()
@@ -191,7 +191,7 @@ def checked_rules(guardrail: GuardrailConfig) -> GuardrailConfig:
         kinds_of(guardrail)
     return guardrail
 
-
+# %% ../../nbs/09_ingestion/05_ingest.ipynb #s007
 def written(outcomes: Iterable[Step | Incoming], writer: Writer, embedder: Embedder) -> Generator[Step, None, None]:
     "Writes what was read, a batch at a time."
     batches = Batches(writer, embedder)
@@ -202,7 +202,7 @@ def written(outcomes: Iterable[Step | Incoming], writer: Writer, embedder: Embed
             yield from batches.add(outcome)
     yield from batches.flush()
 
-
+# %% ../../nbs/09_ingestion/05_ingest.ipynb #s006
 def ingest(
     collection: Collection,
     embedder: Embedder,

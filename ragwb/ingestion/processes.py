@@ -138,7 +138,7 @@ class Worker(Child):
         hint = "the file is damaged or hostile, or the machine is out of memory"
         return DocumentError(task.id, f"its parser ended the worker process: {last_words(process.returncode, self.said)}", hint)
 
-
+# %% ../../nbs/09_ingestion/03_processes.ipynb #s003
 def last_words(code: int, said: IO[bytes]) -> str:
     "How a process ended, and what it wrote about it."
     said.seek(0)
@@ -152,7 +152,7 @@ class Taken:
     "A worker has begun to read a document."
     document: str
 
-
+# %% ../../nbs/09_ingestion/03_processes.ipynb #s004
 class Team:
     "Worker processes, and the documents that they have in hand."
 

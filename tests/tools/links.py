@@ -1,4 +1,5 @@
-"""Checks the links of a built site: `python tests/links.py _docs/html`. Every local link leads to a page and an anchor that are there, and nothing is loaded from elsewhere."""
+"""Checks the links of a built site: `python tests/tools/links.py _docs/html`. Every local link leads to a page and an anchor that are there,
+and nothing is loaded from elsewhere."""
 
 import sys
 from collections.abc import Iterator

@@ -1,5 +1,5 @@
-"""Runs the notebooks. `python tests/notebooks.py` re-runs them all in order, keeps their outputs, cleans, exports and writes README.md;
-`python tests/notebooks.py 06_retrieval/01_fusion 05_indexing` does so with this page and this chapter alone."""
+"""Runs the notebooks. `python tests/tools/notebooks.py` re-runs them all in order, keeps their outputs, cleans, exports and writes README.md;
+`python tests/tools/notebooks.py 06_retrieval/01_fusion 05_indexing` does so with this page and this chapter alone."""
 
 import os
 import re
@@ -14,7 +14,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbdev.clean import clean_nb
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = sorted((ROOT / "nbs").rglob("[!.]*.ipynb"))
 PAGES = {path: path.relative_to(ROOT / "nbs").with_suffix("").as_posix() for path in NOTEBOOKS}  # as 06_retrieval/01_fusion
 TIMEOUT = 180  # seconds for one cell
