@@ -15,10 +15,12 @@ from ragwb.emulator.server import emulated_bedrock
 from ragwb.emulator.service_model import operations, problems
 from ragwb.evaluation.personal_data_scores import load_labelled_texts, score_personal_data
 from ragwb.evaluation.planted_attacks import load_attacks
-from ragwb.guardrails.guard import AnswerGate, Guard
+from ragwb.guardrails.factory import guardrail
+from ragwb.guardrails.gate import AnswerGate
+from ragwb.guardrails.guard import Guard
 from ragwb.guardrails.personal_data import personal_data
 from ragwb.guardrails.prompt_attacks import attacks
-from ragwb.guardrails.scan import guardrail, scanned
+from ragwb.guardrails.scan import scanned
 from ragwb.network import aws
 from ragwb.network.aws import AwsError
 from ragwb.settings import Settings

@@ -258,7 +258,7 @@ def test_memory_stays_bounded_and_progress_is_told(monkeypatch: pytest.MonkeyPat
 
 def test_imports_of_a_worker_are_light() -> None:
     heavy = ("lancedb", "langchain_core", "pandas", "pyarrow", "docx", "charset_normalizer")
-    code = f"import sys, ragwb.ingestion.processes, ragwb.documents.word\nprint([name for name in {heavy} if name in sys.modules])"
+    code = f"import sys, ragwb.ingestion.processes, ragwb.guardrails.scan, ragwb.documents.word\nprint([name for name in {heavy} if name in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
 
 

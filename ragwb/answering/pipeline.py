@@ -26,8 +26,9 @@ from .steps import answer_prompt, take_steps
 from ..config import PipelineConfig, RetrievalConfig
 from ..costs.usage import Usage
 from ..generation.models import chat_model
-from ..guardrails.guard import OPEN, AnswerGate, Guard
-from ..guardrails.scan import guardrail
+from ..guardrails.factory import guardrail
+from ..guardrails.gate import AnswerGate
+from ..guardrails.guard import OPEN, Guard
 from ..indexing.collection import Collection
 from ..indexing.embedding import Embedder
 from ..retrieval.hybrid import Hits, retrieve

@@ -16,9 +16,8 @@ from .citations import Citation, Statement, cite, is_no_answer, prove, statement
 from .passages import IndexReader
 from ..generation.calls import BEGUN, CALLS, Call, calls_of, stop_of
 from ..generation.prompts import Passage
-from ..guardrails.guard import AnswerGate
-from ..guardrails.prompt_attacks import Flag
-from ..guardrails.screening import in_attack
+from ..guardrails.gate import AnswerGate
+from ..guardrails.screening import Flag, in_attack
 
 # %% ../../nbs/10_answering/04_proof.ipynb #c08
 THOUGHT, THOUGHT_END = "<thinking>", "</thinking>"

@@ -27,8 +27,9 @@ from ..costs.ledger import Charge, charge
 from ..costs.usage import Usage
 from ..generation.calls import Call, within
 from ..generation.fallback import PAUSE_S, ModelError, for_question
-from ..guardrails.guard import OPEN, AnswerGate, Guard, GuardrailError, Verdict, add_units
-from ..guardrails.prompt_attacks import Flag
+from ..guardrails.gate import AnswerGate, add_units
+from ..guardrails.guard import OPEN, Guard, GuardrailError, Verdict
+from ..guardrails.screening import Flag
 from ..indexing.embedding import Embedder, Metered
 from ..indexing.titan import EmbeddingError
 from ..network.aws import AwsError

@@ -24,9 +24,9 @@ from ..costs.ledger import total
 from ..costs.usage import Usage
 from ..generation.models import standalone
 from ..generation.prompts import Passage, framed, messages
-from ..guardrails.guard import OPEN, AnswerGate, Verdict
-from ..guardrails.prompt_attacks import screen
-from ..guardrails.screening import retrieve_screened
+from ..guardrails.gate import AnswerGate
+from ..guardrails.guard import OPEN, Verdict
+from ..guardrails.screening import retrieve_screened, screened_passages
 from ..retrieval.hybrid import Hit, retrieve
 
 # %% ../../nbs/10_answering/06_steps.ipynb #c10
@@ -98,7 +98,7 @@ def readable_passages(run: QuestionRun) -> list[Passage]:
     passages = prompt_passages(run.components.reader, run.hits, run.config.context_tokens)
     if not run.guard.attacks:
         return passages
-    passages, flags = screen(passages)
+    passages, flags = screened_passages(passages)
     run.flags = tuple(dict.fromkeys((*run.flags, *flags)))
     return passages
 

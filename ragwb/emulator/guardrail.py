@@ -15,7 +15,7 @@ from ..config import GuardrailConfig
 from .catalogue import ACCOUNT
 from .faults import ServiceError
 from .model import ModelReply
-from ..guardrails.guard import WITHHELD, Content, findings
+from ..guardrails.guard import WITHHELD, GuardContent, findings
 from ..guardrails.local import LocalRules
 
 # %% ../../nbs/16_emulator/06_guardrail.ipynb #c07
@@ -44,7 +44,7 @@ FORCED = {"type": "PROMPT_ATTACK", "confidence": "HIGH", "filterStrength": "HIGH
 def guardrail_response(
     rules: LocalRules,
     source: str,              # INPUT or OUTPUT
-    content: Content,         # as ApplyGuardrail takes it
+    content: GuardContent,         # as ApplyGuardrail takes it
     intervene: bool = False,  # whatever the text
     full: bool = True,        # with the findings that did not intervene
 ) -> dict[str, Any]:
@@ -64,7 +64,7 @@ def is_block(response: Mapping[str, Any]) -> bool:
     return any(finding.action == "block" for finding in findings(response))
 
 # %% ../../nbs/16_emulator/06_guardrail.ipynb #c15
-def judged_content(params: Mapping[str, Any]) -> Content:
+def judged_content(params: Mapping[str, Any]) -> GuardContent:
     "The texts of a Converse request that the guardrail judges, and the sources that must ground the answer."
     users = [block for message in params["messages"] if message["role"] == "user" for block in message["content"]]
     marked = [{"text": block["guardContent"]["text"]} for block in [*(params.get("system") or []), *users] if "text" in block.get("guardContent", {})]

@@ -53,7 +53,7 @@ def plain_answer(prompt: str) -> str:
 
 # %% ../../nbs/16_emulator/05_model.ipynb #c10
 def word_overlap(prompt: str) -> float:  # 0 to 1
-    "Share of the last paragraph's content words that stand in the text before it."
+    "Share of the last paragraph's content words that occur in the text before it."
     before, _, last = prompt.strip().rpartition("\n")
     known, claimed = set(terms(before)), [term for word in content_words(last) for term in terms(word)]
     return sum(term in known for term in claimed) / len(claimed) if claimed else 0.0

@@ -14,7 +14,7 @@ from typing import Any
 
 from .intervals import Rate
 from .json_lines import DatasetError, read_field, read_json_lines
-from ..guardrails.guard import Mark
+from ..guardrails.marks import Mark
 from ..guardrails.personal_data import DETECTORS, personal_data
 
 # %% ../../nbs/11_evaluation/11_personal_data_scores.ipynb #c06

@@ -21,7 +21,8 @@ from ..documents.document import Document
 from ..documents.language import block_spans, terms
 from .json_lines import DatasetError, read_field, read_json_lines
 from .scoring import Answered
-from ..guardrails.prompt_attacks import attacks, blanked
+from ..guardrails.marks import blanked
+from ..guardrails.prompt_attacks import attacks
 
 # %% ../../nbs/11_evaluation/12_planted_attacks.ipynb #c06
 LATIN, LIKE = "aceiopxyABCEHKMOPTX", "асеіорхуАВСЕНКМОРТХ"

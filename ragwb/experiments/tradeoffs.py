@@ -15,7 +15,7 @@ from ..evaluation.datasets import Dataset
 from ..evaluation.json_lines import read_field, read_json_lines
 from ..evaluation.scoring import ScoredRow
 from .notebooks import ExperimentError
-from ..guardrails.scan import guardrail
+from ..guardrails.factory import guardrail
 from ..settings import Settings
 
 # %% ../../nbs/12_experiments/08_tradeoffs.ipynb #c06

@@ -110,7 +110,7 @@ class Intake:
         self.at_work: dict[str, Original] = {}   # being read
 
     def task(self, source: Source) -> Task | Step:
-        "What is to be read of a source; or the step that it ends with unread."
+        "The task for a source, or the step that it ends with unread."
         try:
             original = read_original(source)
         except DocumentError as error:
@@ -145,7 +145,7 @@ class Intake:
             for event in spread(map(self.task, here), map(self.task, there), max(1, min(self.workers, len(there)))):
                 yield self.outcome(event)
 
-
+# %% ../../nbs/09_ingestion/05_ingest.ipynb #s005
 def namesakes_last(sources: Iterable[Source]) -> tuple[list[Source], list[Source]]:
     "The first source of each id, and those that repeat an id."
     firsts, others = dict[str, Source](), list[Source]()
@@ -191,7 +191,7 @@ def checked_rules(guardrail: GuardrailConfig) -> GuardrailConfig:
         kinds_of(guardrail)
     return guardrail
 
-
+# %% ../../nbs/09_ingestion/05_ingest.ipynb #s007
 def written(outcomes: Iterable[Step | Incoming], writer: Writer, embedder: Embedder) -> Generator[Step, None, None]:
     "Writes what was read, a batch at a time."
     batches = Batches(writer, embedder)
@@ -202,7 +202,7 @@ def written(outcomes: Iterable[Step | Incoming], writer: Writer, embedder: Embed
             yield from batches.add(outcome)
     yield from batches.flush()
 
-
+# %% ../../nbs/09_ingestion/05_ingest.ipynb #s006
 def ingest(
     collection: Collection,
     embedder: Embedder,
@@ -213,7 +213,7 @@ def ingest(
     in_memory: int = 200_000,                            # chunks; above, LanceDB's own indexes are built
     guardrail: GuardrailConfig | None = None,            # whose scan the documents go through; None: the one that the collection was built with
 ) -> IngestReport:
-    "Brings a collection up to date with some files. Raises CollectionError when the disk is full; what was committed before stands."
+    "Brings a collection up to date with some files. Raises CollectionError when the disk is full; what was committed before remains."
     begun, writer = time.perf_counter(), Writer(collection)
     rules = checked_rules(guardrail or collection.built.guardrail)
     with explained(collection), writer.session():
@@ -231,7 +231,7 @@ def ingest_documents(
     total: int = 0,                                      # how many documents there are, for the progress
     progress: Callable[[Progress], None] | None = None,
 ) -> IngestReport:
-    "Puts documents that are parsed already into a collection that nobody else writes to."
+    "Puts documents that are parsed already into a collection without other writers."
     rules = checked_rules(collection.built.guardrail)
 
     def outcomes() -> Iterator[Step | Incoming]:

@@ -29,7 +29,7 @@ class Read:
     document: Document
     found: str = ""  # by the scan, in one line
 
-
+# %% ../../nbs/09_ingestion/02_reading.ipynb #s001
 def read(task: Task) -> Read | DocumentError:
     "Parses and scans a document; an error is a value here, so that it can be counted and sent."
     try:
@@ -47,7 +47,7 @@ def loaded(task: Task) -> bytes:
     check_size(task.content.stat().st_size, task.id, task.limits)
     return task.content.read_bytes()
 
-
+# %% ../../nbs/09_ingestion/02_reading.ipynb #s002
 def vetted(document: Document, guardrail: GuardrailConfig) -> Read:
     "A parsed document after its scan. Raises DocumentError for one that is blocked."
     if not guardrail.scan:
