@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from fastapi.testclient import TestClient
 
 from ragwb.api.routes import create_api
-from ragwb.app.documents_page import Uploads
+from ragwb.app.uploads import Uploads
 from ragwb.cli import main
 from ragwb.config import CONFIGS, ConfigError, GuardrailConfig, PipelineConfig, config_from
 from ragwb.documents.parsing import DEFAULT_LIMITS
@@ -96,7 +96,7 @@ def test_app(tmp_path: Path) -> None:
     uploads.begin("1", "default", "letter.txt", len(LETTER))
     uploads.piece("1", LETTER, last=True)
     end = time.monotonic() + 60
-    while not uploads.of("default")[0].done and time.monotonic() < end:
+    while not uploads.of("default")[0].ended and time.monotonic() < end:
         time.sleep(0.05)
     item = uploads.of("default")[0]
     assert item.stage == "failed" and "is not indexed, it holds: 1 × EMAIL" in item.reason
