@@ -13,7 +13,7 @@ DOCS := experiments/data/sample/docs
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo demo-aws fault-table serve test check lint docs notebooks sample bench bench-aws quality reports experiments-full pr-report dvc data-versions clean
+.PHONY: help install dev demo demo-aws fault-table serve test test-slow check lint docs notebooks sample bench bench-aws quality reports experiments-full pr-report dvc data-versions clean
 MAKEFLAGS += --no-print-directory
 
 help:  ## what can be made
@@ -71,8 +71,11 @@ fault-table: $(VENV)/.demo  ## provoke each fault that profile aws has to bear: 
 serve: install  ## serve API and app on your own data folder (RAGWB_HOME, RAGWB_PORT)
 	@trap 'exit 0' INT; $(RAGWB) serve
 
-test: dev  ## everything: notebooks, tests, the state of the project
-	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal
+test: dev  ## notebooks, tests, the state of the project: all but the slow ones
+	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal -m "not slow"
+
+test-slow: dev  ## the tests that take half a minute or more each: kills, full disks, simulations, demonstrations
+	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal -m slow
 
 check: dev  ## only the state of the project: exports, clean notebooks, README, pins, paths, sizes
 	@$(BIN)/python -m pytest -q tests/test_project.py

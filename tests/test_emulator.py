@@ -632,6 +632,7 @@ class TestCommand:
 class TestDemo:
     "`make demo-aws`."
 
+    @pytest.mark.slow
     def test_ingests_asks_and_stops(self, tmp_path: Path) -> None:
         shutil.copy(ROOT / "experiments/data/sample/docs/hr/employee-handbook.pdf", tmp_path)
         command = [sys.executable, "-m", "benchmarks.demo_aws", "--documents", tmp_path, "--throttle", "0.2"]

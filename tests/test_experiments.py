@@ -70,6 +70,7 @@ def kill_after(home: Path, data: Path, script: Path, count: int) -> None:
     assert not alive, f"workers outlived their grid: {alive}"
 
 
+@pytest.mark.slow
 def test_a_killed_grid_resumes_with_the_same_bytes(tmp_path: Path) -> None:
     data, script, seed = data_set(tmp_path / "data"), tmp_path / "grid.py", random.randrange(10**6)
     unbroken, chance = whole_grid(tmp_path / "whole", data, script), random.Random(seed)
@@ -176,6 +177,7 @@ def test_two_runs_into_one_folder(tmp_path: Path) -> None:
     assert "another run writes into" in done.stderr and "--out" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_full_disk_fails_the_run_and_leaves_no_half_report(tmp_path: Path) -> None:
     folder = checkout(tmp_path)
     done = chunking(folder, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (6_000, 6_000)))

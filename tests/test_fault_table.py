@@ -3,6 +3,7 @@
 import ast
 from typing import NamedTuple
 
+import pytest
 from notebooks import ROOT
 
 from benchmarks import fault_table
@@ -47,6 +48,7 @@ def test_each_says_what_to_do() -> None:
         assert row.fix.startswith("(nothing: ") or (row.fix in row.line and len(row.fix.split()) >= 3), row
 
 
+@pytest.mark.slow
 def test_it_is_what_is_printed() -> None:
     held = {(row.fault, row.how): (row.line, row.fix) for row in rows()}
     with fault_table.desk() as at:

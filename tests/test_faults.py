@@ -168,6 +168,7 @@ def tiny_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", str(disk)], check=True)
 
 
+@pytest.mark.slow
 def test_killed_at_any_instant_and_run_again(tmp_path: Path) -> None:
     folder, home, draw = corpus(tmp_path / "docs"), tmp_path / "home", random.Random(7)
     begun = time.monotonic()
@@ -220,6 +221,7 @@ def test_ctrl_c_is_one_line_and_what_was_committed_stands(tmp_path: Path) -> Non
     assert_sound(home, folder)
 
 
+@pytest.mark.slow
 def test_two_writers_and_a_reader_at_once(tmp_path: Path) -> None:
     folder, home = corpus(tmp_path / "docs", 36), tmp_path / "home"
     make(folder, 0)

@@ -81,6 +81,7 @@ def asked(address: str, question: str) -> dict:
     return httpx.post(f"{address}/v1/query", json={"question": question}, timeout=120).raise_for_status().json()
 
 
+@pytest.mark.slow
 def test_demo(checkout):
     assert COMMANDS[0] == "make demo"
     with running(COMMANDS[0], checkout) as address:

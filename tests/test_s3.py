@@ -523,6 +523,7 @@ def test_one_upload_eight_times_at_once(s3_settings: Settings) -> None:
     assert_sound(s3_settings)
 
 
+@pytest.mark.slow
 def test_eight_ingesters_two_of_them_killed(s3_settings: Settings, tmp_path: Path) -> None:
     shared, workbench = corpus(tmp_path / "shared", 16), Workbench(s3_settings)
     for number in range(8):

@@ -2,34 +2,21 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from links import broken
 from notebooks import PAGES, ROOT
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    "The built site; a warning of Sphinx is an error."
-    folder = tmp_path_factory.mktemp("site") / "html"
-    done = subprocess.run([sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-b", "html", "nbs", folder], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return folder
-
-
-def test_every_notebook_is_a_page(site):
+def test_every_page_is_built_and_its_links_lead_somewhere(tmp_path):
+    site = tmp_path / "html"
+    done = subprocess.run([sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-b", "html", "nbs", site], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr  # a warning is an error
     assert not [page for page in PAGES.values() if not (site / f"{page}.html").is_file()]
-
-
-def test_links_lead_somewhere(site):
     assert not list(broken(site))
-
-
-def test_outputs_are_shown_and_bookkeeping_is_not(site):
     page = (site / "06_retrieval/01_fusion.html").read_text("utf-8")
     assert "data:image/" in page or "_images/" in page
-    assert "default_exp" not in page
+    assert "default_exp" not in page  # outputs are shown, bookkeeping is not
 
 
 def test_broken_links_are_found(tmp_path):

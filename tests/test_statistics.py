@@ -106,6 +106,7 @@ def test_p_values_are_those_of_scipy() -> None:
     assert found == pytest.approx(exact, abs=4 * sqrt(exact * (1 - exact) / 10_000))
 
 
+@pytest.mark.slow
 def test_holm_holds_its_level_over_dependent_metrics() -> None:
     generator, alarms, trials = np.random.default_rng(11), 0, 300
     for _ in range(trials):

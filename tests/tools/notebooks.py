@@ -1,15 +1,22 @@
 """Runs the notebooks. `python tests/tools/notebooks.py` re-runs them all in order, keeps their outputs, cleans, exports and writes README.md;
 `python tests/tools/notebooks.py 06_retrieval/01_fusion 05_indexing` does so with this page and this chapter alone."""
 
+import atexit
+import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import nbformat
+from jupyter_client.kernelspec import KernelSpecManager
+from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbdev.clean import clean_nb
@@ -28,14 +35,33 @@ class NotebookFailed(Exception):
     "A cell that failed: which, its source, and the error without its page of traceback."
 
 
+@cache
+def warm_kernels() -> KernelSpecManager:
+    "The kernel `warm` of tests/tools/warm_kernels.py, whose server ends with this process."
+    folder = Path(tempfile.mkdtemp(prefix="warm-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    script, place = str(Path(__file__).with_name("warm_kernels.py")), str(folder / "socket")
+    environment = dict(os.environ) | {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}  # read when matplotlib is imported
+    server = subprocess.Popen([sys.executable, script, "serve", place], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
+    assert server.stdin and server.stdout
+    atexit.register(server.stdin.close)
+    if server.stdout.readline() != b"ready\n":
+        raise RuntimeError("the server of warm kernels did not start: see its message above")
+    (folder / "warm").mkdir()
+    command = [sys.executable, "-S", script, "kernel", place, "{connection_file}"]
+    (folder / "warm/kernel.json").write_text(json.dumps({"argv": command, "display_name": "warm", "language": "python"}))
+    return KernelSpecManager(kernel_dirs=[str(folder)], ensure_native_kernel=False)
+
+
 def execute(path: Path) -> Any:
     "The notebook run from top to bottom in a fresh kernel, in its folder. Raises NotebookFailed."
     notebook = nbformat.read(path, as_version=4)
-    client = NotebookClient(notebook, timeout=TIMEOUT, kernel_name="python3", resources={"metadata": {"path": str(path.parent)}})
+    manager = AsyncKernelManager(kernel_name="warm", kernel_spec_manager=warm_kernels())
+    client = NotebookClient(notebook, km=manager, timeout=TIMEOUT, resources={"metadata": {"path": str(path.parent)}})
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RAGWB_")}
     number, cell = 0, None
     try:
-        with client.setup_kernel(env=environment):
+        with client.setup_kernel(env=environment, cleanup_kc=True):
             for number, cell in enumerate(notebook.cells):
                 if cell.cell_type == "code" and not NOT_RUN.search(cell.source):
                     client.execute_cell(cell, number)
