@@ -74,7 +74,7 @@ serve: install  ## serve API and app on your own data folder (RAGWB_HOME, RAGWB_
 test: dev  ## notebooks, tests, the state of the project: all but the slow ones
 	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal -m "not slow"
 
-test-slow: dev  ## the tests that take half a minute or more each: kills, full disks, simulations, demonstrations
+test-slow: dev  ## the tests that take half a minute or more each: kills, full disks, whole experiments, the site, demonstrations
 	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal -m slow
 
 check: dev  ## only the state of the project: exports, clean notebooks, README, pins, paths, sizes

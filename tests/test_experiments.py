@@ -118,6 +118,7 @@ def test_a_failing_call_costs_nothing(tmp_path: Path) -> None:
         model.invoke("How many?")
 
 
+@pytest.mark.slow
 def test_same_inputs_same_bytes_and_a_second_run_is_free(tmp_path: Path) -> None:
     folder = checkout(tmp_path)
     done = chunking(folder, "--json")
@@ -143,6 +144,7 @@ def test_a_wrong_parameter_is_refused_before_anything_runs(tmp_path: Path, given
     assert not (folder / "reports").exists()
 
 
+@pytest.mark.slow
 def test_a_failed_notebook_is_a_failed_run_in_every_face(tmp_path: Path) -> None:
     folder = checkout(tmp_path)
     assert chunking(folder).returncode == 0
@@ -188,6 +190,7 @@ def test_a_full_disk_fails_the_run_and_leaves_no_half_report(tmp_path: Path) -> 
     assert chunking(folder).returncode == 0
 
 
+@pytest.mark.slow
 def test_mlflow_down_does_not_fail_a_run(tmp_path: Path) -> None:
     folder = checkout(tmp_path)
     done = chunking(folder, environment={"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"})

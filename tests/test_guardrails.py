@@ -162,6 +162,7 @@ def test_no_false_alarms():
     assert len(questions) > 200 and not [question.question for question in questions if attacks(question.question)]
 
 
+@pytest.mark.slow
 def test_planted(tmp_path):
     "A tenth of the attacks on the real pipeline; all of them are in benchmarks/guardrails.py."
     rows = measured.measure_planted(tmp_path, load_attacks(DATA / "attacks.jsonl")[::10])

@@ -8,6 +8,7 @@ from links import broken
 from notebooks import PAGES, ROOT
 
 
+@pytest.mark.slow
 def test_every_page_is_built_and_its_links_lead_somewhere(tmp_path):
     site = tmp_path / "html"
     done = subprocess.run([sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-b", "html", "nbs", site], cwd=ROOT, capture_output=True, text=True)

@@ -42,7 +42,7 @@ def warm_kernels() -> KernelSpecManager:
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     script, place = str(Path(__file__).with_name("warm_kernels.py")), str(folder / "socket")
     environment = dict(os.environ) | {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}  # read when matplotlib is imported
-    server = subprocess.Popen([sys.executable, script, "serve", place], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
+    server = subprocess.Popen([sys.executable, script, "serve", place], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, start_new_session=True)
     assert server.stdin and server.stdout
     atexit.register(server.stdin.close)
     if server.stdout.readline() != b"ready\n":
