@@ -66,7 +66,7 @@ def example(pipeline: Pipeline, question: GoldenQuestion, half: str, dataset: st
     """What the local model sees of a question; None if nothing is found for it."""
     query = standalone_by_rule(question.question, question.history)
     hits = pipeline.retrieve(query)
-    passages = prompt_passages(pipeline.index.reader(pipeline.searcher.version), hits, pipeline.config.context_tokens)
+    passages = prompt_passages(pipeline.index.reader(pipeline.index.searcher.version), hits, pipeline.config.context_tokens)
     given = [PromptPassage(p.number, p.place, p.text, p.relevance) for p in passages]
     ranked = rank_sentences(query, given)
     if not ranked:

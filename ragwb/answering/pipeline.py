@@ -25,7 +25,7 @@ from .question_run import Components, Event, QuestionRun
 from .steps import answer_prompt, take_steps
 from ..config import PipelineConfig, RetrievalConfig
 from ..costs.usage import Usage
-from ..generation.models import chat_model
+from ..generation.models import chat_model, standalone
 from ..guardrails.factory import guardrail
 from ..guardrails.gate import AnswerGate
 from ..guardrails.guard import OPEN, Guard
@@ -117,14 +117,9 @@ class Pipeline(AnswerRunnable):
         "The same collection, embedder and settings with another config."
         return Pipeline(self.collection, config, self.embedder, settings=self.settings)
 
-    @property
-    def searcher(self) -> Searcher:
-        "How to search the last commit."
-        return self.index.searcher
-
     def run(self, given: Any) -> QuestionRun:
         "A question at its beginning, on the last commit. Raises QuestionError."
-        question, searcher = Question.of(given, self.settings.max_question_chars), self.searcher
+        question, searcher = Question.of(given, self.settings.max_question_chars), self.index.searcher
         parts = (searcher, self.index.reader(searcher.version), self.embedder, self.model, self.guard, self.reranker)
         return QuestionRun(question, Components(self.config, self.settings, *parts))
 
@@ -139,7 +134,11 @@ class Pipeline(AnswerRunnable):
     def retrieve(self, question: str, k: int | None = None, where: Filter = {}) -> Hits:
         "The hits for a standalone question; k: as many, see `deeper`."
         retrieval = self.config.retrieval if k is None else deeper(self.config.retrieval, k)
-        return retrieve(self.searcher, self.embedder, question, retrieval, where, Reranking(self.reranker) if self.reranker else None)
+        return retrieve(self.index.searcher, self.embedder, question, retrieval, where, Reranking(self.reranker) if self.reranker else None)
+
+    def standalone(self, question: str, history: Sequence[str]) -> str:
+        "The query that `ask` would make of a follow-up question. With a language model that is a call. Raises ModelError."
+        return standalone(question, history, self.model, self.config.answering.model)[0]
 
     def with_context(self, question: str, spans: Sequence[tuple[str, int, int]]) -> Answer:
         "The answer from given places (document, start, end) instead of the hits: the oracle rung of the ladder."

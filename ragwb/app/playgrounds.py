@@ -213,7 +213,7 @@ class RetrievalPlayground(Playground):
             raise QuestionError("the question is empty: ask something in words")
         own = self.pipeline.config.retrieval
         config = replace(own, vector_weight=self.knobs["weight"], fusion=self.knobs["fusion"], k=k, candidates=max(k, own.candidates))
-        searcher = self.pipeline.searcher
+        searcher = self.pipeline.index.searcher
         legs = search_legs(searcher, self.pipeline.embedder, question, config.candidates, {})
         hits = fuse_legs(searcher, legs, config, k)
         ids = [f"{hit.document}#{hit.start}-{hit.end}" for hit in hits]

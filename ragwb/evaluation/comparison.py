@@ -34,7 +34,7 @@ class Comparison:
 
     @property
     def verdict(self) -> str:
-        "\"better\", \"worse\" or \"no difference shown\", of this metric alone."
+        "\"better\", \"worse\", \"no difference shown\" or \"too few documents to tell\", of this metric alone."
         return verdict_of(self.difference, self.metric in LOWER_IS_BETTER)
 
     @property
@@ -144,7 +144,7 @@ class MetricVerdict:
 
     @property
     def verdict(self) -> str:
-        "\"better\", \"worse\" or \"no difference shown\", after Holm."
+        "\"better\", \"worse\", \"no difference shown\" or \"too few documents to tell\", after Holm."
         return verdict_of(self.comparison.difference, self.comparison.metric in LOWER_IS_BETTER, self.adjusted <= LEVEL)
 
     def to_dict(self) -> dict[str, Any]:

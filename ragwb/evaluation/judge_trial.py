@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from ..costs.ledger import total
-from .intervals import UNDECIDED, Interval, bootstrap, verdict_of
+from .intervals import TOO_FEW, UNDECIDED, Interval, bootstrap, verdict_of
 from .json_lines import DatasetError, read_field, read_json_lines, read_strings
 from .judges import OUTCOMES, Case, Judge, Judgements, judge_all
 from .tables import html_table
@@ -77,7 +77,7 @@ def kappa_interval(
         chosen = [n for at in generator.integers(len(members), size=len(members)) for n in members[at]]
         drawn.append(kappa([said[n] for n in chosen], [people[n] for n in chosen]))
     low, high = np.nanquantile(drawn, [0.025, 0.975])
-    return Interval(kappa(said, people), float(low), float(high), len(said))
+    return Interval(kappa(said, people), float(low), float(high), len(said), len(members))
 
 # %% ../../nbs/11_evaluation/14_judge_trial.ipynb #c16
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class JudgeTrial:
         if self.flips > 0.05:
             said.append(f"changes its mind on {self.flips:.0%} of the answers")
         for name, change in (("the order of the passages", self.position), ("the length of the answer", self.length)):
-            if change is not None and verdict_of(change) != UNDECIDED:
+            if change is not None and verdict_of(change) not in (UNDECIDED, TOO_FEW):
                 said.append(f"is moved by {name} ({change.value:+.3f})")
         lost = sum(self.outcomes.values()) - self.outcomes.get("scored", 0)
         if lost:

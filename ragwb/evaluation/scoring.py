@@ -54,6 +54,7 @@ class System(Protocol):
     "Retrieval and answers, under evaluation."
     def retrieve(self, question: str, k: int) -> Sequence[Located]: ...  # best first, at most k
     def ask(self, question: str, history: Sequence[str] = ()) -> Answered: ...
+    def standalone(self, question: str, history: Sequence[str]) -> str: ...  # the query that `ask` would make of a follow-up question
 
 
 class Reader(Protocol):
@@ -151,6 +152,8 @@ def score_questions(
                     "citations": [{"document": c.document, "start": c.start, "end": c.end, "quote": c.quote} for c in answer.citations]}
             row["scores"] |= answer_scores(question, answer, texts, dataset.kind)
             query = answer.standalone or query
+        elif question.history:
+            query = system.standalone(query, question.history)
         began = clock()
         hits = system.retrieve(query, PASSAGES if dataset.kind == "spans" else RANKED)
         row["milliseconds"]["retrieve"] = round(1000 * (clock() - began), 3)

@@ -43,6 +43,10 @@ class Contender:
         "The config's hits."
         return self.system.retrieve(question, k)
 
+    def standalone(self, question: str, history: Sequence[str]) -> str:
+        "The config's query."
+        return self.system.standalone(question, history)
+
     def ask(self, question: str, history: Sequence[str] = ()) -> Answered:
         "The config's answer; its price is kept."
         answer = self.system.ask(question, history)
@@ -117,7 +121,7 @@ def points_of(race: Race, contenders: Mapping[str, Contender]) -> list[Point]:
     made = []
     for label, contender in contenders.items():
         ahead = race.duel(label, leader).ahead
-        quality = score if label == leader else Interval(score.value + ahead.value, score.value + ahead.low, score.value + ahead.high, ahead.n)
+        quality = score if label == leader else Interval(score.value + ahead.value, score.value + ahead.low, score.value + ahead.high, ahead.n, ahead.documents)
         times = [row["milliseconds"].get("ask", row["milliseconds"]["retrieve"]) for row in contender.rows]
         usd = None if any(cost is None for cost in contender.usd) else 1_000 * sum(cost or 0.0 for cost in contender.usd) / len(contender.rows)
         verdict = "leads" if label == leader else race.dropped[label].verdict if label in race.dropped else "racing"

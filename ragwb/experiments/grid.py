@@ -128,6 +128,10 @@ class Recorded:
         "The pipeline's hits."
         return self.pipeline.retrieve(question, k)
 
+    def standalone(self, question: str, history: Sequence[str]) -> str:
+        "The pipeline's query."
+        return self.pipeline.standalone(question, history)
+
     def ask(self, question: str, history: Sequence[str] = ()) -> Answer:
         "The pipeline's answer."
         answer = self.pipeline.ask(question, history)

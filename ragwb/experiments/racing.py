@@ -13,7 +13,7 @@ from math import sqrt
 
 import numpy as np
 
-from ..evaluation.intervals import UNDECIDED, Interval, anytime_interval, paired_bootstrap, verdict_of
+from ..evaluation.intervals import ENOUGH, TOO_FEW, UNDECIDED, Interval, anytime_interval, paired_bootstrap, verdict_of
 from ..evaluation.scoring import ScoredRow
 from ..evaluation.tables import html_table
 
@@ -84,7 +84,7 @@ class Race(Standings):
         questions: int,            # of the whole set
         worthwhile: float = 0.05,  # a gain below this is not worth a change, in units of the score
         level: float = 0.05,       # chance that the best arm is called worse
-        first: int = 48,           # questions before the first verdict
+        first: int = 48,           # questions before the first verdict, on 20 documents or more
     ):
         super().__init__(arms)
         self.questions, self.worthwhile, self.level, self.first = questions, worthwhile, level, first
@@ -96,7 +96,7 @@ class Race(Standings):
         ahead, likely = (anytime_interval(differences, self.clusters[:shared], level / (len(self.arms) - 1)) for level in (self.level, MISSED))
         hope = likely.value + (likely.high - likely.value) * sqrt(max(0.0, 1 - shared / self.questions))
         verdict = "worse" if ahead.high < 0 else "no gain" if hope < self.worthwhile else "racing"
-        return Duel(arm, leader, ahead, hope, verdict if shared >= self.first else "racing")
+        return Duel(arm, leader, ahead, hope, verdict if shared >= self.first and ahead.documents >= ENOUGH else "racing")
 
     def add(
         self,
@@ -173,7 +173,7 @@ def beside_grid(
             asked[id] += sum(place < len(scores) for scores in race.scores.values()) / len(rows) / orders
             won[id] += table[race.leader][id] / orders
         gap = paired_bootstrap(list(table[best].values()), [table[race.leader][id] for id in table[best]], [clusters[id] for id in table[best]], np.random.default_rng(0))
-        tied += (verdict_of(gap) == UNDECIDED) / orders
+        tied += (verdict_of(gap) in (UNDECIDED, TOO_FEW)) / orders
     grid = {id: {"right": table[best][id], "asked": 1.0, "tied": 1.0} for id in clusters}
     saved = {id: {"right": won[id], "asked": asked[id], "tied": tied} for id in clusters}
     return [{"config": label, "id": row["id"], "kind": row["kind"], "document": row["document"], "scores": scores[row["id"]]}

@@ -18,7 +18,7 @@ from ..config import PipelineConfig
 from ..evaluation.comparison import LEVEL, MetricVerdict, compare_all, holm
 from ..evaluation.datasets import Dataset
 from ..evaluation.evaluate import Evaluation
-from ..evaluation.intervals import Interval
+from ..evaluation.intervals import ENOUGH, TOO_FEW, Interval
 from ..evaluation.scoring import METRICS
 from ..evaluation.tables import html_table
 from ..indexing.schema import CollectionError
@@ -58,16 +58,23 @@ class PromotionVerdict:
     @property
     def regressions(self) -> list[str]:
         "The metrics that fell by more than chance explains."
-        return [metric for metric, p in self.worse.items() if p <= LEVEL]
+        return [metric for metric, p in self.worse.items() if p <= LEVEL and metric not in self.unclear]
+
+    @property
+    def unclear(self) -> list[str]:
+        "The metrics that fell on too few documents to tell whether chance explains it."
+        changes = [found.comparison for found in self.compared]
+        return [c.metric for c in changes if c.difference.documents < ENOUGH and c.difference.value and c.direction == "worse"]
 
     @property
     def broke(self) -> list[str]:
-        "The questions that the regressions are made of, in the data set's order."
-        worse = {id for found in self.compared if found.comparison.metric in self.regressions for id in found.comparison.broke}
+        "The questions that the regressions, or the unclear falls, are made of, in the data set's order."
+        fell = {*self.regressions, *self.unclear}
+        worse = {id for found in self.compared if found.comparison.metric in fell for id in found.comparison.broke}
         return [id for id in self.questions if id in worse]
 
     def word(self, found: MetricVerdict) -> str:
-        "\"worse\", \"better\" or \"no difference shown\"."
+        "\"worse\", \"better\", \"no difference shown\" or \"too few documents to tell\"."
         return "worse" if found.comparison.metric in self.regressions else found.verdict
 
     def evidence(self) -> dict[str, Any]:
@@ -75,7 +82,7 @@ class PromotionVerdict:
         metrics = {name: interval._asdict() for name, interval in self.metrics.items()}
         return {"dataset": self.dataset, "pin": self.pin, "questions": len(self.questions), "before": self.before, "after": self.after, "metrics": metrics,
                 "compared": [found.to_dict() | {"verdict": self.word(found), "p_worse": self.worse[found.comparison.metric]} for found in self.compared],
-                "regressions": self.regressions, "broke": self.broke}
+                "regressions": self.regressions, "unclear": self.unclear, "broke": self.broke}
 
     def cells(self) -> tuple[list[str], list[list[str]]]:
         "The table: its head and its rows."
@@ -84,7 +91,8 @@ class PromotionVerdict:
 
     def _repr_html_(self) -> str:
         asked = "".join(f"<li>{escape(id)}: {escape(self.questions[id])}</li>" for id in self.broke)
-        said = f"refused: {', '.join(METRICS[name] for name in self.regressions)}" if self.regressions else "no regression shown"
+        fell = [METRICS[name] for name in self.regressions or self.unclear]
+        said = f"{'refused' if self.regressions else TOO_FEW}: {', '.join(fell)}" if fell else "no regression shown"
         title = f"<b>{escape(self.dataset)}</b> · {len(self.questions)} questions · {self.before or 'nothing'} → {self.after} · <b>{said}</b>"
         return title + html_table(*self.cells(), strong="verdict") + (f"broke:<ul>{asked}</ul>" if asked else "")
 
@@ -129,12 +137,14 @@ def check_indexes(
 
 # %% ../../nbs/13_operations/04_promotion.ipynb #c21
 class Refused(Exception):
-    "A promotion would make answers worse; its verdict says which."
+    "A promotion would make answers worse, or may; its verdict says which."
 
     def __init__(self, alias: str, verdict: PromotionVerdict):
-        fell = [found.comparison for found in verdict.compared if found.comparison.metric in verdict.regressions]
+        names = verdict.regressions or verdict.unclear
+        fell = [found.comparison for found in verdict.compared if found.comparison.metric in names]
         worse = "; ".join(f"{METRICS[c.metric]} {c.before:.3f} → {c.after:.3f}" for c in fell)
-        super().__init__(f"{alias} stays at {verdict.before}: {worse}; {len(verdict.broke)} questions broke")
+        few = "" if verdict.regressions else f"; on {fell[0].difference.documents} documents nobody can tell whether by chance, that takes {ENOUGH}"
+        super().__init__(f"{alias} stays at {verdict.before}: {worse}; {len(verdict.broke)} questions broke{few}")
         self.verdict = verdict
 
 # %% ../../nbs/13_operations/04_promotion.ipynb #c22
@@ -151,7 +161,8 @@ def promote(
     moves = registry.history(alias)
     now = registry.load(moves[-1].config) if moves else None
     verdict = weigh(evaluate(now) if now else None, evaluate(candidate), pin)
-    if verdict.regressions and not force:
+    doubted = verdict.regressions or verdict.unclear
+    if doubted and not force:
         raise Refused(alias, verdict)
-    how = "forced" if verdict.regressions else "promoted"
+    how = "forced" if doubted else "promoted"
     return registry.move(alias, registry.add(candidate), len(moves), how, force, verdict.evidence() | {"path": dataset}), verdict
