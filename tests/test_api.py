@@ -424,6 +424,14 @@ def test_only_its_own_name_and_its_own_pages(server):
     assert own.status_code == 200 and not [name for name in own.headers if name.startswith("access-control")]
 
 
+def test_the_description_may_load_nothing_from_elsewhere(server):
+    headers = server.client.get("/docs").headers
+    assert "content-security-policy" in headers
+    policy = dict(part.strip().split(" ", 1) for part in headers["content-security-policy"].split(";"))
+    assert policy["default-src"] == policy["frame-ancestors"] == "'self'"
+    assert {source for sources in policy.values() for source in sources.split()} <= {"'self'", "'unsafe-inline'", "data:"}
+
+
 def test_an_unforeseen_error_tells_nothing_and_is_logged(server, monkeypatch, caplog):
     def broken(question, collection=""):
         raise RuntimeError("secret inside")

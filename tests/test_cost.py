@@ -5,7 +5,7 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta, timezone
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 from langchain_core.messages import AIMessage, AIMessageChunk
 
+from ragwb.costs import prices
 from ragwb.costs.budget import BudgetExceeded, SQLiteBudget
 from ragwb.costs.ledger import Ledger, charge, total
-from ragwb.costs.prices import PRICES, cost_of, price_of
+from ragwb.costs.prices import PRICES, Price, cost_of, price_of, token_rates
 from ragwb.costs.usage import Usage, usage_of
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -90,6 +91,16 @@ def test_every_aws_model_of_the_packaged_config_has_a_price() -> None:
     assert price_of("bedrock:amazon.titan-embed-text-v2:0/512", NOON) == price_of("amazon.titan-embed-text-v2:0", NOON)
 
 
+@pytest.mark.parametrize(("day", "usd"), [("2020-01-01", 0.33), ("2027-01-31", 0.33), ("2027-02-01", 0.10), ("2027-05-31", 0.10), ("2027-06-01", 0.50), ("2030-01-01", 0.50)])
+def test_a_call_costs_what_it_cost_on_its_day(day: str, usd: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    later = [Price((LITE,), "Nova 2 Lite", read, token_rates(rate, 2.75, 0.08)) for read, rate in (("2027-06-01", 0.50), ("2027-02-01", 0.10))]
+    monkeypatch.setattr(prices, "PRICES", (*later[:1], *PRICES, *later[1:]))  # in no order
+    at = datetime.fromisoformat(f"{day}T23:30:00+00:00")
+    made = charge("a", "model", LITE, Usage(1_000_000), at)
+    assert (made.usd, cost_of(LITE, Usage(1_000_000), at)) == pytest.approx((usd, usd)) and made.price.endswith(f"({price_of(LITE, at).checked})")  # type: ignore[union-attr]
+    assert charge("b", "model", LITE, Usage(1_000_000), at.astimezone(timezone(timedelta(hours=9)))).usd == made.usd, "the day is that of UTC"
+
+
 def test_what_is_not_known_is_never_free() -> None:
     arn = "arn:aws:bedrock:us-east-1:1:application-inference-profile/a"
     for model in ("bedrock:us.amazon.nova-99-v1:0", "openai:gpt-4.1", "ollama:llama3", arn, "jp.amazon.nova-pro-v1:0", ""):
@@ -116,6 +127,7 @@ def test_a_killed_writer_leaves_whole_batches(tmp_path: Path) -> None:
     code = f"""
 from datetime import UTC, datetime
 from pathlib import Path
+from ragwb.costs import prices
 from ragwb.costs.ledger import Ledger, charge
 from ragwb.costs.usage import Usage
 ledger = Ledger(Path({str(path)!r}))

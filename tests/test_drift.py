@@ -6,6 +6,8 @@ import nbformat
 from click.testing import CliRunner
 
 from ragwb.cli import main
+from ragwb.indexing.embedding import embedder
+from ragwb.operations import drift_report
 from ragwb.settings import Settings
 from ragwb.workbench import Workbench
 
@@ -34,3 +36,23 @@ def test_too_few_answers_are_said_and_no_report_is_written(tmp_path):
     workbench.ingest_files([("leave.txt", b"Full-time employees have 29 days of paid leave a year.")])
     done = CliRunner().invoke(main, ["drift", "--report", str(tmp_path / "drift.ipynb")], env={"RAGWB_HOME": str(tmp_path / "home")})
     assert done.exit_code == 1 and "at least 10 are needed on each side" in done.output and not (tmp_path / "drift.ipynb").exists()
+
+
+def record(question, number, version):
+    "The part of a kept answer that drift reads; every signal varies."
+    return {"question": question, "refused": number % 4 == 0, "citations": [{}] * (number % 3), "dropped_citations": number % 5 == 0, "cached": number % 6 == 0,
+            "collection": "default", "index_version": version, "passages": [{"scores": {"vector": number / 100}}]}
+
+
+def test_the_parts_share_one_chance_of_a_false_alarm(tmp_path, monkeypatch):
+    "Each of these p-values would be an alarm at .05; of the .07 that all parts share, only the questions may use so much."
+    workbench = Workbench(Settings(home=tmp_path, workers=1))
+    workbench.ingest_files([(f"pump-{n}.txt", f"Pump {n} runs at {n} bar.".encode()) for n in range(10)])
+    version = workbench.store.open("default").version
+    workbench.ingest_files([(f"valve-{n}.txt", f"Valve {n} opens at {n} bar.".encode()) for n in range(10)])
+    monkeypatch.setattr(drift_report, "same_kind", lambda *given: 0.03)
+    monkeypatch.setattr(drift_report, "same_mean", lambda *given: 0.009)
+    report = drift_report.drift_report([record(f"How is pump {n}?", n, version) for n in range(24)], embedder("local:wordllama"), 12, workbench.store)
+    signals = dict.fromkeys(drift_report.SIGNALS, 0.009 * len(drift_report.SIGNALS))
+    assert {found.name: round(found.p_value, 4) for found in report.findings} == {"questions": 0.03, **signals, "documents": 0.03}
+    assert [found.name for found in report.findings if found.alarm] == ["questions"]

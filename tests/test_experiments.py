@@ -9,7 +9,10 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -93,6 +96,17 @@ def test_an_unchanged_grid_computes_nothing(tmp_path: Path, monkeypatch: pytest.
         run_grid(chosen_questions(tmp_path / "data"), configs, False, Run(str(tmp_path / "run"), 1), settings)
 
 
+def test_a_grid_is_computed_anew_after_a_change_of_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset, configs, settings = chosen_questions(data_set(tmp_path / "data")), grid_of({"chunking.size": [60]}), Settings(home=tmp_path / "home")
+    run_grid(dataset, configs, False, Run(str(tmp_path / "run"), 1), settings)
+    copy = shutil.copytree(PACKAGE, tmp_path / "ragwb", ignore=shutil.ignore_patterns("__pycache__"))
+    with (copy / "retrieval/bm25.py").open("a") as file:
+        file.write("# another rule\n")
+    monkeypatch.setattr("ragwb.experiments.grid.code_version", partial(code_version, package=copy))
+    run_grid(dataset, configs, False, Run(str(tmp_path / "run"), 1), settings)
+    assert len(cells(tmp_path / "home")) == 2, "the cell of the older code was taken for that of the newer"
+
+
 def test_a_budget_below_one_question_is_refused_with_the_numbers(tmp_path: Path) -> None:
     dataset = chosen_questions(data_set(tmp_path / "data"))
     with pytest.raises(ExperimentError, match=r"a budget of 0\.0001 USD does not hold one question: one of nova may cost 0\.0\d+ USD, all 12 together 0\.\d\d USD at most"):
@@ -116,6 +130,26 @@ def test_a_failing_call_costs_nothing(tmp_path: Path) -> None:
     budget.reserve(0.01, "all of it")
     with pytest.raises(BudgetExceeded):
         model.invoke("How many?")
+
+
+OTHER_ROLES = {"model": "bedrock:us.amazon.nova-pro-v1:0", "fallbacks": ("bedrock:us.amazon.nova-lite-v1:0",), "max_tokens": 90, "temperature": 0.7, "reasoning": "low",
+               "base_model": "amazon.nova-lite-v1:0", "base_url": "http://localhost:9"}
+
+
+def test_a_kept_reply_is_for_one_role_and_its_options_only(tmp_path: Path) -> None:
+    from langchain_core.language_models import FakeListChatModel
+
+    inner, budget = FakeListChatModel(responses=[str(number) for number in range(20)]), SQLiteBudget(tmp_path / "budget.sqlite", 9.0)
+
+    def asked(role: ModelConfig, **options: Any) -> str:
+        model = CachedChatModel(inner=inner, config=PipelineConfig(fast=role), replies=tmp_path / "replies.sqlite", budget=budget)
+        return str(model.invoke("How many?", **options).content)
+
+    usual = ModelConfig(NOVA_LITE)
+    assert {field.name for field in fields(ModelConfig)} - {"timeout_s"} == set(OTHER_ROLES), "a new field of a role is a part of the key, or is named here with a reason"
+    first, *others = [asked(usual), *(asked(replace(usual, **{name: value})) for name, value in OTHER_ROLES.items()), asked(usual, stop=["."]), asked(usual, top_p=0.5)]
+    assert len({first, *others}) == len(OTHER_ROLES) + 3
+    assert asked(usual) == asked(replace(usual, timeout_s=9)) == first and asked(usual, stop=["."]) == others[-2]
 
 
 @pytest.mark.slow
