@@ -71,11 +71,15 @@ fault-table: $(VENV)/.demo  ## provoke each fault that profile aws has to bear: 
 serve: install  ## serve API and app on your own data folder (RAGWB_HOME, RAGWB_PORT)
 	@trap 'exit 0' INT; $(RAGWB) serve
 
-test: dev  ## notebooks, tests, the state of the project: all but the slow ones
-	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal -m "not slow"
+SEED := $(or $(SEED),$(shell date +%s))
+PYTEST := $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal --randomly-seed=$(SEED)
+test: dev  ## notebooks, tests, the state of the project, in random order (SEED=... repeats one): all but the slow ones
+	@echo "Tests in the order of SEED=$(SEED)"
+	@$(PYTEST) -m "not slow"
 
 test-slow: dev  ## the tests that take half a minute or more each: kills, full disks, simulations, demonstrations
-	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal -m slow
+	@echo "Tests in the order of SEED=$(SEED)"
+	@$(PYTEST) -m slow
 
 check: dev  ## only the state of the project: exports, clean notebooks, README, pins, paths, sizes
 	@$(BIN)/python -m pytest -q tests/test_project.py
