@@ -34,10 +34,12 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 	@$(PIP) -e '.[dev]'
 	@touch $@ $(VENV)/.installed $(VENV)/.demo
 
-$(VENV)/.bench: pyproject.toml constraints.txt | $(BIN)/python
-	@echo "Installing ragwb and its peers into $(VENV)"
-	@$(PIP) -e '.[bench]'
-	@touch $@ $(VENV)/.installed
+PEERS := $(abspath $(VENV))-bench
+$(PEERS)/.installed: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "Installing ragwb and its peers into $(VENV)-bench: what they want changes nothing in $(VENV)"
+	@test -x $(PEERS)/bin/python || $(BIN)/python -m venv $(PEERS)
+	@$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
+	@touch $@
 
 $(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing ragwb, what it needs for AWS and an S3 server into $(VENV) (a few minutes the first time)"
@@ -98,10 +100,10 @@ notebooks: dev  ## run all notebooks in order, keep their outputs; clean, export
 sample: dev  ## build the sample documents from their sources
 	@$(BIN)/python experiments/data/build_sample.py
 
-bench: $(VENV)/.bench  ## ragwb against its peers: table and reports/bench.json
-	@$(BIN)/python -m benchmarks.local
+bench: $(PEERS)/.installed  ## ragwb against its peers: table and reports/bench.json
+	@$(PEERS)/bin/python -m benchmarks.local
 
-bench-aws: $(VENV)/.bench $(VENV)/.dev  ## what S3 costs a question, what latency costs an ingest: table and reports/bench_aws.json
+bench-aws: dev  ## what S3 costs a question, what latency costs an ingest: table and reports/bench_aws.json
 	@$(BIN)/python -m benchmarks.aws
 
 BENCH      ?= ../shared/bench
