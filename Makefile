@@ -13,7 +13,7 @@ DOCS := experiments/data/sample/docs
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo demo-aws fault-table serve test test-slow check lint docs notebooks sample bench bench-aws quality reports experiments-full pr-report dvc data-versions clean
+.PHONY: help install dev demo demo-aws fault-table serve test test-slow check lint docs notebooks sample bench bench-aws quality reports experiments-full pr-report targets dvc data-versions clean
 MAKEFLAGS += --no-print-directory
 
 help:  ## what can be made
@@ -131,6 +131,10 @@ pr-report: dev
 	@git archive $(BASE) reports | tar -x -C .ragwb/base
 	@$(MAKE) reports REPORTS=.ragwb/change/reports || true
 	@$(RAGWB) experiment compare .ragwb/base/reports .ragwb/change/reports --out reports/pr.md
+
+# All of the above and below, each in a fresh clone and an empty environment: a table of exit codes. An hour and more; TARGETS="check sample": only these.
+targets:
+	@$(PYTHON) tests/tools/targets.py $(TARGETS)
 
 DVC := .venv-dvc/bin/dvc
 .venv-dvc/.installed:
