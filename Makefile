@@ -13,7 +13,7 @@ DOCS := experiments/data/sample/docs
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo demo-aws fault-table serve test test-slow check lint docs notebooks sample bench bench-aws quality reports experiments-full pr-report dvc data-versions clean
+.PHONY: help install dev demo demo-aws fault-table serve test test-slow check lint docs notebooks sample bench bench-aws quality reports experiments-full pr-report targets dvc data-versions clean
 MAKEFLAGS += --no-print-directory
 
 help:  ## what can be made
@@ -34,10 +34,12 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 	@$(PIP) -e '.[dev]'
 	@touch $@ $(VENV)/.installed $(VENV)/.demo
 
-$(VENV)/.bench: pyproject.toml constraints.txt | $(BIN)/python
-	@echo "Installing ragwb and its peers into $(VENV)"
-	@$(PIP) -e '.[bench]'
-	@touch $@ $(VENV)/.installed
+PEERS := $(abspath $(VENV))-bench
+$(PEERS)/.installed: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "Installing ragwb and its peers into $(VENV)-bench: what they want changes nothing in $(VENV)"
+	@test -x $(PEERS)/bin/python || $(BIN)/python -m venv $(PEERS)
+	@$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
+	@touch $@
 
 $(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing ragwb, what it needs for AWS and an S3 server into $(VENV) (a few minutes the first time)"
@@ -71,11 +73,15 @@ fault-table: $(VENV)/.demo  ## provoke each fault that profile aws has to bear: 
 serve: install  ## serve API and app on your own data folder (RAGWB_HOME, RAGWB_PORT)
 	@trap 'exit 0' INT; $(RAGWB) serve
 
-test: dev  ## notebooks, tests, the state of the project: all but the slow ones
-	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal -m "not slow"
+SEED := $(or $(SEED),$(shell date +%s))
+PYTEST := $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal --randomly-seed=$(SEED)
+test: dev  ## notebooks, tests, the state of the project, in random order (SEED=... repeats one): all but the slow ones
+	@echo "Tests in the order of SEED=$(SEED)"
+	@$(PYTEST) -m "not slow"
 
 test-slow: dev  ## the tests that take half a minute or more each: kills, full disks, whole experiments, the site, demonstrations
-	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal -m slow
+	@echo "Tests in the order of SEED=$(SEED)"
+	@$(PYTEST) -m slow
 
 check: dev  ## only the state of the project: exports, clean notebooks, README, pins, paths, sizes
 	@$(BIN)/python -m pytest -q tests/test_project.py
@@ -94,10 +100,10 @@ notebooks: dev  ## run all notebooks in order, keep their outputs; clean, export
 sample: dev  ## build the sample documents from their sources
 	@$(BIN)/python experiments/data/build_sample.py
 
-bench: $(VENV)/.bench  ## ragwb against its peers: table and reports/bench.json
-	@$(BIN)/python -m benchmarks.local
+bench: $(PEERS)/.installed  ## ragwb against its peers: table and reports/bench.json
+	@$(PEERS)/bin/python -m benchmarks.local
 
-bench-aws: $(VENV)/.bench $(VENV)/.dev  ## what S3 costs a question, what latency costs an ingest: table and reports/bench_aws.json
+bench-aws: dev  ## what S3 costs a question, what latency costs an ingest: table and reports/bench_aws.json
 	@$(BIN)/python -m benchmarks.aws
 
 BENCH      ?= ../shared/bench
@@ -125,6 +131,10 @@ pr-report: dev
 	@git archive $(BASE) reports | tar -x -C .ragwb/base
 	@$(MAKE) reports REPORTS=.ragwb/change/reports || true
 	@$(RAGWB) experiment compare .ragwb/base/reports .ragwb/change/reports --out reports/pr.md
+
+# All of the above and below, each in a fresh clone and an empty environment: a table of exit codes. An hour and more; TARGETS="check sample": only these.
+targets:
+	@$(PYTHON) tests/tools/targets.py $(TARGETS)
 
 DVC := .venv-dvc/bin/dvc
 .venv-dvc/.installed:

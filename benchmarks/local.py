@@ -2,7 +2,7 @@
 
     python -m benchmarks.local [--quick] [--only NAME ...] [--pdfs FOLDER]
 
-Prints a table and writes reports/bench.json. The peers (LangChain, Chroma, bm25s) come with `pip install -e .[bench]`.
+Prints a table and writes reports/bench.json. The peers (LangChain, Chroma, bm25s) come with `make bench`, in an environment of their own.
 A row is a function from Bench to a Figure: write a new one here and add it to ROWS.
 """
 

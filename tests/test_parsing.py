@@ -10,7 +10,7 @@ import textwrap
 import threading
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import docx
@@ -58,10 +58,6 @@ def zipped(**entries: bytes) -> bytes:
 
 def by_id(results: Iterator[Document | DocumentError]) -> dict[str, Document | DocumentError]:
     return {result.id if isinstance(result, Document) else result.document: result for result in results}
-
-
-def own_children() -> list[psutil.Process]:
-    return [child for child in psutil.Process().children() if "serve" in " ".join(child.cmdline())]
 
 
 WORD = word_file()
@@ -170,27 +166,28 @@ def test_a_stray_cell_does_not_end_the_process() -> None:
 
 
 @pytest.fixture
-def crashing(monkeypatch: pytest.MonkeyPatch) -> None:
+def workers(monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[psutil.Process]]:
+    "Workers that crash, and a list of those there are: servers and zombies that other tests have left to this process are none."
     monkeypatch.setattr(Worker, "command", (sys.executable, "-P", "-c", CRASHING))
+    others = {child.pid for child in psutil.Process().children()}
+    return lambda: [child for child in psutil.Process().children() if child.pid not in others]
 
 
-@pytest.mark.usefixtures("crashing")
-def test_a_dying_worker_fails_its_document_only() -> None:
+def test_a_dying_worker_fails_its_document_only(workers: Callable[[], list[psutil.Process]]) -> None:
     names = ["a.docx", "crash.docx", "b.docx", "leave.docx", "memory.docx", "c.docx"]
     results = by_id(parse_many([(name, WORD) for name in names], workers=2, limits=Limits(max_memory=3_000_000_000)))
     assert {name for name, result in results.items() if isinstance(result, Document)} == {"a.docx", "b.docx", "c.docx"}
     assert "SIGABRT" in results["crash.docx"].reason  # type: ignore[union-attr]
     assert "exit code 3" in results["leave.docx"].reason  # type: ignore[union-attr]
-    assert len(results) == 6 and not own_children()
+    assert len(results) == 6 and not workers()
 
 
-@pytest.mark.usefixtures("crashing")
-def test_a_killed_worker_fails_its_document_only() -> None:
+def test_a_killed_worker_fails_its_document_only(workers: Callable[[], list[psutil.Process]]) -> None:
     def kill() -> None:
-        while not (workers := own_children()):
+        while not (found := workers()):
             time.sleep(0.05)
         time.sleep(0.7)
-        workers[0].kill()
+        found[0].kill()
 
     threading.Thread(target=kill, daemon=True).start()
     results = by_id(parse_many([("slow.docx", WORD), ("a.docx", WORD)], workers=1))
@@ -198,22 +195,20 @@ def test_a_killed_worker_fails_its_document_only() -> None:
     assert isinstance(results["a.docx"], Document)
 
 
-@pytest.mark.usefixtures("crashing")
-def test_a_time_out_fails_its_document_only() -> None:
+def test_a_time_out_fails_its_document_only(workers: Callable[[], list[psutil.Process]]) -> None:
     before = time.perf_counter()
     results = by_id(parse_many([("slow.docx", WORD), ("a.docx", WORD), ("b.md", b"# b")], workers=1, limits=Limits(timeout_s=1.5)))
     assert results["slow.docx"].reason == "took longer than 1.5 s"  # type: ignore[union-attr]
     assert isinstance(results["a.docx"], Document) and isinstance(results["b.md"], Document)
-    assert time.perf_counter() - before < 6 and not own_children()  # a watchdog in the worker would act at 6.5
+    assert time.perf_counter() - before < 6 and not workers()  # a watchdog in the worker would act at 6.5
 
 
-@pytest.mark.usefixtures("crashing")
-def test_leaving_early_stops_the_workers() -> None:
+def test_leaving_early_stops_the_workers(workers: Callable[[], list[psutil.Process]]) -> None:
     results = parse_many([("b.md", b"# b"), *((f"slow{n}.docx", WORD) for n in range(9))], workers=2)
     assert isinstance(next(results), Document)
     before = time.perf_counter()
     results.close()  # type: ignore[attr-defined]
-    assert time.perf_counter() - before < 3 and not own_children()
+    assert time.perf_counter() - before < 3 and not workers()
 
 
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])

@@ -13,20 +13,22 @@ from typing import Any
 
 import click
 
-from .common import collection_option, json_option, main, open_workbench, print_json, run_notebook
+from .common import collection_option, json_option, main, need, open_workbench, print_json, run_notebook
 from .everyday import documents_group
 
 # %% ../../nbs/17_commands/07_answers.ipynb #c07
 @main.command("replay")
 @click.argument("answer_id")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Path of the notebook; else replay-ANSWER_ID.ipynb here.")
-@click.option("--execute", is_flag=True, help="Also run the notebook, and fail if the answer differs.")
+@click.option("--execute", is_flag=True, help="Also run the notebook, and fail if the answer differs. Needs the extra workbench.")
 @json_option
 @click.pass_context
 def replay_command(ctx: click.Context, answer_id: str, out: Path | None, execute: bool, as_json: bool) -> None:
     "Write a notebook that gives a kept answer again, step by step. It uses the config and the index version of the answer."
     from ragwb.operations.replay import PARTS, Replay, notebook_of
 
+    if execute:
+        need("papermill")
     replay = Replay(open_workbench(ctx), answer_id)
     out = out or Path(f"replay-{answer_id}.ipynb")
     out.write_text(json.dumps(notebook_of(replay.record, ctx.obj), ensure_ascii=False, indent=1) + "\n", "utf-8")
@@ -127,7 +129,7 @@ def list_tags(ctx: click.Context, collection: str, as_json: bool) -> None:
 # %% ../../nbs/17_commands/07_answers.ipynb #c19
 @main.group()
 def track() -> None:
-    "Log a kept answer, a config or a prompt to MLflow. MLFLOW_TRACKING_URI names the server; else a SQLite file in the data folder is used."
+    "Log a kept answer, a config or a prompt to MLflow. MLFLOW_TRACKING_URI names the server; else a SQLite file in the data folder is used. Needs the extra workbench."
 
 
 def tracked(made: str | None) -> None:
@@ -145,6 +147,7 @@ def track_answer(ctx: click.Context, answer_id: str, text: bool) -> None:
     "Log a kept answer as a trace: steps, durations, tokens, cost."
     from ragwb.operations.tracking import log_answer, tracker
 
+    need("mlflow")
     workbench = open_workbench(ctx)
     tracked(log_answer(tracker(workbench.settings), workbench.answers.load(answer_id), text))
 
@@ -158,6 +161,7 @@ def track_config(ctx: click.Context, name: str) -> None:
     from ragwb.operations.tracking import log_config, tracker
     from ragwb.settings import load_settings
 
+    need("mlflow")
     settings = load_settings(ctx.obj)
     tracked(log_config(tracker(settings), open_registry(settings).resolve(name), name[1:] if name.startswith("@") else ""))
 
@@ -171,6 +175,7 @@ def track_prompt(ctx: click.Context, name: str) -> None:
     from ragwb.operations.tracking import push_prompt, tracker
     from ragwb.settings import load_settings
 
+    need("mlflow")
     settings = load_settings(ctx.obj)
     mlflow, own = tracker(settings), open_registry(settings).prompts
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .common import collection_option, json_option, main, open_workbench, print_json, run_notebook
+from .common import collection_option, json_option, main, need, open_workbench, print_json, run_notebook
 
 if TYPE_CHECKING:
     from ragwb.operations.drift_report import DriftReport
@@ -36,7 +36,7 @@ report"""
 
 # %% ../../nbs/17_commands/08_drift.ipynb #c07
 def write_drift_report(path: Path, parameters: dict[str, Any]) -> None:
-    "Writes the comparison as an executed notebook and, beside it, as HTML. Needs papermill: pip install 'ragwb[workbench]'."
+    "Writes the comparison as an executed notebook and, beside it, as HTML."
     import nbformat
     from nbconvert import HTMLExporter
 
@@ -70,9 +70,10 @@ def print_drift(report: "DriftReport") -> None:
 @json_option
 @click.pass_context
 def drift_command(ctx: click.Context, collection: str, window: int, reference: int, path: Path | None, as_json: bool) -> None:
-    "Compare the newest answers with earlier ones. Exit code 3 is an alarm: questions, signals, documents or the embedder have moved."
+    "Compare the newest answers with earlier ones. Exit code 3 is an alarm: questions, signals, documents or the embedder have moved. Needs the extra workbench."
     from ragwb.operations.drift_report import logged_drift
 
+    need("sklearn", *(("papermill", "nbconvert") if path else ()))  # before the day of the first alarm
     workbench = open_workbench(ctx)
     settings = workbench.settings
     report = logged_drift(workbench, collection, window, reference)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .common import json_option, main, print_json
+from .common import json_option, main, need, print_json
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -122,10 +122,11 @@ def experiment() -> None:
 @json_option
 @click.pass_context
 def run_command(ctx: click.Context, name: str, given: Sequence[str], profile_name: str, budget_usd: float, out: Path | None, workers: int | None, as_json: bool) -> None:
-    "Run an experiment and write its report."
+    "Run an experiment and write its report. Needs the extra workbench."
     from ragwb.experiments.notebooks import experiments_folder, find_experiment
     from ragwb.experiments.reports import run_experiment, write_index
 
+    need("papermill")
     folder = experiments_folder()
     chosen = find_experiment(name, folder)
     parameters = given_parameters(chosen, given, profile_name, folder)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .common import config_option, json_option, main, open_workbench, print_json, progress_bar
+from .common import config_option, json_option, main, need, open_workbench, print_json, progress_bar
 from .experiment import experiment
 
 if TYPE_CHECKING:
@@ -80,11 +80,12 @@ def print_found(found: "SearchResult", folder: Path) -> None:
 @click.pass_context
 def search_command(ctx: click.Context, dataset: Path, given: Sequence[str], config: str, split: str, dollars: float, minutes: float, worthwhile: float, seed: int,
                    out: Path, as_json: bool) -> None:  # fmt: skip
-    "Search for a config on a data set. Prints the frontier of quality, p95 latency and cost."
+    "Search for a config on a data set. Prints the frontier of quality, p95 latency and cost. Needs the extra workbench."
     from ragwb.experiments.frontier import result_json, search_dataset, write_result
     from ragwb.experiments.grid import chosen_questions, grid_of
     from ragwb.ingestion.ingest import Progress
 
+    need("matplotlib")
     workbench = open_workbench(ctx, config)
     configs = grid_of(searched_values(given), workbench.config)
     if len(configs) < 2:
