@@ -9,9 +9,12 @@ import pytest
 from click.testing import CliRunner
 
 from ragwb.cli import main
-from ragwb.evaluation.comparison import holm, mcnemar, sign_flip
-from ragwb.evaluation.intervals import anytime_interval, standard_error
-from ragwb.experiments.racing import Race, beside_grid, question_blocks
+from ragwb.evaluation.comparison import compare_all, holm, mcnemar, sign_flip
+from ragwb.evaluation.evaluate import Evaluation
+from ragwb.evaluation.intervals import anytime_interval, bootstrap, standard_error, student_quantile
+from ragwb.evaluation.scoring import ScoredRow
+from ragwb.experiments.findings import Findings, Study
+from ragwb.experiments.racing import Race, beside_grid, question_blocks, race_over
 
 LOOK = 24  # questions between two looks
 RACES = 1_000
@@ -92,6 +95,61 @@ def test_a_narrower_interval_would_be_caught() -> None:
         found = [anytime_interval(differences[:n], clusters[:n]) for n in looks(clusters)]
         spoken += any(abs(i.value) > 0.65 * (i.high - i.value) for i in found)
     assert spoken / (RACES // 2) > 0.05
+
+
+def equal_arms(generator: np.random.Generator, documents: int, arms: int, metrics: Sequence[str]) -> dict[str, list[ScoredRow]]:
+    "Rows of equal configs on documents with one to eleven questions each; each config is better at some documents, and none on the whole."
+    about = [f"d{document}" for document in range(documents) for _ in range(generator.integers(1, 12))]
+    ease = {document: generator.beta(3, 1.2) for document in about}
+    rows: dict[str, list[ScoredRow]] = {}
+    for arm in range(arms):
+        odds = {document: share / (1 - share) * np.exp(generator.normal(0, 0.8)) for document, share in ease.items()}
+        rows[f"arm {arm}"] = [
+            {"config": f"arm {arm}", "id": f"q{n}", "kind": "", "document": document, "answerable": True,
+             "scores": {metric: float(generator.random() < odds[document] / (1 + odds[document])) for metric in metrics}} for n, document in enumerate(about)]
+    return rows
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("documents", [5, 10, 20, 130])
+def test_equal_configs_get_no_verdict(documents: int) -> None:
+    "Seventeen arms in a study and in a race, two configs over four metrics in a comparison as the gate makes it; with 5 or 10 documents there is never a verdict."
+    generator, trials, false = np.random.default_rng(3), 60 if documents > 100 else 150, {"study": 0, "race": 0, "gate": 0}
+    metrics = ("evidence_cited", "answer_contained", "evidence_recall@5", "citation_precision")
+    for _ in range(trials):
+        rows = equal_arms(generator, documents, 17, metrics[:1])
+        found = Findings(Study("Which is best?", "evidence_cited", "arm 0"), tuple(row for arm in rows.values() for row in arm))
+        false["study"] += found.verdict(found.gain, "evidence_cited") in ("better", "worse")
+        false["race"] += any(duel.verdict == "worse" for duel in race_over(rows, seed=int(generator.integers(1_000_000))).dropped.values())
+        before, after = (Evaluation("pumps", arm, tuple(found), {}, {}, {}) for arm, found in equal_arms(generator, documents, 2, metrics).items())
+        false["gate"] += any(found.verdict in ("better", "worse") for found in compare_all(before, after, metrics).metrics)
+    print(f"{documents} documents: " + ", ".join(f"{name} {count / trials:.1%}" for name, count in false.items()))
+    assert max(false.values()) / trials <= 0.05
+    assert documents >= 20 or not any(false.values())
+
+
+@pytest.mark.parametrize(("share", "together"), [(0.5, 0.3), (0.8, 0.1), (0.8, 0.3), (0.9, 0.1)])
+def test_an_interval_of_twenty_documents_holds_the_truth(share: float, together: float) -> None:
+    generator, sets, held, naive = np.random.default_rng(5), 400, 0, 0
+    spread = (1 - together) / together
+    for _ in range(sets):
+        sizes = generator.integers(1, 12, 20)
+        skill = np.repeat(generator.beta(share * spread, (1 - share) * spread, 20), sizes)
+        values, clusters = (generator.random(len(skill)) < skill).astype(float), np.repeat(np.arange(20), sizes).astype(str)
+        found = bootstrap(list(values), list(clusters), generator, 600)
+        held += found.low <= share <= found.high
+        naive += abs(found.value - share) <= 1.96 * standard_error([*values], [str(n) for n in range(len(values))])
+    print(f"share {share}, together {together}: {held / sets:.3f} hold the truth; {naive / sets:.3f} if each question is a witness")
+    assert held / sets >= 0.94
+    assert naive < held
+
+
+def test_students_quantile_is_that_of_scipy() -> None:
+    from scipy import stats
+
+    for freedom in (19, 40, 129):
+        for quantile in (1.96, 3.0, 4.0, 5.0):
+            assert student_quantile(quantile, freedom) == pytest.approx(stats.t.isf(stats.norm.sf(quantile), freedom), rel=0.01)
 
 
 def test_p_values_are_those_of_scipy() -> None:
