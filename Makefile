@@ -13,7 +13,7 @@ DOCS := experiments/data/sample/docs
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo demo-aws fault-table serve test test-slow check lint docs notebooks sample bench bench-aws quality reports experiments-full pr-report targets dvc data-versions clean
+.PHONY: help install dev demo demo-aws fault-table serve test test-slow mutants check lint docs notebooks sample bench bench-aws quality reports experiments-full pr-report targets dvc data-versions clean
 MAKEFLAGS += --no-print-directory
 
 help:  ## what can be made
@@ -82,6 +82,10 @@ test: dev  ## notebooks, tests, the state of the project, in random order (SEED=
 test-slow: dev  ## the tests that take half a minute or more each: kills, full disks, whole experiments, the site, demonstrations
 	@echo "Tests in the order of SEED=$(SEED)"
 	@$(PYTEST) -m slow
+
+MUTANTS ?= 100
+mutants: dev  ## change the package at random, one small change at a time (MUTANTS=100): .ragwb/mutants.md lists those that nothing notices
+	@$(BIN)/python tests/tools/mutants.py --count $(MUTANTS) --out .ragwb/mutants.md
 
 check: dev  ## only the state of the project: exports, clean notebooks, README, pins, paths, sizes
 	@$(BIN)/python -m pytest -q tests/test_project.py

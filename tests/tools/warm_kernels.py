@@ -63,7 +63,7 @@ def become_kernel(connection: socket.socket) -> None:
 
     sys.argv = ["ipykernel"]
     try:
-        launch_new_instance(argv=["-f", asked["connection_file"], f"--IPKernelApp.parent_handle={os.getppid()}"])
+        launch_new_instance(argv=["-f", asked["connection_file"], f"--IPKernelApp.parent_handle={os.getppid()}", "--log-level=ERROR"])
     finally:
         atexit._run_exitfuncs()
         os._exit(0)  # libraries in C would wait for threads that a fork does not take along
