@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,8 @@ from ragwb.commands.common import one_line
 from ragwb.evaluation.metrics import exact_match
 from ragwb.guardrails.local import grounding_policy
 from ragwb.guardrails.personal_data import part_of_code
+from ragwb.storage.folder import Folder
+from ragwb.storage.lease import Lease
 
 
 def test_an_exact_match_is_none_of_another_answer():
@@ -39,3 +42,19 @@ def test_a_number_joined_on_one_side_is_part_of_a_code(text, joined):
 def test_grounding_at_the_threshold_is_enough():
     text = "The seal is tightened with 42 N m."
     assert grounding_policy([text], [text], 1.0)["contextualGroundingPolicy"]["filters"][0]["action"] == "NONE"
+
+
+def test_a_lease_that_is_renewed_is_waited_for_and_one_that_is_not_is_taken(tmp_path: Path) -> None:
+    "On a clock of its own: the holder renews every four seconds until second 60, and then dies."
+    now, lives = [0.0], 60.0
+    holder = Lease(Folder(tmp_path), "locks/x", 10, lambda: now[0])
+    assert holder.write("")
+
+    def sleep(seconds: float) -> None:
+        now[0] += 1
+        if now[0] <= lives and now[0] % 4 == 0:
+            assert holder.write(holder.object.etag), f"taken from its holder after {now[0]} s"
+        assert now[0] < 200, "the lease of a dead holder is never taken"
+
+    Lease(Folder(tmp_path), "locks/x", 10, lambda: now[0], sleep).take()
+    assert lives + 10 <= now[0] <= lives + 15
