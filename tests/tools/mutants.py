@@ -44,7 +44,7 @@ class Fate(NamedTuple):
 
 @cache
 def modules() -> dict[str, str]:
-    "Each exported module and its page: ragwb/room/page.py -> nbs/00_room/00_page.ipynb."
+    "Each exported module and its page: ragwb/room/page.py -> nbs/06_retrieval/01_fusion.ipynb."
     pages = {path.relative_to(ROOT).as_posix(): PAGE_OF.search(path.read_text("utf-8")) for path in sorted((ROOT / "ragwb").rglob("*.py"))}
     return {path: page[1] for path, page in pages.items() if page}
 
