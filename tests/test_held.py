@@ -1,5 +1,7 @@
 "What only printed outputs showed: ranks from 1, p-values that count the split that was seen, corrections for many, the page of a citation, the passages of a refusal."
 
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -158,3 +160,9 @@ def test_a_refusal_names_each_document_once_and_three_at_most(workbench: Workben
     assert refusal_text("?", [a, b, a, c]).endswith(f"the nearest passages are in {a.document}, {b.document}.")
     assert refusal_text("?", [a, b, c, d]).endswith(f"the nearest passages are in {a.document}, {b.document}, {c.document}.")
     assert Path(a.document).suffix == ".md" and refusal_text("?", ()) == "Nothing in these documents matches “?”."
+
+
+def test_threads_that_ask_at_once_import_lancedb_whole() -> None:
+    code = ("from concurrent.futures import ThreadPoolExecutor; from ragwb.indexing.table import import_lancedb; "
+            "print(sum(ThreadPoolExecutor(8).map(lambda _: hasattr(import_lancedb(), 'connect'), range(8))))")
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60).stdout.strip() == "8"
