@@ -237,9 +237,9 @@ def log_config(
 ) -> str | None:                        # the version; None: it was not logged
     "Logs a config as a model version; a fingerprint gets one version only."
     def work() -> str:
+        client = tracker.client  # first: it says what to do where MLflow is not installed
         from mlflow.exceptions import MlflowException
 
-        client = tracker.client
         try:
             client.get_registered_model(MODEL)
         except MlflowException:
