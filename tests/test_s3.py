@@ -515,6 +515,17 @@ def test_credentials_that_are_renewed(s3_settings: Settings, monkeypatch: pytest
     assert collection.table.lance is not table and len(collection.documents()) == 1
 
 
+def test_a_collection_that_is_made_between_two_looks_is_not_damaged(s3_settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    def not_yet(name: str, database: object) -> None:
+        monkeypatch.setattr("ragwb.indexing.store.Table", Table)
+        Workbench(s3_settings).ingest_files(PUMP)
+        raise ValueError(f"Table {name!r} was not found")
+
+    monkeypatch.setattr("ragwb.indexing.store.Table", not_yet)
+    found = Workbench(s3_settings).store.find(s3_settings.collection)
+    assert found is not None and len(found.documents()) == 1
+
+
 def test_one_upload_eight_times_at_once(s3_settings: Settings) -> None:
     workbench = Workbench(s3_settings)
     with ThreadPoolExecutor(8) as pool:

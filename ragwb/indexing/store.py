@@ -49,15 +49,18 @@ class Store:
         "A collection; None if it is not there. Raises CollectionError if it is damaged."
         if not is_name(name) or not (self.objects.remote or has_table(self.objects, name)):
             return None
-        try:
-            with self.database.explained():
-                return Collection(Table(name, self.database))
-        except CollectionError:
-            raise
-        except LANCE_ERRORS as error:
-            if has_table(self.objects, name):
-                raise damaged(name, error, self.objects.place) from error
-            return None
+        for attempt in range(2):  # a table that was not there at first may have been made by another process since
+            try:
+                with self.database.explained():
+                    return Collection(Table(name, self.database))
+            except CollectionError:
+                raise
+            except LANCE_ERRORS as error:
+                if not has_table(self.objects, name):
+                    break
+                if attempt:
+                    raise damaged(name, error, self.objects.place) from error
+        return None
 
     def open(self, name: str) -> Collection:
         "A collection that is there. Raises CollectionError with the names of those that are."
