@@ -1884,6 +1884,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                               'ragwb/evaluation/metrics.py'),
                                           'ragwb.evaluation.metrics.ndcg_at_k': ( '11_evaluation/metrics.html#ndcg_at_k',
                                                                                   'ragwb/evaluation/metrics.py'),
+                                          'ragwb.evaluation.metrics.occurs': ( '11_evaluation/metrics.html#occurs',
+                                                                               'ragwb/evaluation/metrics.py'),
                                           'ragwb.evaluation.metrics.proven': ( '11_evaluation/metrics.html#proven',
                                                                                'ragwb/evaluation/metrics.py'),
                                           'ragwb.evaluation.metrics.recall_at_k': ( '11_evaluation/metrics.html#recall_at_k',
