@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['ARTICLES', 'FACTS', 'check_ranking', 'recall_at_k', 'reciprocal_rank', 'ndcg_at_k', 'discounted', 'merge',
-           'EvidenceScore', 'evidence_score', 'words', 'exact_match', 'token_f1', 'f1', 'contains_answer', 'occurs',
-           'proven', 'evidence_cited']
+           'EvidenceScore', 'check_evidence', 'evidence_score', 'words', 'exact_match', 'token_f1', 'f1',
+           'contains_answer', 'occurs', 'proven', 'is_evidence', 'evidence_cited', 'statement_precision']
 
 # %% ../../nbs/11_evaluation/01_metrics.ipynb #c03
 import unicodedata
@@ -87,13 +87,18 @@ class EvidenceScore(NamedTuple):
     iou: float
 
 
+def check_evidence(gold: Sequence[Span]) -> None:
+    "Raises ValueError if no evidence is labelled: evidence measures are not defined then."
+    if not gold:
+        raise ValueError("no gold evidence: evidence measures are not defined for this question")
+
+
 def evidence_score(
     gold: Sequence[Span],       # the evidence, at least one span
     retrieved: Sequence[Span],  # overlapping spans each count in the retrieved length
 ) -> EvidenceScore:
     "Recall, precision and IoU: shared / gold, shared / retrieved, shared / (gold + retrieved - shared)."
-    if not gold:
-        raise ValueError("no gold evidence: evidence measures are not defined for this question")
+    check_evidence(gold)
     evidence, found = merge(gold), merge(retrieved)
     shared = sum(span.overlap(other) for span in evidence for other in found)
     gold_length, length = sum(s.end - s.start for s in evidence), sum(s.end - s.start for s in retrieved)
@@ -166,12 +171,25 @@ def proven(
     return 0 <= start < end <= len(text) and text[start:end] == quote
 
 
+def is_evidence(cited: Span, gold: Span) -> bool:
+    "Whether a citation and a labelled span share at least half of the shorter of the two, in characters."
+    return cited.overlap(gold) >= 0.5 * min(cited.end - cited.start, gold.end - gold.start)
+
+# %% ../../nbs/11_evaluation/01_metrics.ipynb #new321
 def evidence_cited(
     gold: Sequence[Span],   # the evidence, at least one span
     cited: Sequence[Span],
 ) -> float:                 # 0 or 1
-    "Whether, in every document that holds evidence, a citation overlaps it."
-    if not gold:
-        raise ValueError("no gold evidence: evidence measures are not defined for this question")
-    hit = {evidence.document for evidence in gold for span in cited if evidence.overlap(span)}
+    "Whether, in every document that holds evidence, a citation is evidence."
+    check_evidence(gold)
+    hit = {evidence.document for evidence in gold for span in cited if is_evidence(span, evidence)}
     return float(hit == {evidence.document for evidence in gold})
+
+
+def statement_precision(
+    gold: Sequence[Span],   # the evidence, at least one span
+    cited: Sequence[Span],  # at least one
+) -> float:                 # 0 to 1
+    "Share of the citations that are evidence."
+    check_evidence(gold)
+    return sum(any(is_evidence(span, evidence) for evidence in gold) for span in cited) / len(cited)
