@@ -22,7 +22,8 @@ STUDY = Study("Which is best?", "evidence_cited", "old", guards=("answer_contain
 
 def row(config: str, n: int, split: str, right: bool, guarded: bool = True) -> dict[str, Any]:
     "A scored question; each is about a document of its own."
-    return {"config": config, "id": f"{split}{n}", "kind": "", "split": split, "document": f"{split}{n}", "scores": {"evidence_cited": float(right), "answer_contained": float(guarded)}}
+    scores = {"evidence_cited": float(right), "answer_contained": float(guarded)}
+    return {"config": config, "id": f"{split}{n}", "kind": "", "split": split, "document": f"{split}{n}", "scores": scores}
 
 
 def rows_of(splits: tuple[str, ...]) -> tuple[dict[str, Any], ...]:
