@@ -52,7 +52,7 @@ def bm25_alone(config: PipelineConfig) -> PipelineConfig:
 
 # %% ../../nbs/11_evaluation/10_benchmark.ipynb #c08
 def evaluate_dataset(
-    path: Path,                                   # BEIR folder, SQuAD JSON, or span questions
+    path: Path | Dataset,                         # BEIR folder, SQuAD JSON, or span questions; or one that is loaded
     config: PipelineConfig,
     split: str = "",                              # only questions of this split
     with_ladder: bool = True,
@@ -61,7 +61,7 @@ def evaluate_dataset(
     progress: Callable[[Progress], None] | None = None,
 ) -> Evaluation:
     "A config on a data set. Raises DatasetError for a data set that cannot be used."
-    dataset = with_split(load_dataset(path), split)
+    dataset = with_split(path if isinstance(path, Dataset) else load_dataset(path), split)
     with tempfile.TemporaryDirectory(prefix="ragwb-eval-") as folder:
         collection = index_dataset(dataset, config, Path(folder), settings, progress)
         texts = {id: collection.document(id).text for id in dataset.documents}
