@@ -25,9 +25,9 @@ def pick_of(findings: Findings, metrics: Mapping[str, Any]) -> str:
     return best if metrics["verdict"] == "better" or not metrics["configs"][base]["keeps_guards"] else base
 
 
-def shipped_of(configs: Mapping[str, Mapping[str, Any]]) -> str:
-    "The label of the config that ragwb ships; empty if it was not tried."
-    return next((label for label, found in configs.items() if not found["differs"]), "")
+def shipped_of(findings: Findings, configs: Mapping[str, Mapping[str, Any]]) -> str:
+    "The label of the config that ragwb ships; empty if it is none of the arms."
+    return next((label for label, found in configs.items() if not found["differs"] and label in findings.scores), "")
 
 
 def settings_text(config: Mapping[str, Any]) -> str:
@@ -48,9 +48,9 @@ def decide(
     configs: Mapping[str, Mapping[str, Any]],  # label -> fingerprint and differences from the default; empty: the arms are no configs
 ) -> Decision:
     "The decision of a report, in plain words."
-    study, pick, shipped = findings.study, pick_of(findings, metrics), shipped_of(configs)
-    documents = len({row["document"] for row in findings.rows})
-    basis = f"{metrics['questions']} questions about {documents} documents; a difference below {metrics['detectable']:.3f} would not have shown"
+    study, pick, shipped = findings.study, pick_of(findings, metrics), shipped_of(findings, configs)
+    asked, documents = metrics["gain"]["n"], metrics["gain"]["documents"]
+    basis = f"{asked} questions about {documents} documents; a difference below {metrics['detectable']:.3f} would not have shown"
     if not pick:
         return Decision(f"Not decided: {documents} documents are too few to tell.", f"Nothing yet. Ask about {ENOUGH} documents or more and run it again.", basis)
     if study.advice:

@@ -86,7 +86,7 @@ th,td{padding:.3rem .7rem;border-bottom:1px solid var(--line);text-align:right;v
 th{color:var(--soft);font-weight:600}td:first-child,th:first-child{text-align:left;padding-left:0}td small{white-space:nowrap}
 svg,img{max-width:100%;height:auto;background:#fff;border-radius:6px}code{font-size:.875em;background:var(--tint);padding:.1em .3em;border-radius:4px;overflow-wrap:anywhere}
 abbr{text-decoration:underline dotted;text-underline-offset:.15em;cursor:help}dt{font-weight:600;margin-top:.5rem}dd{margin:0;color:var(--soft)}
-.decisions td,.decisions th{text-align:left;font-size:.95rem;padding:.6rem 1rem .6rem 0}.decisions td:first-child{font-weight:600;white-space:nowrap}
+.decisions td,.decisions th{text-align:left;font-size:.95rem;padding:.6rem 1rem .6rem 0}.decisions td:first-child{font-weight:600;width:24%}
 .failed{border-left:4px solid #c0392b;padding:.5rem 1rem;background:var(--tint)}a{color:inherit}"""
 
 
