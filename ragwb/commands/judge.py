@@ -56,7 +56,10 @@ def tried(judges: "Sequence[Judge]", labels: Path, repeats: int, timeout_s: floa
     from ragwb.evaluation.judging import hear_judges
 
     labelled = load_labels(labels)
-    tell = lambda name, number: click.echo(f"hearing {name} ({number + 1} of {len(judges)}) on {len(labelled)} answers", err=True)
+
+    def tell(name: str, number: int) -> None:
+        click.echo(f"hearing {name} ({number + 1} of {len(judges)}) on {len(labelled)} answers", err=True)
+
     return [trial_of(hearing) for hearing in hear_judges(judges, labelled, repeats, timeout_s, tell)]
 
 
@@ -83,7 +86,8 @@ timeout_option = click.option("--timeout", "timeout_s", type=click.FloatRange(mi
 
 @judge_group.command("try")
 @click.argument("judges", nargs=-1, metavar="[JUDGE]...")
-@click.option("--labels", type=click.Path(path_type=Path, exists=True, dir_okay=False), required=True, help="Labelled answers: JSON Lines with question, answer, contexts, reference, document, label.")
+@click.option("--labels", type=click.Path(path_type=Path, exists=True, dir_okay=False), required=True,
+              help="Labelled answers: JSON Lines with question, answer, contexts, reference, document, label.")
 @model_option
 @click.option("--repeats", type=click.IntRange(2), default=2, show_default=True, help="How often each answer is judged as it is: flips show.")
 @timeout_option
@@ -100,7 +104,8 @@ UNTRIED = "These judges were not tried here: --labels FILE says what their score
 
 def judged_json(found: "Judgements") -> dict[str, Any]:
     "One judge's scores for machines."
-    return {"judge": found.judge, "answers": len(found.judgements), "mean": found.value and found.value._asdict(), "bounds": found.bounds, "outcomes": found.outcomes, "usd": found.usd}
+    return {"judge": found.judge, "answers": len(found.judgements), "mean": found.value and found.value._asdict(),
+            "bounds": found.bounds, "outcomes": found.outcomes, "usd": found.usd}
 
 
 @judge_group.command("answers")

@@ -30,7 +30,8 @@ from ..settings import Settings
 # %% ../../nbs/11_evaluation/17_judging.ipynb #c06
 OURS = {"reference_words": "words shared with the reference answer", "lexical_grounding": "words of the answer that its passages have",
         "closeness": "cosine of answer and reference, by the embedder"}
-JUDGES: dict[str, str] = OURS | {name: f"ragas' {kind}, by rule" for name, (kind, _) in BY_RULE.items()} | {name: f"ragas' {kind}, asks a chat model" for name, (kind, _) in BY_MODEL.items()}
+JUDGES: dict[str, str] = OURS | {name: f"ragas' {kind}, by rule" for name, (kind, _) in BY_RULE.items()} | {
+    name: f"ragas' {kind}, asks a chat model" for name, (kind, _) in BY_MODEL.items()}  # fmt: skip
 
 
 def checked_judges(names: Sequence[str], model: str = "") -> list[str]:

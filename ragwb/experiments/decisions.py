@@ -63,7 +63,8 @@ def decide(
 def measured(findings: Findings) -> str:
     "The deciding metric of every arm."
     study = findings.study
-    return f"Measured, {study.name(study.metric)}: " + "; ".join(f"{found[study.metric].value:.2f} {label}" for label, found in findings.scores.items() if study.metric in found) + "."
+    arms = [f"{found[study.metric].value:.2f} {label}" for label, found in findings.scores.items() if study.metric in found]
+    return f"Measured, {study.name(study.metric)}: {'; '.join(arms)}."
 
 # %% ../../nbs/12_experiments/08_decisions.ipynb #c09
 def to_set(configs: Mapping[str, Mapping[str, Any]], pick: str) -> str:

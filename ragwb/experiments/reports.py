@@ -96,7 +96,8 @@ def html_page(title: str, body: str) -> bytes:
     return f'<!doctype html><html lang="en"><head>{head}</head><body>\n{body}\n</body></html>\n'.encode()
 
 # %% ../../nbs/12_experiments/09_reports.ipynb #c13
-READING = "Means, each with its 95 % interval, drawn by document; differences to the baseline are paired, question by question. Bold: the best config that loses nothing it may not lose."
+READING = ("Means, each with its 95 % interval, drawn by document; differences to the baseline are paired, question by question. "
+           "Bold: the best config that loses nothing it may not lose.")
 
 
 def heading_of(study: Study, data: str) -> str:
@@ -194,9 +195,12 @@ AGAIN = "computes all of it again from the stored rows."
 def index_page(reports: list[Report]) -> bytes:
     "The index as HTML."
     known: set[str] = set()
-    lines = [f"<tr><td><a href='#{report.name}'>{escape(report.heading)}</a></td><td>{glossed(decision.decided, known)}</td><td>{glossed(decision.do, known)}</td></tr>"
-             if (decision := report.decision) else f"<tr><td><a href='#{report.name}'>{escape(report.heading)}</a></td><td class='failed' colspan='2'>Failed: {escape(report.said)}</td></tr>"
-             for report in reports]
+    lines = []
+    for report in reports:
+        cells = f"<td class='failed' colspan='2'>Failed: {escape(report.said)}</td>"
+        if decision := report.decision:
+            cells = f"<td>{glossed(decision.decided, known)}</td><td>{glossed(decision.do, known)}</td>"
+        lines.append(f"<tr><td><a href='#{report.name}'>{escape(report.heading)}</a></td>{cells}</tr>")
     parts = ["<h1>What was decided, and what to do</h1>", f"<p>{escape(INTRODUCTION)}</p>",
              f"<div class='wide'><table class='decisions'><tr><th>about</th><th>decided</th><th>to do</th></tr>{''.join(lines)}</table></div>",
              *map(index_section, reports), "<h2>Words</h2>", glossary_html(), f"<p class='soft'><code>ragwb verify reports</code> {AGAIN}</p>"]
@@ -218,8 +222,10 @@ def index_section(report: Report) -> str:
 def index_readme(reports: list[Report]) -> bytes:
     "The index as Markdown."
     table = ["| about | decided | to do |", "|---|---|---|",
-             *(f"| {report.heading} | {decision.decided} | {decision.do} |" if (decision := report.decision) else f"| {report.heading} | **Failed**: {report.said} | |" for report in reports)]
-    parts = ["# What was decided, and what to do", f"{INTRODUCTION.rpartition(' Underlined')[0]} `ragwb verify reports` {AGAIN} Written by `ragwb experiment run`, not by hand.", "\n".join(table)]
+             *(f"| {report.heading} | {found.decided} | {found.do} |" if (found := report.decision) else f"| {report.heading} | **Failed**: {report.said} | |"
+               for report in reports)]
+    about = f"{INTRODUCTION.rpartition(' Underlined')[0]} `ragwb verify reports` {AGAIN} Written by `ragwb experiment run`, not by hand."
+    parts = ["# What was decided, and what to do", about, "\n".join(table)]
     for report in reports:
         said = f"{report.said}\n\nRests on {report.decision.basis}.\n\n![{report.title}]({report.name}/{FIGURE})" if report.decision else f"**Failed**: {report.said}"
         links = f"[notebook]({report.name}/{NOTEBOOK})" + (f" · [rows]({report.name}/{ROWS}) · [metrics]({report.name}/{METRICS_FILE})" if report.decision else "")
