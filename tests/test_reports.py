@@ -75,6 +75,19 @@ def test_a_changed_digit_anywhere_is_found(reports: Path, folder: Path, name: st
         path.write_bytes(whole)
 
 
+def test_the_ladder_stands_beside_the_scores_of_a_report(reports: Path) -> None:
+    "In the sentence, in the table, and among the numbers; a dash where a rung has no meaning, as a closed book has for a search."
+    metrics = json.loads((reports / "01_chunking" / METRICS_FILE).read_text())
+    page, ladder = (reports / "01_chunking" / PAGE).read_text(), metrics["ladder"]
+    assert (ladder["constant"], ladder["closed_book"], ladder["oracle"]["evidence_recall@5"]) == ({}, {}, 1)
+    assert ladder["config"]["evidence_iou@5"] == metrics["configs"][metrics["best"]]["metrics"]["evidence_iou@5"]["value"]
+    bm25, own = (f"{ladder[rung]['evidence_iou@5']:.3f}" for rung in ("bm25", "config"))
+    line = f"constant reply – · closed book – · BM25 alone {bm25} · this config ({metrics['best']}) {own} · oracle context 1.000."
+    assert metrics["sentence"].endswith(line) and line in page
+    shown = " ".join(re.sub("<[^>]*>", " ", page).split())
+    assert "closed book – – – ladder" in shown and "oracle context 1.000 1.000 1.000 ladder" in shown
+
+
 @pytest.mark.parametrize("name", [METRICS_FILE, FIGURE, PAGE, NOTEBOOK])
 def test_a_changed_number_is_found_though_all_hashes_were_written_anew(reports: Path, folder: Path, name: str) -> None:
     path = reports / "01_chunking" / name

@@ -61,7 +61,8 @@ def publish(
     folder = Path((running or current_run()).folder)
     folder.mkdir(parents=True, exist_ok=True)
     metrics = findings.study.metrics
-    rows = tuple({name: row[name] for name in ROW_FIELDS} | {"scores": {name: value for name, value in row["scores"].items() if name in metrics}} for row in findings.rows)
+    rows = tuple({name: row[name] for name in (*ROW_FIELDS, "rung") if name in row} | {"scores": {name: value for name, value in row["scores"].items() if name in metrics}}
+                 for row in findings.rows)
     inputs = {"data": {"name": dataset.name, "hash": dataset_hash(dataset), "documents": len(dataset.documents), "questions": len(dataset.questions)},
               "configs": {label: described(config) for label, config in configs.items()}}
     write_whole(folder / ROWS, "".join(map(line_of, rows)).encode())
@@ -100,7 +101,8 @@ def report_page(findings: Findings, inputs: Mapping[str, Any]) -> bytes:
                       for label, found in inputs["configs"].items())
     body = [f"<h1>{escape(findings.study.title)}</h1>", f"<p class='answer'>{escape(metrics['sentence'])}</p>", f"<p class='soft'>{escape(about)}</p>",
             f"<div class='wide'>{findings_figure(findings)}</div>", f"<h2>All configs</h2><div class='wide'>{findings_table(findings)}</div>",
-            "<p class='soft'>Means with 95 % intervals, bootstrapped by document; differences are paired, question by question. Bold: the best config that keeps the guards.</p>",
+            "<p class='soft'>Means with 95 % intervals, bootstrapped by document; differences are paired, question by question. Bold: the best config that keeps the guards. "
+            "Paler: the rivals of its ladder; a dash says that a score has no meaning there.</p>",
             f"<h2>Question by question</h2>{changed_questions(findings)}",
             "<h2>What was evaluated</h2><div class='wide'><table><tr><th>config</th><th>fingerprint</th><th style='text-align:left'>differs from the default in</th></tr>",
             f"{configs}</table></div>",
