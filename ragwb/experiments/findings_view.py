@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['INK', 'ACCENT', 'SOFT', 'PANEL', 'LINE', 'LETTER', 'LONGEST', 'WIDE', 'HIGH', 'EDGE', 'Shown', 'show_sentence',
-           'show_table', 'show_figure', 'findings_table', 'ladder_rows', 'against_baseline', 'Scale', 'canvas',
-           'findings_figure', 'shortened', 'panel', 'curve', 'curve_point', 'axis_text']
+           'show_table', 'show_figure', 'findings_table', 'ladder_rows', 'interval_note', 'against_baseline', 'Scale',
+           'canvas', 'findings_figure', 'shortened', 'panel', 'curve', 'curve_point', 'axis_text']
 
 # %% ../../nbs/12_experiments/07_findings_view.ipynb #c03
 from collections.abc import Sequence
@@ -51,8 +51,7 @@ def findings_table(findings: Findings) -> str:
         role = "baseline" if label == study.baseline else against_baseline(findings, label)
         weight = "600" if label == findings.best else "400"
         lines.append(f"<tr style='font-weight:{weight}'><td style='text-align:left;white-space:nowrap'>{escape(label)}</td>{cells}<td style='text-align:left'>{role}</td></tr>")
-    arms = f", 95 % interval for {len(findings.changes)} comparisons" if len(findings.changes) > 1 else ""
-    last = f"{escape(study.name(study.metric))} against {escape(study.baseline)}{arms}"
+    last = f"{escape(study.name(study.metric))} against {escape(study.baseline)}{escape(interval_note(findings))}"
     lines = [*ladder_rows(findings, below=True), *lines, *ladder_rows(findings, below=False)]
     return (f"<table><thead><tr><th style='text-align:left'>config</th>{head}<th style='text-align:left'>{last}</th></tr></thead>"
             f"<tbody>{''.join(lines)}</tbody></table>")
@@ -65,6 +64,14 @@ def ladder_rows(findings: Findings, below: bool) -> list[str]:
     rungs = [rung for n, rung in enumerate(names) if (n < at if below else n > at) and rung in findings.ladder and names[rung] not in findings.scores]
     return [f"<tr style='opacity:.7'><td style='text-align:left;white-space:nowrap'>{escape(names[rung])}</td>"
             + "".join(f"<td>{score_cell(findings.ladder[rung], metric)}</td>" for metric in metrics) + "<td style='text-align:left'>ladder</td></tr>" for rung in rungs]
+
+
+def interval_note(findings: Findings) -> str:
+    "For how many comparisons the intervals of the differences hold."
+    others = len(findings.changes)
+    if others < 2:
+        return ""
+    return f", 95 % interval for {others} comparisons" + (f"; of {findings.best}, chosen on other questions, for one" if findings.arms == 1 else "")
 
 
 def against_baseline(findings: Findings, label: str) -> str:
