@@ -31,7 +31,7 @@ from .notebooks import Executed, Experiment, ExperimentError, Run, current_run, 
 
 # %% ../../nbs/12_experiments/09_reports.ipynb #c08
 ROWS, METRICS_FILE, FIGURE, PAGE, NOTEBOOK, INPUTS, MANIFEST = "rows.jsonl", "metrics.json", "figure.svg", "report.html", "notebook.ipynb", "inputs.json", "manifest.json"
-ROW_FIELDS = ("config", "id", "kind", "document")  # published of a row, beside its scores
+ROW_FIELDS = ("config", "id", "kind", "document", "split", "rung")  # published of a row that has them, beside its scores
 
 
 def pretty(value: Any) -> bytes:
@@ -61,7 +61,7 @@ def publish(
     folder = Path((running or current_run()).folder)
     folder.mkdir(parents=True, exist_ok=True)
     metrics = findings.study.metrics
-    rows = tuple({name: row[name] for name in (*ROW_FIELDS, "rung") if name in row} | {"scores": {name: value for name, value in row["scores"].items() if name in metrics}}
+    rows = tuple({name: row[name] for name in ROW_FIELDS if name in row} | {"scores": {name: value for name, value in row["scores"].items() if name in metrics}}
                  for row in findings.rows)
     inputs = {"data": {"name": dataset.name, "hash": dataset_hash(dataset), "documents": len(dataset.documents), "questions": len(dataset.questions)},
               "configs": {label: described(config) for label, config in configs.items()}}
