@@ -14,7 +14,20 @@ from notebooks import ROOT
 from ragwb.evaluation.datasets import Dataset
 from ragwb.experiments.findings import Findings, Study, sentence
 from ragwb.experiments.notebooks import Run, find_experiments
-from ragwb.experiments.reports import FIGURE, INPUTS, MANIFEST, METRICS_FILE, NOTEBOOK, PAGE, ROWS, findings_from, pretty, publish, sha256, write_index
+from ragwb.experiments.reports import (
+    FIGURE,
+    INPUTS,
+    MANIFEST,
+    METRICS_FILE,
+    NOTEBOOK,
+    PAGE,
+    ROWS,
+    findings_from,
+    pretty,
+    publish,
+    sha256,
+    write_index,
+)
 from ragwb.experiments.verify import Mismatch, verify_folder
 
 FILES = (ROWS, METRICS_FILE, FIGURE, PAGE, NOTEBOOK, INPUTS, MANIFEST)
