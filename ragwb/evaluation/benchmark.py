@@ -23,6 +23,7 @@ from ..indexing.store import Store
 from ..ingestion.ingest import Progress, ingest, ingest_documents
 from ..ingestion.sources import Source, content_hash
 from ..settings import Settings
+from ..storage.folder import passing_folder
 
 # %% ../../nbs/11_evaluation/10_benchmark.ipynb #c06
 def index_dataset(
@@ -57,7 +58,7 @@ def evaluate_dataset(
 ) -> Evaluation:
     "A config on a data set. Raises DatasetError for a data set that cannot be used."
     dataset = with_split(load_dataset(path), split)
-    with tempfile.TemporaryDirectory(prefix="ragwb-eval-") as folder:
+    with passing_folder(settings.home) if settings else tempfile.TemporaryDirectory(prefix="ragwb-eval-") as folder:
         collection = index_dataset(dataset, config, Path(folder), settings, progress)
         texts = {id: collection.document(id).text for id in dataset.documents}
         model = embedder(config.embedder, settings)
