@@ -192,7 +192,8 @@ def died(key: str, told: dict[str, Any]) -> bool:
 # %% ../../nbs/10_answering/09_deletion.ipynb #c22
 def unfinished(store: Store) -> Iterator[tuple[str, dict[str, Any]]]:
     "The deletions that died, by key."
-    store.objects.clear_up("deletions/")
+    if not store.objects.remote:  # half-written: the deletion had not begun
+        store.objects.clear_up("deletions/")
     for item in list(store.objects.items("deletions/")):
         try:
             told = json.loads(store.objects.get(item.key)) if item.key.endswith(".json") else None
