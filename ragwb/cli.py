@@ -12,6 +12,7 @@ import ragwb.commands.drift  # noqa: F401
 import ragwb.commands.emulate  # noqa: F401
 import ragwb.commands.everyday  # noqa: F401
 import ragwb.commands.experiment  # noqa: F401
+import ragwb.commands.judge  # noqa: F401
 import ragwb.commands.release  # noqa: F401
 import ragwb.commands.search  # noqa: F401
 from .commands.common import main  # noqa: F401
