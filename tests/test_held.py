@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,15 +11,17 @@ import pytest
 from test_pdf import pdf
 
 from ragwb.answering.answer import refusal_text
-from ragwb.answering.citations import cite
+from ragwb.answering.citations import Citation, cite
 from ragwb.app.answer_view import refusal_note
 from ragwb.commands.everyday import print_answer
 from ragwb.documents.builder import TextBuilder
+from ragwb.documents.document import Span
 from ragwb.evaluation.comparison import FLIPS, holm, sign_flip
-from ragwb.evaluation.evaluate import Evaluation
-from ragwb.evaluation.scoring import summarise
+from ragwb.evaluation.datasets import Dataset, GoldenQuestion
+from ragwb.evaluation.evaluate import Evaluation, reply_rows
+from ragwb.evaluation.scoring import PlainAnswer, summarise
 from ragwb.experiments.racing import MISSED, Race
-from ragwb.operations.promotion import weigh
+from ragwb.operations.promotion import LONGER, weigh
 from ragwb.retrieval.fusion import reciprocal_rank_fusion
 from ragwb.settings import Settings
 from ragwb.workbench import Workbench
@@ -85,6 +88,31 @@ def test_the_gate_corrects_for_the_metrics_it_looks_at(broken: int, metrics: lis
     verdict = weigh(evaluation(0, metrics), evaluation(broken, metrics))
     assert verdict.regressions == (["evidence_cited"] if refused else [])
     assert verdict.worse["evidence_cited"] == pytest.approx(len(metrics) / 2**broken, rel=0.2)
+
+
+def test_the_gate_refuses_padding() -> None:
+    "Forty questions of forty documents: one sentence answers each; the candidate cites two more of the same document."
+    texts = {f"d{n}.md": f"Warranty {n} lasts {n + 20} months. It is written in English. Our office is open on Mondays." for n in range(40)}
+    ends = {id: text.index(".") + 1 for id, text in texts.items()}
+    dataset = Dataset("warranties", "spans", {id: text.encode() for id, text in texts.items()}, tuple(
+        GoldenQuestion(f"q{n}", f"How long is warranty {n}?", "", {id: 1.0}, evidence=(Span(id, 0, ends[id]),), answers=(f"{n + 20} months",)) for n, id in enumerate(texts)))
+
+    def answering(sentences: int) -> Evaluation:
+        def reply(question: GoldenQuestion) -> PlainAnswer:
+            id, = question.relevance
+            starts = [0, ends[id] + 1, texts[id].rindex("Our")][:sentences]
+            cited = [Citation(id, None, start, end, texts[id][start:end]) for start in starts for end in [texts[id].index(".", start) + 1]]
+            return PlainAnswer(" ".join(f"{c.quote} [{n}]" for n, c in enumerate(cited, start=1)), citations=tuple(cited))
+
+        rows = tuple(reply_rows(dataset, texts, reply))
+        return Evaluation("warranties", str(sentences), rows, summarise(rows), {}, {})
+
+    brief, padded = answering(1), answering(3)
+    assert brief.metrics["evidence_cited"] == padded.metrics["evidence_cited"]
+    assert weigh(brief, padded).regressions == ["statement_precision", "token_f1", "answer_words"]
+    assert weigh(padded, brief).regressions == []
+    longer = replace(brief, rows=tuple(row | {"scores": row["scores"] | {"answer_words": 6.0}} for row in brief.rows))  # instead of 5 words
+    assert (weigh(brief, longer).regressions, LONGER) == ([], 0.25)
 
 
 def test_a_race_corrects_for_the_number_of_its_arms() -> None:

@@ -158,10 +158,14 @@ def test_a_lost_registry_serves_on(s3_settings: Settings, proxy, monkeypatch: py
 
 def test_gate_on_the_command_line(company: Path) -> None:
     first = ragwb(company, "promote", "local", "--dataset", str(company), "--json")
-    assert first.exit_code == 0 and json.loads(first.output)["before"] == ""
+    evidence = json.loads(first.output)
+    assert first.exit_code == 0 and evidence["before"] == "" and all(found["can_show"] > 0 for found in evidence["metrics"].values())
+    cited = {rung: scores["evidence_cited"] for rung, scores in evidence["ladder"].items()}
+    assert cited == {"constant": 0, "closed_book": 0, "bm25": 1, "config": 1, "oracle": cited["oracle"]}
     refused = ragwb(company, "promote", str(company / "timid.json"))
     assert refused.exit_code == 1
-    for told in ("right evidence cited", "can", "worse", *(f"broke  {name}: What torque" for name in PARTS), "production stays at", "8 questions broke"):
+    for told in ("right evidence cited", "can", "worse", *(f"broke  {name}: What torque" for name in PARTS), "production stays at", "8 questions broke",
+                 "the candidate beside its ladder"):
         assert told in refused.output, told
     registry = open_registry(Settings(home=company / "home"))
     assert registry.resolve("@production") == LOCAL and len(registry.history("production")) == 1

@@ -50,6 +50,7 @@ from reportlab.platypus.tableofcontents import TableOfContents
 from ragwb.documents.document import Document as ParsedDocument
 from ragwb.documents.document import DocumentError
 from ragwb.documents.parsing import parse
+from ragwb.evaluation.metrics import FACTS, occurs
 from ragwb.evaluation.quotes import AnchorError, anchor
 
 HERE = Path(__file__).resolve().parent
@@ -783,6 +784,11 @@ def plain_share(row: Row) -> float:
     return len(shared) / max(len(asked), 1)
 
 
+def unproven_facts(row: Row) -> list[str]:
+    """The facts of a question's answer that no piece of its evidence holds, by the rule that scores an answer."""
+    return [fact for fact in row["answer"].split(FACTS) if not any(occurs(entry["quote"], fact) for entry in row["evidence"])]
+
+
 def check_questions() -> list[str]:
     """What is wrong with the golden questions."""
     rows, problems = read_questions()
@@ -809,6 +815,8 @@ def check_questions() -> list[str]:
             problems.append(f"{name}: needs evidence from two documents")
         found, missing = anchored(row)
         problems += missing
+        if row["evidence"] and not missing:
+            problems += [f"{name}: {fact!r} is not inside the evidence" for fact in unproven_facts(found)]
         if row["evidence"] and not missing and (style == "plain") != (plain_share(found) >= PLAIN_SHARE):
             problems.append(f"{name}: {style}, but {plain_share(found):.0%} of its content words are its evidence's")
     problems += [f"{name}: id used {count} times" for name, count in ids.items() if count > 1]

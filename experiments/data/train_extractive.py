@@ -24,6 +24,7 @@ from ragwb.config import PipelineConfig
 from ragwb.documents.document import Span
 from ragwb.evaluation.benchmark import index_dataset
 from ragwb.evaluation.datasets import GoldenQuestion, anchor_questions, load_dataset
+from ragwb.evaluation.metrics import is_evidence
 from ragwb.generation.extractive import Evidence, evidence
 from ragwb.generation.models import standalone_by_rule
 from ragwb.generation.sentence_ranking import Features, PromptPassage, rank_sentences
@@ -77,7 +78,7 @@ def example(pipeline: Pipeline, question: GoldenQuestion, half: str, dataset: st
         passage = passages[candidate.passage - 1]
         start = passage.start + passage.text.find(candidate.text)
         places.append(Span(passage.document, start, start + len(candidate.text)))
-    found = [{i for i, place in enumerate(places) if place.overlap(span) >= 0.5 * min(span.end - span.start, place.end - place.start)} for span in gold]
+    found = [{i for i, place in enumerate(places) if is_evidence(place, span)} for span in gold]
     right = np.zeros(len(ranked), bool)
     right[[i for group in found for i in group]] = True
     without = None

@@ -61,6 +61,8 @@ def print_verdict(verdict: "PromotionVerdict") -> None:
     from rich.markup import escape
     from rich.table import Table
 
+    from ragwb.evaluation.tables import rich_table
+
     head, rows = verdict.cells()
     click.echo(f"{verdict.dataset}: {len(verdict.questions)} questions, {verdict.before or 'nothing yet'} → {verdict.after}")
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 0))
@@ -70,17 +72,18 @@ def print_verdict(verdict: "PromotionVerdict") -> None:
         table.add_row(*map(escape, row))
     if rows:
         Console().print(table)
+    Console().print(rich_table("the candidate beside its ladder", *verdict.rungs(), "this config"))
     for id in verdict.broke:
         click.echo(f"  broke  {id}: {verdict.questions[id]}")
 
 # %% ../../nbs/17_commands/06_release.ipynb #c11
 @contextmanager
-def evaluating(dataset: str, settings: "Settings", quiet: bool) -> Iterator[Callable[["PipelineConfig"], "Evaluation"]]:
-    "A function that evaluates a config on a data set, under a progress bar."
+def evaluating(dataset: str, candidate: "PipelineConfig", settings: "Settings", quiet: bool) -> Iterator[Callable[["PipelineConfig"], "Evaluation"]]:
+    "A function that evaluates a config on a data set, the candidate with its ladder, under a progress bar."
     from ragwb.evaluation.benchmark import evaluate_dataset
 
     with progress_bar(quiet) as progress:
-        yield lambda config: evaluate_dataset(Path(dataset), config, with_ladder=False, settings=settings, progress=progress)
+        yield lambda config: evaluate_dataset(Path(dataset), config, with_ladder=config == candidate, settings=settings, progress=progress)
 
 # %% ../../nbs/17_commands/06_release.ipynb #c12
 @main.command("promote")
@@ -101,7 +104,7 @@ def promote_command(ctx: click.Context, config: str, alias: str, dataset: str, f
     check_indexes(Workbench(settings), registry.load(moves[-1].config) if moves else None, candidate, config)
     dataset = deciding_dataset(dataset, moves)
     try:
-        with evaluating(dataset, settings, as_json) as evaluate:
+        with evaluating(dataset, candidate, settings, as_json) as evaluate:
             move, verdict = promote(registry, alias, candidate, evaluate, pin_of(load_dataset(dataset)), dataset, force)
     except Refused as refused:
         print_json(refused.verdict.evidence() | {"moved": False}) if as_json else print_verdict(refused.verdict)

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['RANKED', 'PASSAGES', 'CITED', 'CITATION_NUMBER', 'ScoredRow', 'METRICS', 'LOWER_IS_BETTER', 'Located', 'Cited',
            'Answered', 'System', 'Reader', 'PlainAnswer', 'retrieval_scores', 'located_spans', 'answer_scores',
-           'row_of', 'score_questions', 'values_of', 'means', 'summarise']
+           'citation_scores', 'row_of', 'score_questions', 'values_of', 'means', 'summarise']
 
 # %% ../../nbs/11_evaluation/06_scoring.ipynb #c03
 import re
@@ -19,7 +19,17 @@ import numpy as np
 from ..documents.document import Span
 from .datasets import Dataset, GoldenQuestion
 from .intervals import Interval, bootstrap
-from .metrics import contains_answer, evidence_cited, evidence_score, ndcg_at_k, proven, recall_at_k, reciprocal_rank, token_f1
+from ragwb.evaluation.metrics import (
+    contains_answer,
+    evidence_cited,
+    evidence_score,
+    ndcg_at_k,
+    proven,
+    recall_at_k,
+    reciprocal_rank,
+    statement_precision,
+    token_f1,
+)
 
 # %% ../../nbs/11_evaluation/06_scoring.ipynb #c06
 class Located(Protocol):
@@ -114,13 +124,26 @@ def answer_scores(
         scores["citation_precision"] = sum(proven(c.quote, texts.get(c.document, ""), c.start, c.end) for c in cited) / len(cited)
     if not question.answerable:
         return scores | {"unanswerable_refused": float(answer.refused)}
-    given = not answer.refused
+    given, said = not answer.refused, CITATION_NUMBER.sub(" ", answer.text)
     if question.evidence and kind == "spans":
-        scores["evidence_cited"] = given and evidence_cited(question.evidence, located_spans(cited))
+        scores |= citation_scores(question.evidence, located_spans(cited) if given else [])
     if question.answers:
         scores["answer_contained"] = given and contains_answer("\n".join(c.quote for c in cited[:CITED]), question.answers)
-        scores["token_f1"] = given and token_f1(CITATION_NUMBER.sub(" ", answer.text), question.answers)
+        scores["token_f1"] = given and token_f1(said, question.answers)
+    if given:
+        scores["answer_words"] = len(said.split())
     return {name: float(value) for name, value in scores.items()} | {"answerable_refused": float(answer.refused)}
+
+
+def citation_scores(
+    gold: Sequence[Span],   # the evidence, at least one span
+    cited: Sequence[Span],  # by the answer, first one first; none by a refusal
+) -> dict[str, float]:      # statement precision only where something is cited
+    "Whether the right evidence is cited, how much of what is cited is evidence, and whether its first sentence is."
+    scores = {"evidence_cited": evidence_cited(gold, cited), "first_citation_right": 0.0}
+    if not cited:
+        return scores
+    return scores | {"first_citation_right": statement_precision(gold, cited[:1]), "statement_precision": statement_precision(gold, cited)}
 
 # %% ../../nbs/11_evaluation/06_scoring.ipynb #c19
 ScoredRow = dict[str, Any]  # "id", "kind", "split", "document", "scores", ...; JSON values only
@@ -173,13 +196,16 @@ METRICS = {  # name, in the order of tables -> its label for people
     f"evidence_precision@{PASSAGES}": f"evidence precision@{PASSAGES}",
     f"evidence_iou@{PASSAGES}": f"evidence IoU@{PASSAGES}",
     "evidence_cited": "right evidence cited",
+    "statement_precision": "statement precision",
+    "first_citation_right": "first citation right",
     "answer_contained": f"answer inside {CITED} citations",
     "token_f1": "answer word F1",
+    "answer_words": "answer length, words",
     "citation_precision": "citations proven",
     "unanswerable_refused": "unanswerable refused",
     "answerable_refused": "answerable wrongly refused",
 }
-LOWER_IS_BETTER = frozenset({"answerable_refused"})
+LOWER_IS_BETTER = frozenset({"answerable_refused", "answer_words"})
 
 # %% ../../nbs/11_evaluation/06_scoring.ipynb #c25
 def values_of(
