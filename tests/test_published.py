@@ -26,10 +26,12 @@ from ragwb.experiments.published import (
     verify_prose,
     verify_reports,
 )
-from ragwb.experiments.verify import Mismatch
+from ragwb.experiments.reports import MANIFEST
+from ragwb.experiments.verify import Mismatch, verify_index, verify_run
 
 PRINTED = [path for path in sorted((ROOT / "nbs").rglob("[!.]*.ipynb")) if any(map(called, json.loads(path.read_bytes())["cells"]))]
 BOUND = [path for path in published.prose_pages(ROOT) if SOURCE.search(path.read_text("utf-8"))]
+MEASURED = [name for name in BENCHMARKS if (ROOT / f"reports/{name}.jsonl").is_file()]
 TURNS = {"figure": "ask", "seconds": {"libraries": [2.9, 2.4, 2.8], "ask": [3.1, 2.9, 3.3]}}
 SAMPLED = 10  # places in each file
 
@@ -37,7 +39,7 @@ SAMPLED = 10  # places in each file
 @pytest.fixture(scope="module")
 def summaries() -> dict[str, object]:
     "Every benchmark, recomputed once."
-    return {name: benchmark_summary(name, (ROOT / f"reports/{name}.jsonl").read_bytes())[0] for name in BENCHMARKS}
+    return {name: benchmark_summary(name, (ROOT / f"reports/{name}.jsonl").read_bytes())[0] for name in MEASURED}
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +56,7 @@ def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def found(copied: Path, summaries: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[Mismatch]]:
     "What does not fit on pages, in README and in prose, by the summaries as they are recomputed from the rows."
-    monkeypatch.setattr(Reports, "summary", lambda self, name: summaries[name])
+    monkeypatch.setattr(Reports, "summary", lambda self, name: summaries.get(name))
     reports = Reports(copied / "reports", recomputed=True)
     return lambda: [mismatch for part in (verify_pages(copied, reports), verify_prose(copied, reports)) for mismatches in part.values() for mismatch in mismatches]
 
@@ -88,7 +90,7 @@ def test_what_is_committed_fits(found: Callable[[], list[Mismatch]], copied: Pat
     assert {page.name[:4] for page in BOUND} >= {"0005", "0006", "0007", "0016", "0017"}
 
 
-@pytest.mark.parametrize("name", BENCHMARKS)
+@pytest.mark.parametrize("name", MEASURED)
 def test_a_changed_digit_of_a_benchmark_is_found(name: str, tmp_path: Path) -> None:
     rows, path = (shutil.copy(ROOT / "reports" / file, tmp_path) for file in (f"{name}.jsonl", BENCHMARKS[name][0]))
     for file in map(Path, (rows, path)):
@@ -113,6 +115,27 @@ def test_a_changed_digit_of_a_page_is_found(path: Path, copied: Path, found: Cal
             said = [mismatch.said for mismatch in found() if mismatch.file == path.name]
             assert any(f"line {line}" in one for one in said), (line, said)
             assert any("computed “" in one or " gives " in one for one in said), said
+    finally:
+        copy.write_text(text, "utf-8")
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    "The committed reports, to be edited."
+    return Path(shutil.copytree(ROOT / "reports", tmp_path_factory.mktemp("runs") / "reports"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", [path for path in sorted((ROOT / "reports").rglob("*.*")) if path.parent.name != "reports" or path.name in ("index.html", "README.md")],
+                         ids=lambda path: path.relative_to(ROOT / "reports").as_posix())
+def test_a_changed_digit_of_a_report_is_found(path: Path, runs: Path) -> None:
+    copy, text = runs / path.relative_to(ROOT / "reports"), path.read_text("utf-8")
+    try:
+        for _, changed in sampled(text, digits(text, [(0, len(text))]), path.as_posix().removeprefix(ROOT.as_posix()), 2):
+            copy.write_text(changed, "utf-8")
+            said = verify_index(runs) if path.parent.name == "reports" else verify_run(copy.parent, ROOT / "experiments")
+            assert said
+            assert path.name in [mismatch.file for mismatch in said] or (path.name == MANIFEST and "the manifest pins" in said[0].said), said  # a wrong pin names the file pinned
     finally:
         copy.write_text(text, "utf-8")
 

@@ -130,15 +130,16 @@ def quality_section(reports: Reports) -> str:
 
 def time_section(reports: Reports) -> str:
     "Time and memory."
-    found = reports.summary("bench")
-    return target_table("Time and memory, against peers in the same run", found["rows"]) if found else ""
+    found, title = reports.summary("bench"), "Time and memory, against peers in the same run"
+    return target_table(title, found["rows"]) if found else f"## {title}\n\nNot measured for this version: `make bench` does.\n\n"
 
 
 def aws_section(reports: Reports) -> str:
     "The AWS path: faults, guardrail, parity, timings, and a link to the table of faults."
     made = {"faults_aws": fault_rows, "guardrails": guardrail_rows, "parity_aws": parity_rows, "bench_aws": lambda found: found["rows"]}
     rows = [row for name, rows_of in made.items() if (found := reports.summary(name)) for row in rows_of(found)]
-    table = "What each fault looks like to a user: [reports/faults.md](../reports/faults.md).\n\n" if (reports.folder / "faults.md").is_file() else ""
+    table = "" if reports.summary("bench_aws") else "Times on S3 are not measured for this version: `make bench-aws` does.\n\n"
+    table += "What each fault looks like to a user: [reports/faults.md](../reports/faults.md).\n\n" if (reports.folder / "faults.md").is_file() else ""
     return target_table("The AWS path, at a desk", rows) + table
 
 
