@@ -88,7 +88,7 @@ def fault_rows(faults: Row) -> list[Row]:
             target_row("the same: charged twice", "0, and charged what was billed", charged, once,
                        f"charged {'is' if faults['charged_is_billed'] else 'is not'} billed, by tokens and text units")]
 
-
+# %% ../../nbs/12_experiments/16_published.ipynb #c11
 def share(rate: Row) -> str:
     "A share with its interval."
     return f"{rate['value']:.3f} [{rate['low']:.3f}, {rate['high']:.3f}]"
@@ -121,7 +121,7 @@ def parity_rows(parity: Row) -> list[Row]:
     note += "the emulator answers with the local model, so this is what the wire, Titan's place, prompts and guardrail do, not what Nova would"
     return [target_row("sample questions, profile aws against the emulator, beside local", "no metric worse", f"{len(worse)} of {len(parity['metrics'])} worse", not worse, note)]
 
-# %% ../../nbs/12_experiments/16_published.ipynb #c10
+# %% ../../nbs/12_experiments/16_published.ipynb #c12
 def quality_section(reports: Reports) -> str:
     "Answer quality."
     found = reports.summary("quality")
@@ -151,7 +151,7 @@ def experiment_section(reports: Reports) -> str:
     heading += "All ask the sample questions, where the name says no other set."
     return f"{heading}\n\n| question | answer | report |\n|---|---|---|{''.join(cells)}\n\n" if cells else ""
 
-
+# %% ../../nbs/12_experiments/16_published.ipynb #c14
 def chunking_section(reports: Reports) -> str:
     "Ways of cutting, beside each other."
     found = reports.summary("quality")["chunking"]
@@ -175,7 +175,7 @@ def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     "A table in Markdown."
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows)) + "\n"
 
-
+# %% ../../nbs/12_experiments/16_published.ipynb #c16
 def limits(reports: Reports) -> str:
     "What README says that the default cannot do."
     rows = {row["measure"]: row["measured"].split()[0] for row in reports.summary("quality")["rows"]}
@@ -208,7 +208,7 @@ def published(
     "A section of the site as a page shows it."
     return Section(SECTIONS[name](Reports(Path(folder))))
 
-# %% ../../nbs/12_experiments/16_published.ipynb #c13
+# %% ../../nbs/12_experiments/16_published.ipynb #c19
 LINK = re.compile(r"(\]\()(?!\w+:|#|/)([^)\s]+)(\))")  # a Markdown link or picture to a file
 
 
@@ -250,7 +250,7 @@ def readme(index: Mapping[str, Any]) -> str:
     body = LINK.sub(lambda link: link[1] + os.path.normpath(f"nbs/{link[2]}") + link[3], body)
     return re.sub(r"\n{3,}", "\n\n", body).strip() + "\n"
 
-
+# %% ../../nbs/12_experiments/16_published.ipynb #c22
 def verify_pages(root: Path, reports: Reports) -> dict[Path, list[Mismatch]]:
     "The pages that print sections, and README."
     found: dict[Path, list[Mismatch]] = {}
@@ -284,7 +284,7 @@ def line_at(text: str, part: str) -> str:
     "The line of a file at which a text begins."
     return f"line {text[:max(0, text.find(part))].count(chr(10)) + 1}"
 
-# %% ../../nbs/12_experiments/16_published.ipynb #c15
+# %% ../../nbs/12_experiments/16_published.ipynb #c24
 NOT_PROSE = re.compile(r"```.*?```|`[^`\n]*`|\]\([^)\n]*\)|<[^>\n]*>|https?://\S+|\b(?:Python|Version|version|License|versions|below|nbdev|Signature|TLS) \d[\d.]*", re.DOTALL)
 FIGURE = re.compile(r"""
     (?<![\w.$/-])(?:\d+(?:,\d{3})*(?:\.\d+)?|\.\d+)(?:\ ?%|\ ?×|\ (?:ms|s|seconds|minutes|hours|KB|MB|GB)\b)  # with a unit
@@ -301,7 +301,7 @@ def plain(text: str) -> str:
     "A text with code, links, tags and versions blanked, every other character at its place."
     return NOT_PROSE.sub(lambda found: re.sub(r"[^\n]", " ", found[0]), text)
 
-
+# %% ../../nbs/12_experiments/16_published.ipynb #c27
 def bound_value(root: Path, file: str, key: str, reports: Reports) -> Any:
     "The value that a source names. Raises KeyError, IndexError, ValueError or OSError where there is none."
     if file.endswith(".py"):
@@ -328,7 +328,7 @@ def constant(module: ast.Module, key: str) -> Any:
                 found |= {f"{getattr(node, 'name', '')}.{name}": value for name, value in zip(names, defaults, strict=True)}
     return ast.literal_eval(found[key])
 
-
+# %% ../../nbs/12_experiments/16_published.ipynb #c29
 def unlike_source(figure: str, source: re.Match[str], root: Path, reports: Reports) -> str:
     "What is wrong with a figure that has a source; empty if nothing is."
     file, key, form = source.groups()
@@ -350,7 +350,7 @@ def prose_mismatches(text: str, root: Path, reports: Reports) -> Iterator[tuple[
         if said:
             yield text[:figure.start()].count("\n"), said
 
-
+# %% ../../nbs/12_experiments/16_published.ipynb #c31
 def prose_pages(root: Path) -> list[Path]:
     "The pages of the site that are written by hand, and CHANGELOG.md; README.md is made from one of them."
     site = root / "nbs"
@@ -371,7 +371,7 @@ def verify_prose(root: Path, reports: Reports) -> dict[Path, list[Mismatch]]:
                 found[path].append(Mismatch(path.name, f"{at}: {said}"))
     return found
 
-# %% ../../nbs/12_experiments/16_published.ipynb #c18
+# %% ../../nbs/12_experiments/16_published.ipynb #c34
 def verify_reports(folder: Path, experiments: Path | None = None) -> dict[Path, list[Mismatch]]:
     "A run, or a folder of runs and benchmarks with its index. Raises ExperimentError if there is nothing to verify."
     benchmarks = verify_benchmarks(folder) if not (folder / MANIFEST).is_file() else {}
