@@ -21,7 +21,7 @@ import numpy as np
 
 from ..config import PipelineConfig
 from ..costs.budget import BudgetExceeded, SQLiteBudget
-from ..evaluation.datasets import Dataset, GoldenQuestion, anchor_questions
+from ..evaluation.datasets import Dataset, GoldenQuestion, anchor_questions, for_choosing
 from ..evaluation.intervals import Interval, bootstrap
 from ..evaluation.scoring import Answered, ScoredRow, System, score_questions
 from ..evaluation.tables import html_table
@@ -72,7 +72,8 @@ def search_configs(
     spent: Callable[[], float] = lambda: 0.0,       # US dollars so far; a system that may not spend more raises BudgetExceeded
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> "SearchResult":
-    "Races configs on a data set. Raises BudgetExceeded if a cap does not hold one block of questions."
+    "Races configs on a data set. Raises BudgetExceeded if a cap does not hold one block of questions, DatasetError if a question is held out."
+    for_choosing(dataset)
     race, began = Race(list(configs), len(dataset.questions), worthwhile), clock()
     questions, contenders, stopped = {question.id: question for question in dataset.questions}, dict[str, Contender](), ""
 
@@ -243,7 +244,7 @@ def search_dataset(
     seed: int = 0,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> SearchResult:
-    "Searches a data set as it lies on disk. Raises DatasetError for one that cannot be used, ExperimentError for a budget that does not hold one question."
+    "Searches a data set as it lies on disk. Raises DatasetError for one that cannot be used or is held out, ExperimentError for a budget that does not hold one question."
     forecast(configs, 1, True, dollars)
     settings = replace(settings, home=settings.home.resolve())
     budget = settings.home / "budgets" / f"{token_hex(4)}.sqlite"

@@ -13,6 +13,7 @@ from math import sqrt
 
 import numpy as np
 
+from ..evaluation.datasets import refuse_held_out
 from ..evaluation.intervals import ENOUGH, TOO_FEW, UNDECIDED, Interval, anytime_interval, paired_bootstrap, verdict_of
 from ..evaluation.scoring import ScoredRow
 from ..evaluation.tables import html_table
@@ -144,7 +145,8 @@ def race_over(
     worthwhile: float = 0.05,
     seed: int = 0,                            # of the order of the documents
 ) -> Race:
-    "A race over finished evaluations, as `frontier.search_configs` would run it."
+    "A race over finished evaluations, as `frontier.search_configs` would run it. Raises DatasetError for questions that are held out."
+    refuse_held_out("the race", [row.get("split", "") for row in next(iter(rows.values()))])
     table, clusters = {label: {row["id"]: right(row) for row in found} for label, found in rows.items()}, clusters_of(rows)
     race = Race(list(rows), len(clusters), worthwhile)
     for block in question_blocks(clusters, seed=seed):

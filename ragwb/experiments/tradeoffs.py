@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..config import PipelineConfig
-from ..evaluation.datasets import Dataset
+from ..evaluation.datasets import Dataset, for_choosing
 from ..evaluation.json_lines import read_field, read_json_lines
 from ..evaluation.scoring import ScoredRow
 from .notebooks import ExperimentError
@@ -45,9 +45,9 @@ def read_guard_texts(
     path: Path,              # JSON Lines: id, kind, family, text; a text of kind `harmless` should pass
     golden: Dataset | None,  # its questions are harmless too
 ) -> list[dict[str, str]]:
-    "Texts for guardrails. Raises DatasetError for a line that lacks a field."
+    "Texts for guardrails. Raises DatasetError for a line that lacks a field, and for questions that are held out."
     texts = [{name: read_field(row, name, str, where) for name in ("id", "kind", "family", "text")} for where, row in read_json_lines(path)]
-    asked = golden.questions if golden else ()
+    asked = for_choosing(golden).questions if golden else ()
     return texts + [{"id": question.id, "kind": HARMLESS, "family": question.cluster, "text": question.question} for question in asked]
 
 
