@@ -182,7 +182,7 @@ def list_command(as_json: bool) -> None:
 def verify_command(ctx: click.Context, folders: Sequence[Path], as_json: bool) -> None:
     "Recompute every published figure from stored rows: of the runs and folders of reports that are named, or of the whole checkout."
     from ragwb.experiments.notebooks import ExperimentError, experiments_folder
-    from ragwb.experiments.published import verify_everything, verify_reports
+    from ragwb.experiments.published import verify_everything, verify_reports, wrong
 
     try:
         source: Path | None = experiments_folder()
@@ -195,10 +195,11 @@ def verify_command(ctx: click.Context, folders: Sequence[Path], as_json: bool) -
         print_json({run: [{"file": problem.file, "problem": problem.said} for problem in problems] for run, problems in found.items()})
     else:
         for run, problems in found.items():
-            click.echo(f"{click.style('FAIL' if problems else 'ok  ', fg='red' if problems else 'green')}  {run}")
+            said, colour = ("FAIL", "red") if wrong(problems) else ("note", "yellow") if problems else ("ok  ", "green")
+            click.echo(f"{click.style(said, fg=colour)}  {run}")
             for problem in problems:
                 click.echo(f"      {problem.file}: {problem.said}")
         if source is None:
             click.echo("no experiments/ here: the cells of the notebooks were hashed, and not compared with their sources", err=True)
-    if any(found.values()):
+    if any(map(wrong, found.values())):
         ctx.exit(1)
