@@ -1,6 +1,8 @@
 "Judges over the wire: ragas with Nova through the emulated Bedrock. It proves that prompts, forms, charges and time-outs go through, not that Nova judges well."
 
 import asyncio
+import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -80,3 +82,17 @@ def test_the_labels_are_what_their_readme_says() -> None:
 def test_ragas_is_not_imported_unasked() -> None:
     code = "import sys, ragwb.evaluation.judges, ragwb.evaluation.judge_trial, ragwb.evaluation.ragas_judges, ragwb.cli, ragwb.api.routes; print('ragas' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "False"
+
+
+def test_a_judge_by_model_is_tried_by_the_command_and_its_price_is_in_the_ledger(nova: EmulatedBedrock, tmp_path: Path) -> None:
+    few = tmp_path / "labels.jsonl"
+    few.write_text("".join(LABELS.read_text("utf-8").splitlines(keepends=True)[:3]), "utf-8")
+    surroundings = {**os.environ, **nova.environment, "RAGWB_HOME": str(tmp_path / "home")}
+    settings = {f"RAGWB_{name.upper()}": str(value) for name, value in nova.settings.items()}
+    words = ["judge", "try", "faithfulness", "--model", NOVA, "--labels", str(few), "--json"]
+    done = subprocess.run([str(Path(sys.executable).parent / "ragwb"), *words], env=surroundings | settings, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    trial, = json.loads(done.stdout)
+    assert trial["answers"] == 3 and sum(trial["outcomes"].values()) == 3 * 4 and trial["usd"] > 0
+    booked, = Ledger(tmp_path / "home/ledger.sqlite").sums("component")
+    assert booked.key == ("judge",) and booked.usd == pytest.approx(trial["usd"])

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['LABELS', 'PADDING', 'LabelledAnswer', 'load_labels', 'label_of_score', 'kappa', 'kappa_interval', 'JudgeTrial',
-           'JudgeTrials', 'trial_cells', 'score_change', 'put_on_trial']
+           'JudgeTrials', 'trial_cells', 'score_change', 'Hearing', 'hear', 'trial_of', 'put_on_trial', 'hearing_rows']
 
 # %% ../../nbs/11_evaluation/14_judge_trial.ipynb #c03
 from collections.abc import Sequence
@@ -17,6 +17,7 @@ from ..costs.ledger import total
 from .intervals import TOO_FEW, UNDECIDED, Interval, bootstrap, verdict_of
 from .json_lines import DatasetError, read_field, read_json_lines, read_strings
 from .judges import OUTCOMES, Case, Judge, Judgements, judge_all
+from .scoring import ScoredRow
 from .tables import html_table
 
 # %% ../../nbs/11_evaluation/14_judge_trial.ipynb #c06
@@ -137,25 +138,65 @@ def score_change(before: Judgements, after: Judgements) -> Interval | None:
     return bootstrap([moved for moved, _ in pairs], [document for _, document in pairs], np.random.default_rng(0)) if pairs else None
 
 # %% ../../nbs/11_evaluation/14_judge_trial.ipynb #c19
-async def put_on_trial(
+@dataclass(frozen=True)
+class Hearing:
+    "All that a judge said in a trial."
+    labelled: tuple[LabelledAnswer, ...]
+    plain: tuple[Judgements, ...]  # the answers as they are, once a repeat
+    turned: Judgements             # with their passages reversed
+    padded: Judgements             # with an empty phrase at their end
+
+    @property
+    def judgements(self) -> tuple[Judgements, ...]:
+        "All rounds."
+        return (*self.plain, self.turned, self.padded)
+
+    @property
+    def labels(self) -> list[list[str]]:
+        "Of each answer, what the judge said of it in each repeat: one of LABELS, or \"nothing\"."
+        return [[label_of_score(judgement.score) for judgement in said] for said in zip(*(found.judgements for found in self.plain), strict=True)]
+
+
+async def hear(
     judge: Judge,
     labelled: Sequence[LabelledAnswer],
     repeats: int = 3,           # of each case as it is, at least 2
     timeout_s: float = 60.0,
-) -> JudgeTrial:
-    "Tries a judge on labelled answers. Raises ValueError for fewer than two repeats: flips could not be seen."
+) -> Hearing:
+    "Hears a judge on labelled answers. Raises ValueError for fewer than two repeats: flips could not be seen."
     if repeats < 2:
         raise ValueError(f"two repeats or more show whether a judge flips: got {repeats}")
     cases = [one.case for one in labelled]
     plain = [await judge_all(judge, cases, timeout_s) for _ in range(repeats)]
     turned = await judge_all(judge, [replace(case, contexts=case.contexts[::-1]) for case in cases], timeout_s)
     padded = await judge_all(judge, [replace(case, answer=case.answer + PADDING) for case in cases], timeout_s)
-    said = [[label_of_score(judgement.score) for judgement in found.judgements] for found in plain]
-    people, clusters = [one.label for one in labelled], [case.document for case in cases]
-    same = sum(a == b for a, b in zip(said[0], people, strict=True)) / len(cases)
-    flips = sum(len(set(labels)) > 1 for labels in zip(*said, strict=True)) / len(cases)
-    runs = [*plain, turned, padded]
-    outcomes = {outcome: count for outcome in OUTCOMES if (count := sum(found.outcomes.get(outcome, 0) for found in runs))}
-    usd = total(charge for found in runs for charge in found.charges)
-    return JudgeTrial(judge.name, len(cases), kappa_interval(said[0], people, clusters), same, flips,
-                      score_change(plain[0], turned), score_change(plain[0], padded), outcomes, usd)
+    return Hearing(tuple(labelled), tuple(plain), turned, padded)
+
+# %% ../../nbs/11_evaluation/14_judge_trial.ipynb #h01
+def trial_of(hearing: Hearing) -> JudgeTrial:
+    "The result of a hearing."
+    people, clusters = [one.label for one in hearing.labelled], [one.case.document for one in hearing.labelled]
+    said = [labels[0] for labels in hearing.labels]
+    same = sum(a == b for a, b in zip(said, people, strict=True)) / len(people)
+    flips = sum(len(set(labels)) > 1 for labels in hearing.labels) / len(people)
+    outcomes = {outcome: count for outcome in OUTCOMES if (count := sum(found.outcomes.get(outcome, 0) for found in hearing.judgements))}
+    usd = total(charge for found in hearing.judgements for charge in found.charges)
+    first = hearing.plain[0]
+    return JudgeTrial(first.judge, len(people), kappa_interval(said, people, clusters), same, flips,
+                      score_change(first, hearing.turned), score_change(first, hearing.padded), outcomes, usd)
+
+
+async def put_on_trial(judge: Judge, labelled: Sequence[LabelledAnswer], repeats: int = 3, timeout_s: float = 60.0) -> JudgeTrial:
+    "Tries a judge on labelled answers: the result of its hearing."
+    return trial_of(await hear(judge, labelled, repeats, timeout_s))
+
+# %% ../../nbs/11_evaluation/14_judge_trial.ipynb #h03
+def hearing_rows(hearing: Hearing, label: str) -> list[ScoredRow]:
+    "A row for each answer, with the scores `agrees`, `steady`, `scored` (0 or 1 each), and `moved_by_padding` (0 to 1) where both scores are there."
+    rows = []
+    for one, said, before, after in zip(hearing.labelled, hearing.labels, hearing.plain[0].judgements, hearing.padded.judgements, strict=True):
+        scores = {"agrees": float(said[0] == one.label), "steady": float(len(set(said)) == 1), "scored": float(before.score is not None)}
+        if before.score is not None and after.score is not None:
+            scores["moved_by_padding"] = abs(after.score - before.score)
+        rows.append({"config": label, "id": one.case.id, "kind": one.label, "document": one.case.document, "scores": scores})
+    return rows

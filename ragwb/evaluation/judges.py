@@ -40,7 +40,8 @@ class Case:
 
 class Judge(Protocol):
     "Gives scores from 0 to 1."
-    name: str
+    @property
+    def name(self) -> str: ...
 
     async def score(self, case: Case) -> float: ...  # raises JudgeError where it has none
 

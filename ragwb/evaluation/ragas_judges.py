@@ -9,6 +9,7 @@ __all__ = ['REFUSALS', 'STOPPED', 'FIELDS', 'BY_MODEL', 'BY_RULE', 'EMBEDDED', '
 # %% ../../nbs/11_evaluation/15_ragas_judges.ipynb #c03
 import asyncio
 import re
+import warnings
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from secrets import token_hex
@@ -20,6 +21,8 @@ from ..costs.ledger import Charge, Ledger, charge
 from ..costs.usage import usage_of
 from .judges import Case, JudgeError
 from ..indexing.embedding import Embedder
+
+warnings.filterwarnings("ignore", message="IProgress not found")  # of ragas' progress bars, of which none is shown
 
 # %% ../../nbs/11_evaluation/15_ragas_judges.ipynb #c08
 REFUSALS = re.compile(r"\b(?:i (?:can(?:no|')t|am (?:not able|unable)|won't)|i'm (?:sorry|unable|not able))\b|\bcannot (?:help|assist|comply)\b", re.IGNORECASE)

@@ -34,6 +34,9 @@ class Study:
     also: tuple[str, ...] = ()     # metrics that are shown and do not decide
     lower: tuple[str, ...] = ()    # of all these, the ones of which less is better, beside those of `scoring`
     names: Mapping[str, str] | None = None  # metric -> its label for people, where `scoring` has none
+    topic: str = ""                # in a word or two, for headings
+    advice: str = ""               # what to do, where the arms are no choice but a measurement
+    explained: str = ""            # why the shipped config is another one than the best, where it is
     curve: bool = False            # the configs are points of one setting: drawn as the deciding metric over the first limit
 
     @property
@@ -82,12 +85,13 @@ class ConfigScores:
         return {label: {metric: bootstrap(values, clusters, np.random.default_rng(0)) for metric, (values, clusters) in found.items() if values}
                 for label, found in columns.items()}
 
-    def difference(self, label: str, metric: str, arms: int = 1) -> Interval:
-        "A config minus the baseline, question by question; the interval holds for so many configs at once."
-        before, after = ({row["id"]: row for row in self.groups[name] if metric in row["scores"]} for name in (self.study.baseline, label))
+    def difference(self, label: str, metric: str, arms: int = 1, against: str = "") -> Interval:
+        "A config minus the baseline or another config, question by question; the interval holds for so many configs at once."
+        against = against or self.study.baseline
+        before, after = ({row["id"]: row for row in self.groups[name] if metric in row["scores"]} for name in (against, label))
         shared = [id for id in before if id in after]
         if not shared:
-            raise ExperimentError(f"{label}: no question has {metric!r} here and in {self.study.baseline}")
+            raise ExperimentError(f"{label}: no question has {metric!r} here and in {against}")
         old, new = ([rows[id]["scores"][metric] for id in shared] for rows in (before, after))
         clusters = [before[id]["document"] for id in shared]
         return paired_bootstrap(old, new, clusters, np.random.default_rng(0), 2_000 if arms == 1 else RESAMPLES, 1 - 0.05 / arms)
