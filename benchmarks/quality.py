@@ -31,6 +31,9 @@ CONFIG = PipelineConfig()
 WEIGHTS = sorted({0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0, CONFIG.retrieval.vector_weight})  # of the vector leg: BM25 alone to vectors alone
 CHUNKINGS = [ChunkingConfig("tokens", 300), ChunkingConfig("tokens", 400), *(ChunkingConfig(name, size) for name in ("recursive", "sentences") for size in (800, 1_000, 1_400)),
              ChunkingConfig("sentences", 1_400, 200), ChunkingConfig("headings", 1_400), ChunkingConfig("semantic", 1_400), ChunkingConfig("parents", 400)]
+PUBLISHED = {  # the scores that are kept of a set; of the sample questions all
+    "xquad": ("ndcg@10", "answer_contained", "citation_precision"), "chunking": ("evidence_recall@5", "evidence_iou@5", "citation_precision"),
+}
 Scores = dict[str, list[Any]]  # question -> one entry per arm that was tried
 
 
@@ -67,7 +70,8 @@ def rows_of(name: str, path: Path) -> Iterator[dict[str, Any]]:
     pieces = {} if name == "xquad" else cut(path)
     styles = {} if name != "sample" else {line["id"]: line.get("style", "") for line in map(json.loads, (SAMPLE / "questions.jsonl").read_text("utf-8").splitlines())}
     for row in answered:
-        yield {"set": name, **{part: row[part] for part in ("id", "document", "split", "kind", "scores")}, "style": styles.get(row["id"], ""),
+        scores = {metric: score for metric, score in row["scores"].items() if metric in PUBLISHED.get(name, row["scores"])}
+        yield {"set": name, **{part: row[part] for part in ("id", "document", "split", "kind")}, "scores": scores, "style": styles.get(row["id"], ""),
                "fusion": fused.get(row["id"], []), "chunking": pieces.get(row["id"], [])}
 
 

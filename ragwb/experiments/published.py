@@ -167,7 +167,7 @@ def aws_section(reports: Reports) -> str:
 
 def experiment_section(reports: Reports) -> str:
     "What the experiments answer, each with its report."
-    finished = [report for report in read_reports(reports.folder) if report.state == "finished"]
+    finished = [report for report in read_reports(reports.folder) if report.decision is not None]
     cells = [f"\n| {report.title} | {report.said} | [{report.name}](../reports/{report.name}/notebook.ipynb) |" for report in finished]
     heading = "## What the experiments say\n\nEach sentence is computed from the rows of its report; the figures are in [reports/README.md](../reports/README.md). "
     heading += "All ask the sample questions, where the name says no other set."
