@@ -96,6 +96,30 @@ def test_an_unchanged_grid_computes_nothing(tmp_path: Path, monkeypatch: pytest.
         run_grid(chosen_questions(tmp_path / "data"), configs, False, Run(str(tmp_path / "run"), 1), settings)
 
 
+def test_a_grid_has_one_ladder_and_scores_it_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    "BM25 alone is a cell like any other; the rungs that ask the model stand on one config, and another grid finds them."
+    data, settings, run = chosen_questions(data_set(tmp_path / "data")), Settings(home=tmp_path / "home"), Run(str(tmp_path / "run"), 1)
+    configs = grid_of({"retrieval.vector_weight": [0.0, 0.5], "max_sentences": [3]})
+    base = configs["vector weight 0.5 max sentences 3"]
+    rows = run_grid(data, configs, True, run, settings, ladder_of=base)
+    rungs = {rung: [row for row in rows if row.get("rung") == rung] for rung in ("closed_book", "bm25", "oracle")}
+    assert [len(found) for found in rungs.values()] == [12, 12, 12] and all("rung" not in row for row in rows[:24])
+    assert [row["scores"] for row in rungs["bm25"]] == [row["scores"] for row in rows if row["config"] == "vector weight 0.0 max sentences 3"]
+    assert {row["scores"]["evidence_cited"] for row in rungs["closed_book"]} == {0} and {row["scores"]["evidence_recall@5"] for row in rungs["oracle"]} == {1}
+    monkeypatch.setattr("ragwb.experiments.grid.fill", lambda *given: pytest.fail("something is computed again"))
+    assert run_grid(data, {"one": base}, True, run, settings, ladder_of=base)[12:] == rows[24:]
+
+
+def test_a_search_ends_with_the_ladder_of_its_leader(tmp_path: Path) -> None:
+    "On the questions that the leader was asked; what the caps do not pay for is a dash."
+    data_set(tmp_path / "data")
+    found = ragwb(tmp_path, "experiment", "search", "data", "-p", "retrieval.k=[3,5]", "--json")
+    said = json.loads(found.stdout)
+    assert {rung: scores.get("right") for rung, scores in said["ladder"].items()} == {
+        "constant": None, "closed_book": 0, "bm25": said["ladder"]["bm25"]["right"], "config": said["points"][0]["right"], "oracle": said["ladder"]["oracle"]["right"]}
+    assert f"closed book 0.000 · BM25 alone {said['ladder']['bm25']['right']:.3f} · this config {said['points'][0]['right']:.3f}" in said["sentence"]
+
+
 def test_a_grid_is_computed_anew_after_a_change_of_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     dataset, configs, settings = chosen_questions(data_set(tmp_path / "data")), grid_of({"chunking.size": [60]}), Settings(home=tmp_path / "home")
     run_grid(dataset, configs, False, Run(str(tmp_path / "run"), 1), settings)

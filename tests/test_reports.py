@@ -11,8 +11,23 @@ import pytest
 from checkouts import checkout, chunking, ragwb
 from notebooks import ROOT
 
-from ragwb.experiments.notebooks import find_experiments
-from ragwb.experiments.reports import FIGURE, INPUTS, MANIFEST, METRICS_FILE, NOTEBOOK, PAGE, ROWS, pretty, sha256, write_index
+from ragwb.evaluation.datasets import Dataset
+from ragwb.experiments.findings import Findings, Study, sentence
+from ragwb.experiments.notebooks import Run, find_experiments
+from ragwb.experiments.reports import (
+    FIGURE,
+    INPUTS,
+    MANIFEST,
+    METRICS_FILE,
+    NOTEBOOK,
+    PAGE,
+    ROWS,
+    findings_from,
+    pretty,
+    publish,
+    sha256,
+    write_index,
+)
 from ragwb.experiments.verify import Mismatch, verify_folder
 
 FILES = (ROWS, METRICS_FILE, FIGURE, PAGE, NOTEBOOK, INPUTS, MANIFEST)
@@ -73,6 +88,29 @@ def test_a_changed_digit_anywhere_is_found(reports: Path, folder: Path, name: st
         path.write_bytes(changed)
         assert problems(reports, folder), (name, seed)
         path.write_bytes(whole)
+
+
+def test_the_ladder_stands_beside_the_scores_of_a_report(reports: Path) -> None:
+    "In the sentence, in the table, and among the numbers; a dash where a rung has no meaning, as a closed book has for a search."
+    metrics = json.loads((reports / "01_chunking" / METRICS_FILE).read_text())
+    page, ladder = (reports / "01_chunking" / PAGE).read_text(), metrics["ladder"]
+    assert (ladder["constant"], ladder["closed_book"], ladder["oracle"]["evidence_recall@5"]) == ({}, {}, 1)
+    assert ladder["config"]["evidence_iou@5"] == metrics["configs"][metrics["best"]]["metrics"]["evidence_iou@5"]["value"]
+    bm25, own = (f"{ladder[rung]['evidence_iou@5']:.3f}" for rung in ("bm25", "config"))
+    line = f"constant reply – · closed book – · BM25 alone {bm25} · this config ({metrics['best']}) {own} · oracle context 1.000."
+    shown = " ".join(re.sub("<[^>]*>", " ", page).split())
+    assert metrics["sentence"].endswith(line) and line in shown
+    assert "closed book – – – ladder" in shown and "oracle context 1.000 1.000 1.000 ladder" in shown
+
+
+def test_a_report_keeps_the_half_and_the_rung_of_its_rows(tmp_path: Path) -> None:
+    "Else its numbers, computed again from the rows, are those of other questions, and a rival is a config."
+    rows = [{"config": label, "id": f"q{n}", "kind": "", "document": f"d{n}", "split": ("dev", "test")[n % 2], "scores": {"evidence_cited": float(n % 10 < hits)}}
+            for label, hits in (("a", 3), ("b", 7), ("BM25 alone", 2)) for n in range(60)]
+    findings = Findings(Study("Which?", "evidence_cited", "a"), tuple(row | ({"rung": "bm25"} if row["config"] == "BM25 alone" else {}) for row in rows))
+    publish(findings, {}, Dataset("none", "spans", {}, ()), Run(str(tmp_path)))
+    again = findings_from((tmp_path / ROWS).read_bytes(), (tmp_path / METRICS_FILE).read_bytes())
+    assert sentence(again) == sentence(findings) and "BM25 alone 0.200" in sentence(again) and again.scores["b"]["evidence_cited"].n == 30
 
 
 @pytest.mark.parametrize("name", [METRICS_FILE, FIGURE, PAGE, NOTEBOOK])

@@ -11,9 +11,10 @@ from click.testing import CliRunner
 from ragwb.cli import main
 from ragwb.evaluation.comparison import compare_all, holm, mcnemar, sign_flip
 from ragwb.evaluation.evaluate import Evaluation
-from ragwb.evaluation.intervals import anytime_interval, bootstrap, standard_error, student_quantile
+from ragwb.evaluation.intervals import UNDECIDED, anytime_interval, bootstrap, standard_error, student_quantile
 from ragwb.evaluation.scoring import ScoredRow
-from ragwb.experiments.findings import Findings, Study
+from ragwb.experiments.findings import Findings, Study, metrics_of
+from ragwb.experiments.findings_view import findings_table
 from ragwb.experiments.racing import Race, beside_grid, question_blocks, race_over
 
 LOOK = 24  # questions between two looks
@@ -211,3 +212,18 @@ def test_a_bad_data_set_is_one_clear_line(name: str, tmp_path: Path, monkeypatch
     assert result.exit_code == 1
     assert said in result.stderr and "Traceback" not in result.output
     assert len(result.stderr.strip().splitlines()) == 1
+
+
+def test_a_report_gives_a_difference_one_interval_and_one_verdict() -> None:
+    "Twelve arms; the lucky one's plain interval excludes zero, and no table may say so where the sentence does not."
+    generator = np.random.default_rng(4)
+    rows = tuple({"config": f"arm {arm}", "id": f"q{n}", "kind": "", "document": f"d{n}", "scores": {"evidence_cited": float(generator.random() < 0.5 + 0.14 * (arm == 7))}}
+                 for arm in range(13) for n in range(120))
+    found = Findings(Study("Which is best?", "evidence_cited", "arm 0"), rows)
+    metrics, best = metrics_of(found), found.best
+    assert found.verdict(found.difference(best, "evidence_cited"), "evidence_cited") == "better"  # alone it would be
+    assert metrics["verdict"] == UNDECIDED and metrics["sentence"].startswith("No difference shown")
+    assert metrics["configs"][best]["differences"]["evidence_cited"] == metrics["gain"] | {"verdict": UNDECIDED}
+    line = next(row for row in findings_table(found).split("<tr") if f">{best}<" in row)
+    assert line.endswith(f"{metrics['gain']['value']:+.3f} <small>{metrics['gain']['low']:+.3f} to {metrics['gain']['high']:+.3f}</small> {UNDECIDED}</td></tr>")
+    assert f"{metrics['gain']['low']:+.3f} to {metrics['gain']['high']:+.3f}" in metrics["sentence"]

@@ -77,7 +77,7 @@ def against_shipped(findings: Findings, configs: Mapping[str, Mapping[str, Any]]
     study = findings.study
     if pick == shipped:
         return Decision(f"Keep {shipped}, which is what ragwb ships.", "Nothing.", "")
-    change = findings.difference(pick, study.metric, against=shipped)
+    change = findings.changes[pick][study.metric] if shipped == study.baseline else findings.difference(pick, study.metric, findings.arms, shipped)
     why = f"{study.name(study.metric)} {change.value:+.3f}, 95 % interval {change.low:+.3f} to {change.high:+.3f}"
     do = to_set(configs, pick)
     if not findings.keeps(shipped) and findings.keeps(pick):
@@ -102,6 +102,10 @@ GLOSSARY = {
     "nDCG@10": "how high the right documents stand among the first ten: 1 if all are on top",
     "right evidence cited": "share of the questions whose answer cites the text that answers them",
     "statement precision": "share of an answer's statements that are part of the text that answers",
+    "ladder": "the same score for rivals that anyone could have had, from the weakest to one that is handed the right passages",
+    "constant reply": "one and the same answer to every question",
+    "closed book": "the model without any passage",
+    "oracle context": "the model with the right passages in hand",
     "unanswerable refused": "share of the questions that the documents do not answer and that were refused",
     "context tokens": "how much text is put before the model, in pieces of words",
     "refusal threshold": "the confidence below which no answer is given",

@@ -4,14 +4,15 @@
 
 # %% auto #0
 __all__ = ['INK', 'ACCENT', 'SOFT', 'PANEL', 'LINE', 'LETTER', 'LONGEST', 'WIDE', 'HIGH', 'EDGE', 'Shown', 'show_sentence',
-           'show_table', 'show_figure', 'findings_table', 'against_baseline', 'Scale', 'canvas', 'findings_figure',
-           'shortened', 'panel', 'curve', 'curve_point', 'axis_text']
+           'show_table', 'show_figure', 'findings_table', 'ladder_rows', 'interval_note', 'against_baseline', 'Scale',
+           'canvas', 'findings_figure', 'shortened', 'panel', 'curve', 'curve_point', 'axis_text']
 
 # %% ../../nbs/12_experiments/07_findings_view.ipynb #c03
 from collections.abc import Sequence
 from html import escape
 from typing import Any, NamedTuple
 
+from ..evaluation.evaluate import score_cell
 from .findings import Findings, sentence
 
 # %% ../../nbs/12_experiments/07_findings_view.ipynb #c08
@@ -50,14 +51,32 @@ def findings_table(findings: Findings) -> str:
         role = "baseline" if label == study.baseline else against_baseline(findings, label)
         weight = "600" if label == findings.best else "400"
         lines.append(f"<tr style='font-weight:{weight}'><td style='text-align:left;white-space:nowrap'>{escape(label)}</td>{cells}<td style='text-align:left'>{role}</td></tr>")
-    last = f"{escape(study.name(study.metric))} against {escape(study.baseline)}"
+    last = f"{escape(study.name(study.metric))} against {escape(study.baseline)}{escape(interval_note(findings))}"
+    lines = [*ladder_rows(findings, below=True), *lines, *ladder_rows(findings, below=False)]
     return (f"<table><thead><tr><th style='text-align:left'>config</th>{head}<th style='text-align:left'>{last}</th></tr></thead>"
             f"<tbody>{''.join(lines)}</tbody></table>")
 
 
+def ladder_rows(findings: Findings, below: bool) -> list[str]:
+    "The rungs below the configs, or above them, as rows of the table; one that is a config of the table already is left out."
+    names, metrics = findings.study.rungs, findings.study.metrics
+    at = list(names).index("config")
+    rungs = [rung for n, rung in enumerate(names) if (n < at if below else n > at) and rung in findings.ladder and names[rung] not in findings.scores]
+    return [f"<tr style='opacity:.7'><td style='text-align:left;white-space:nowrap'>{escape(names[rung])}</td>"
+            + "".join(f"<td>{score_cell(findings.ladder[rung], metric)}</td>" for metric in metrics) + "<td style='text-align:left'>ladder</td></tr>" for rung in rungs]
+
+
+def interval_note(findings: Findings) -> str:
+    "For how many comparisons the intervals of the differences hold."
+    others = len(findings.changes)
+    if others < 2:
+        return ""
+    return f", 95 % interval for {others} comparisons" + (f"; of {findings.best}, chosen on other questions, for one" if findings.arms == 1 else "")
+
+
 def against_baseline(findings: Findings, label: str) -> str:
     "A config against the baseline in the deciding metric, in a cell."
-    change = findings.difference(label, findings.study.metric)
+    change = findings.changes[label][findings.study.metric]
     lost = "" if findings.keeps(label) else ", loses a guard"
     return f"{change.value:+.3f} <small>{change.low:+.3f} to {change.high:+.3f}</small> {findings.verdict(change, findings.study.metric)}{lost}"
 

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['Contender', 'search_configs', 'Point', 'points_of', 'frontier', 'SearchResult', 'result_cells', 'result_json',
-           'draw_frontier', 'write_result', 'serve_command', 'search_dataset']
+           'draw_frontier', 'write_result', 'serve_command', 'ladder_of', 'search_dataset']
 
 # %% ../../nbs/12_experiments/13_frontier.ipynb #c03
 import json
@@ -12,7 +12,8 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from secrets import token_hex
 from typing import Any
@@ -21,13 +22,15 @@ import numpy as np
 
 from ..config import PipelineConfig
 from ..costs.budget import BudgetExceeded, SQLiteBudget
+from ..evaluation.benchmark import bm25_alone
 from ..evaluation.datasets import Dataset, GoldenQuestion, anchor_questions, for_choosing
+from ..evaluation.evaluate import ladder, ladder_line, rival_rows
 from ..evaluation.intervals import Interval, bootstrap
 from ..evaluation.scoring import Answered, ScoredRow, System, score_questions
 from ..evaluation.tables import html_table
 from .code_version import ROOTS, code_version
 from .grid import Task, dataset_hash, forecast, parse_once, pipeline_of
-from .racing import Race, question_blocks, right
+from .racing import Race, question_blocks, right, rights
 from ..settings import Settings
 
 # %% ../../nbs/12_experiments/13_frontier.ipynb #c06
@@ -96,7 +99,8 @@ def search_configs(
             break
         race.add(scores, [questions[id].cluster for id in block])
     evaluations = sum(len(known.rows) for known in contenders.values())
-    return SearchResult(dataset.name, len(questions), worthwhile, tuple(points_of(race, contenders)), spent(), evaluations, stopped)
+    asked = tuple(row["id"] for row in contenders[race.leader].rows)
+    return SearchResult(dataset.name, len(questions), worthwhile, tuple(points_of(race, contenders)), spent(), evaluations, stopped, asked)
 
 # %% ../../nbs/12_experiments/13_frontier.ipynb #c10
 @dataclass(frozen=True)
@@ -151,6 +155,8 @@ class SearchResult:
     spent_usd: float
     evaluations: int            # answers of all configs together
     stopped: str                # the cap that was reached; empty: the race came to its end
+    asked: tuple[str, ...]      # ids of the questions that the leader was asked
+    ladder: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # of the leader, on these questions; empty: none was made
 
     @property
     def share(self) -> float:
@@ -164,7 +170,8 @@ class SearchResult:
         tied = f"; not told apart from it yet: {', '.join(still)}" if still else ""
         return (f"{best.label} leads: right on {best.quality.value:.3f} ({best.quality.low:.3f} to {best.quality.high:.3f}, {best.quality.n} of {self.questions} questions), "
                 f"p95 {best.p95_ms:.1f} ms; {self.evaluations:,} evaluations, {self.share:.0%} of the grid of {len(self.points)} configs, ${self.spent_usd:.4f}{tied}"
-                + (f". Stopped: {self.stopped}" if self.stopped else "") + ".")
+                + (f". Stopped: {self.stopped}" if self.stopped else "") + "."
+                + (f" Ladder, {ladder_line(self.ladder, 'right', 'right')}." if self.ladder else ""))
 
     def _repr_html_(self) -> str:
         return self.sentence + html_table(*result_cells(self), strong="right")
@@ -184,7 +191,7 @@ def result_json(result: SearchResult) -> dict[str, Any]:
     points = [{"config": p.label, "fingerprint": p.config.fingerprint, "right": p.quality.value, "low": p.quality.low, "high": p.quality.high, "questions": p.quality.n,
                "p95_ms": p.p95_ms, "usd_per_1000": p.usd_per_1000, "verdict": p.verdict, "frontier": p in best, "file": f"configs/{p.file}"} for p in result.points]
     return {"dataset": result.dataset, "sentence": result.sentence, "questions": result.questions, "evaluations": result.evaluations, "share_of_grid": result.share,
-            "spent_usd": result.spent_usd, "worthwhile": result.worthwhile, "stopped": result.stopped, "points": points}
+            "spent_usd": result.spent_usd, "worthwhile": result.worthwhile, "stopped": result.stopped, "ladder": result.ladder, "points": points}
 
 # %% ../../nbs/12_experiments/13_frontier.ipynb #c22
 def draw_frontier(result: SearchResult) -> Any:  # matplotlib's Figure
@@ -233,6 +240,17 @@ def serve_command(point: Point, folder: Path) -> str:
     path = folder / "configs" / point.file
     return f"ragwb reindex --config {path} && RAGWB_CONFIG={path} ragwb serve"
 
+# %% ../../nbs/12_experiments/13_frontier.ipynb #new260
+def ladder_of(result: SearchResult, task: Task, texts: Mapping[str, str]) -> dict[str, dict[str, float]]:
+    "The ladder of a search's leader, on the questions that it was asked. A rung for which time or money was not left is a dash."
+    leader, dataset = result.points[0], replace(task.dataset, questions=tuple(question for question in task.dataset.questions if question.id in result.asked))
+    answers = dataset.kind != "beir"
+    rivals = {"constant": rival_rows(dataset, texts, answers=answers)["constant"]}
+    if not result.stopped:
+        with suppress(BudgetExceeded):
+            rivals = rival_rows(dataset, texts, pipeline_of(task, leader.config), pipeline_of(task, bm25_alone(leader.config)), answers)
+    return ladder({rung: rights(rows) for rung, rows in rivals.items()}, {"right": leader.quality.value})
+
 # %% ../../nbs/12_experiments/13_frontier.ipynb #c27
 def search_dataset(
     dataset: Dataset,
@@ -252,8 +270,9 @@ def search_dataset(
     try:
         texts = parse_once(task)
         task = replace(task, dataset=anchor_questions(dataset, texts))
-        return search_configs(task.dataset, configs, lambda config: pipeline_of(task, config), texts, minutes, worthwhile, seed,
-                              spent=lambda: paid.balance.spent, progress=progress)
+        found = search_configs(task.dataset, configs, lambda config: pipeline_of(task, config), texts, minutes, worthwhile, seed,
+                               spent=lambda: paid.balance.spent, progress=progress)
+        return replace(found, ladder=ladder_of(found, task, texts), spent_usd=paid.balance.spent)
     finally:
         shutil.rmtree(task.scratch, ignore_errors=True)
         budget.unlink()

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['PROBE', 'grid_of', 'field_label', 'chosen_questions', 'dataset_hash', 'Task', 'parse_once', 'build_index',
-           'pipeline_of', 'Recorded', 'fill_cell', 'work_index', 'work_cell', 'work_probe', 'forecast', 'run_grid',
-           'drop_partials', 'fill']
+           'pipeline_of', 'Recorded', 'add_prices', 'fill_cell', 'fill_rungs', 'work_index', 'work_cell', 'work_rungs',
+           'work_probe', 'forecast', 'run_grid', 'run_ladder', 'kept_rows', 'kept_ladder', 'drop_partials', 'fill']
 
 # %% ../../nbs/12_experiments/05_grid.ipynb #c03
 import json
@@ -21,8 +21,9 @@ from typing import Any
 from ..answering.pipeline import Answer, Pipeline
 from ..config import PipelineConfig, config_from, fingerprint
 from ..costs.budget import SQLiteBudget
-from ..evaluation.benchmark import index_dataset
+from ..evaluation.benchmark import bm25_alone, index_dataset
 from ..evaluation.datasets import Dataset, anchor_questions, load_dataset, with_split
+from ..evaluation.evaluate import LADDER, rival_rows
 from ..evaluation.scoring import ScoredRow, score_questions
 from .code_version import ROOTS, code_version
 from .notebooks import ExperimentError, Run, current_run, line_of, write_whole
@@ -94,6 +95,10 @@ class Task:
         key = fingerprint({"config": config.fingerprint, "data": self.data, "answers": self.answers, "code": self.code})
         return self.cells / f"{key}.jsonl"
 
+    def rungs(self, config: PipelineConfig) -> Path:
+        "The file of the ladder's rungs that stand on a config's index and model, BM25 alone excepted, which is a cell like any other."
+        return self.path(config).with_suffix(".rungs.jsonl")
+
 # %% ../../nbs/12_experiments/05_grid.ipynb #c15
 def parse_once(task: Task) -> dict[str, str]:
     "Parses the documents into a collection in the scratch folder; returns their texts by id."
@@ -138,19 +143,42 @@ class Recorded:
         self.costs.append(answer.cost_usd)
         return answer
 
+    def with_context(self, question: str, spans: Sequence[tuple[str, int, int]]) -> Answer:
+        "The model's answer from given places."
+        answer = self.pipeline.with_context(question, spans)
+        self.costs.append(answer.cost_usd)
+        return answer
+
+
+def add_prices(rows: Sequence[ScoredRow], costs: Sequence[float | None]) -> None:
+    "What each answer cost, US dollars for a thousand like it, as a score; without answers nothing."
+    for row, cost in zip(rows, costs, strict=bool(costs)):
+        row["scores"] |= {"usd_per_1000": 1000 * cost} if cost is not None else {}
+
 
 def fill_cell(task: Task, config: PipelineConfig) -> None:
     "Evaluates a config and keeps its rows."
     system = Recorded(pipeline_of(task, config))
     texts = {id: system.pipeline.collection.document(id).text for id in task.dataset.documents}
     rows = score_questions(task.dataset, system, texts, task.answers)
-    for row, cost in zip(rows, system.costs, strict=bool(task.answers)):
-        row["scores"] |= {"usd_per_1000": 1000 * cost} if cost is not None else {}
+    add_prices(rows, system.costs)
     times = {row["id"]: row.pop("milliseconds") for row in rows}
     path = task.path(config)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path.with_suffix(".times.json"), json.dumps(times).encode())
     write_whole(path, "".join(line_of(row) for row in rows).encode())
+
+# %% ../../nbs/12_experiments/05_grid.ipynb #new171
+def fill_rungs(task: Task, config: PipelineConfig) -> None:
+    "Scores the rivals on the ladder of a config and keeps their rows, each with its `rung`."
+    system = Recorded(pipeline_of(task, config))
+    texts = {id: system.pipeline.collection.document(id).text for id in task.dataset.documents}
+    rivals = rival_rows(task.dataset, texts, system, answers=task.answers)
+    if task.answers:
+        add_prices(rivals["closed_book"] + rivals["oracle"], system.costs)
+    rows = [{"config": LADDER[rung], "rung": rung} | {name: value for name, value in row.items() if name != "milliseconds"} for rung, found in rivals.items() for row in found]
+    task.rungs(config).parent.mkdir(parents=True, exist_ok=True)
+    write_whole(task.rungs(config), "".join(line_of(row) for row in rows).encode())
 
 # %% ../../nbs/12_experiments/05_grid.ipynb #c19
 PROBE = 4  # questions that are timed before the grid begins; one more warms up
@@ -164,6 +192,11 @@ def work_index(config: PipelineConfig, **task: Any) -> None:
 def work_cell(config: PipelineConfig, **task: Any) -> None:
     "Fills a cell, in a worker."
     fill_cell(Task(**task), config)
+
+
+def work_rungs(config: PipelineConfig, **task: Any) -> None:
+    "Scores the rungs, in a worker."
+    fill_rungs(Task(**task), config)
 
 
 def work_probe(config: PipelineConfig, **given: Any) -> float:
@@ -203,20 +236,38 @@ def run_grid(
     answers: bool = True,                   # False: retrieval only, no model is asked
     running: Run | None = None,             # None: the run that this process belongs to
     settings: Settings | None = None,       # None: those of this folder and environment
-) -> list[ScoredRow]:                       # of all configs in their order, each with its `config` label
+    ladder_of: PipelineConfig | None = None,  # whose index and model the rungs of the ladder stand on; None: no ladder
+) -> list[ScoredRow]:                       # of all configs in their order, each with its `config` label; then of the ladder, each with its `rung`
     "Every config on every question. Raises ExperimentError if the budget does not hold one question."
     running, settings = running or current_run(), settings or load_settings()
     settings = replace(settings, home=settings.home.resolve())
     task = Task(dataset, dataset_hash(dataset), answers, settings, str(Path(running.folder) / "budget.sqlite"), code_version(*ROOTS))
-    missing = {label: config for label, config in configs.items() if not task.path(config).exists()}
-    if missing:
+    bm25 = {} if ladder_of is None or bm25_alone(ladder_of) in configs.values() else {f"ladder: {LADDER['bm25']}": bm25_alone(ladder_of)}
+    missing = {label: config for label, config in (configs | bm25).items() if not task.path(config).exists()}
+    rungs = {} if ladder_of is None or task.rungs(ladder_of).exists() else {f"ladder: {LADDER[rung]}": ladder_of for rung in ("closed_book", "oracle")}
+    if missing or rungs:
         drop_partials(task.cells)
-        usd = forecast(missing, len(dataset.questions), answers, running.budget_usd)
+        usd = forecast(missing | rungs, len(dataset.questions), answers, running.budget_usd)
         SQLiteBudget(Path(task.budget), running.budget_usd)
-        fill(task, missing, len(configs), usd, running)
+        fill(task, missing, len(configs | bm25), usd, running, ladder_of if rungs else None)
     else:
         running.tell(done=len(configs), total=len(configs), doing="known", note=f"all {len(configs)} cells are known: nothing to compute, nothing to pay")
-    return [{"config": label} | json.loads(line) for label, config in configs.items() for line in task.path(config).read_text("utf-8").splitlines()]
+    return [{"config": label} | row for label, config in configs.items() for row in kept_rows(task.path(config))] + (kept_ladder(task, ladder_of) if ladder_of else [])
+
+
+def run_ladder(dataset: Dataset, config: PipelineConfig, answers: bool = True, running: Run | None = None, settings: Settings | None = None) -> list[ScoredRow]:
+    "The ladder of a config, such as the best of a grid: the rows of its rivals. Raises ExperimentError as `run_grid` does."
+    return [row for row in run_grid(dataset, {"this config": config}, answers, running, settings, config) if "rung" in row]
+
+
+def kept_rows(path: Path) -> list[ScoredRow]:
+    "The rows of a cell."
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+
+
+def kept_ladder(task: Task, config: PipelineConfig) -> list[ScoredRow]:
+    "The rows of the rungs that stand on a config, each with its `rung`."
+    return [{"config": LADDER["bm25"], "rung": "bm25"} | row for row in kept_rows(task.path(bm25_alone(config)))] + kept_rows(task.rungs(config))
 
 
 def drop_partials(folder: Path) -> None:
@@ -228,22 +279,23 @@ def drop_partials(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 # %% ../../nbs/12_experiments/05_grid.ipynb #c25
-def fill(task: Task, missing: Mapping[str, PipelineConfig], total: int, usd: float, running: Run) -> None:
-    "Computes the missing cells of a grid in worker processes."
-    known = total - len(missing)
+def fill(task: Task, missing: Mapping[str, PipelineConfig], total: int, usd: float, running: Run, ladder_of: PipelineConfig | None) -> None:
+    "Computes the missing cells of a grid, and the rungs of a ladder, in worker processes."
+    known, rungs = total - len(missing), [ladder_of] if ladder_of else []
     running.tell(done=known, total=total, doing="reading documents")
     task = replace(task, dataset=anchor_questions(task.dataset, parse_once(task)))
     distinct = list({task.path(config): config for config in missing.values()}.values())
-    shared = list({config.index_fingerprint: config for config in distinct}.values())
-    processes = min(running.workers or processors(), len(distinct))
+    shared = list({config.index_fingerprint: config for config in (*distinct, *rungs)}.values())
+    processes = min(running.workers or processors(), len(distinct) + len(rungs))
     with Workers(processes, vars(task)) as workers:
         running.tell(done=known, total=total, doing=f"building {len(shared)} indexes")
         workers.each("ragwb.experiments.grid:work_index", shared)
         seconds: list[float] = []
-        workers.each("ragwb.experiments.grid:work_probe", distinct[:1], lambda config, probed: seconds.append(probed))
-        minutes = seconds[0] * len(task.dataset.questions) * len(distinct) / processes / 60
+        workers.each("ragwb.experiments.grid:work_probe", [*distinct, *rungs][:1], lambda config, probed: seconds.append(probed))
+        minutes = seconds[0] * len(task.dataset.questions) * (len(distinct) + len(rungs)) / processes / 60
         note = f"{len(distinct)} of {total} cells to compute: about {minutes:.1f} minutes on {processes} processes, at most {usd:.2f} USD"
         running.tell(done=known, total=total, doing="evaluating", note=note)
         finished = count(known + 1)
+        workers.each("ragwb.experiments.grid:work_rungs", rungs)
         workers.each("ragwb.experiments.grid:work_cell", distinct, lambda config, _: running.tell(done=next(finished), total=total, doing="evaluating", note=note))
     shutil.rmtree(task.scratch, ignore_errors=True)

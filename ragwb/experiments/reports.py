@@ -33,7 +33,7 @@ from .notebooks import Executed, Experiment, ExperimentError, Run, current_run, 
 
 # %% ../../nbs/12_experiments/09_reports.ipynb #c08
 ROWS, METRICS_FILE, FIGURE, PAGE, NOTEBOOK, INPUTS, MANIFEST = "rows.jsonl", "metrics.json", "figure.svg", "report.html", "notebook.ipynb", "inputs.json", "manifest.json"
-ROW_FIELDS = ("config", "id", "kind", "document")  # published of a row, beside its scores
+ROW_FIELDS = ("config", "id", "kind", "document", "split", "rung")  # published of a row that has them, beside its scores
 
 
 def pretty(value: Any) -> bytes:
@@ -63,7 +63,8 @@ def publish(
     folder = Path((running or current_run()).folder)
     folder.mkdir(parents=True, exist_ok=True)
     metrics = findings.study.metrics
-    rows = tuple({name: row[name] for name in ROW_FIELDS} | {"scores": {name: value for name, value in row["scores"].items() if name in metrics}} for row in findings.rows)
+    rows = tuple({name: row[name] for name in ROW_FIELDS if name in row} | {"scores": {name: value for name, value in row["scores"].items() if name in metrics}}
+                 for row in findings.rows)
     inputs = {"data": {"name": dataset.name, "hash": dataset_hash(dataset), "documents": len(dataset.documents), "questions": len(dataset.questions)},
               "configs": {label: described(config) for label, config in configs.items()}}
     write_whole(folder / ROWS, "".join(map(line_of, rows)).encode())
@@ -97,7 +98,7 @@ def html_page(title: str, body: str) -> bytes:
 
 # %% ../../nbs/12_experiments/09_reports.ipynb #c13
 READING = ("Means, each with its 95 % interval, drawn by document; differences to the baseline are paired, question by question. "
-           "Bold: the best config that loses nothing it may not lose.")
+           "Bold: the best config that loses nothing it may not lose. Paler: the rivals on its ladder; a dash says that a score has no meaning there.")
 
 
 def heading_of(study: Study, data: str) -> str:
