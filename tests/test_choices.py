@@ -1,19 +1,29 @@
 "What is chosen is chosen on one half of the questions and measured on the other; whatever chooses refuses questions that are held out."
 
+import ast
+import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from checkouts import data_set
+from click.testing import CliRunner
 from notebooks import ROOT
 
+from ragwb.cli import main
 from ragwb.commands.search import searched_questions
-from ragwb.config import PipelineConfig
-from ragwb.evaluation.datasets import DatasetError, for_reporting, load_dataset, with_split
+from ragwb.config import PipelineConfig, flatten
+from ragwb.evaluation.datasets import CHOOSING, DatasetError, for_reporting, load_dataset, with_split
 from ragwb.experiments.findings import Findings, Study, metrics_of, sentence
 from ragwb.experiments.frontier import search_configs, search_dataset
 from ragwb.experiments.notebooks import ExperimentError
 from ragwb.experiments.racing import race_over
 from ragwb.experiments.tradeoffs import read_guard_texts
+from ragwb.generation.extractive import TRUST, TRUST_BIAS
+from ragwb.generation.sentence_ranking import WEIGHTS
+from ragwb.operations.choices import CHOICES, Choice, shipped
 from ragwb.settings import Settings
 
 SAMPLE = ROOT / "experiments/data/sample"
@@ -90,3 +100,41 @@ def test_a_report_takes_what_is_held_out_and_what_belongs_to_no_half() -> None:
     assert {question.split for question in for_reporting(dataset).questions} == {"test"}
     dev = with_split(dataset, "dev")
     assert for_reporting(dev) == dev
+
+
+def test_the_gate_asks_what_is_held_out_and_says_so(tmp_path: Path) -> None:
+    folder = data_set(tmp_path / "data")
+    rows = [json.loads(line) for line in (folder / "questions.jsonl").read_text("utf-8").splitlines()]
+    halves = ("dev", "test", "test", "")  # the last is of no half, as a confirmed thumbs-down
+    (folder / "questions.jsonl").write_text("".join(json.dumps(row | {"split": halves[n % 4]}) + "\n" for n, row in enumerate(rows)), "utf-8")
+    done = CliRunner().invoke(main, ["promote", "local", "--dataset", str(folder), "--json"], env={"RAGWB_HOME": str(tmp_path / "home"), "RAGWB_WORKERS": "1"})
+    assert done.exit_code == 0, done.output
+    verdict = json.loads(done.stdout)
+    assert (verdict["half"], verdict["questions"]) == ("test", 9)
+
+
+@pytest.mark.parametrize("choice", CHOICES, ids=lambda choice: choice.name)
+def test_a_default_is_the_one_that_was_chosen(choice: Choice) -> None:
+    "Who changes a default says on what it was chosen; what data chose was not chosen on held-out data."
+    assert shipped(choice.name) == choice.value, f"ragwb.{choice.name} has changed: choose it again ({choice.how}) and change its line in 13_operations/11_choices"
+    assert choice.how and choice.half == (CHOOSING if choice.dataset else "")
+    if choice.dataset:
+        questions = ROOT / choice.dataset
+        questions = questions / "questions.jsonl" if questions.is_dir() else questions
+        assert any(json.loads(line)["split"] == choice.half for line in questions.read_text("utf-8").splitlines()), f"{choice.dataset} has no half {choice.half}"
+
+
+def test_every_number_of_a_pipeline_config_that_shapes_answers_has_its_line() -> None:
+    free = {"chunking.overlap", "chunking.parent_size", "chunking.context", "embedder", "prompt", "role", "retrieval.reranker"}  # off, or a name: no threshold
+    settled = {f"{path}.{choice.name.rpartition('.')[2]}".lstrip(".") for choice in CHOICES for owner, path in
+               (("ChunkingConfig", "chunking"), ("RetrievalConfig", "retrieval"), ("GuardrailConfig", "guardrail"), ("PipelineConfig", "")) if f"config.{owner}." in choice.name}
+    named = {name for name in flatten(PipelineConfig().to_dict()) if not name.startswith(("fast.", "strong.", "guardrail."))}
+    assert named - free == {name for name in settled if not name.startswith("guardrail.")}
+
+
+@pytest.mark.slow
+def test_training_gives_the_weights_that_are_shipped() -> None:
+    done = subprocess.run([sys.executable, ROOT / "experiments/data/train_extractive.py"], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    said = dict(line.split(" = ") for line in done.stdout.splitlines())
+    assert {name: ast.literal_eval(value) for name, value in said.items()} == {"WEIGHTS": WEIGHTS, "TRUST": TRUST, "TRUST_BIAS": TRUST_BIAS}

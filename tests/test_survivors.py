@@ -5,12 +5,24 @@ import errno
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
+from notebooks import ROOT
 
+from ragwb.answering.proof import without_thoughts
 from ragwb.api.gate import RequestGate
+from ragwb.cli import main
 from ragwb.commands.common import one_line
+from ragwb.documents.document import DocumentError
+from ragwb.documents.page_rows import PageRow, find_rows, typed_cells
+from ragwb.documents.page_tables import is_tabular, starts_row
+from ragwb.documents.pdf import parse_pdf
+from ragwb.documents.reflow import running_lines
+from ragwb.documents.rtf import rtf_paragraphs
+from ragwb.emulator.model import filled
+from ragwb.evaluation.judge_trial import load_labels
 from ragwb.evaluation.metrics import exact_match
 from ragwb.guardrails.local import grounding_policy
-from ragwb.guardrails.personal_data import part_of_code
+from ragwb.guardrails.personal_data import iban, part_of_code
 from ragwb.storage.folder import Folder
 from ragwb.storage.lease import Lease
 
@@ -58,3 +70,101 @@ def test_a_lease_that_is_renewed_is_waited_for_and_one_that_is_not_is_taken(tmp_
 
     Lease(Folder(tmp_path), "locks/x", 10, lambda: now[0], sleep).take()
     assert lives + 10 <= now[0] <= lives + 15
+
+
+IBANS = (  # of the registry's examples, one for most lengths
+    "NO9386011117947 BE68539007547034 DK5000400440116243 MK07250120000058984 AT611904300234573201 CH9300762011623852957 DE89370400440532013000 "
+    "GB29NWBK60161331926819 AE070331234567890123456 ES9121000418450200051332 PT50000201231234567890154 IS140159260076545510730339 "
+    "FR1420041010050500013M02606 PL61109010140000071219812874 BR1800360305000010009795493C1 JO94CBJO0010000000000131000302 MT84MALT011000012345MTLCAST001S").split()
+
+
+@pytest.mark.parametrize("account", IBANS)
+def test_an_account_number_is_as_long_as_its_country_says(account: str) -> None:
+    assert [f"{account} today"[start:end] for start, end in iban(f"{account} today")] == [account]
+    wrong = account[:-1] + str((int(account[-1], 36) + 1) % 10)
+    assert not list(iban(wrong))
+
+
+@pytest.mark.parametrize("at", range(1, 33))
+def test_thoughts_are_left_out_wherever_a_stream_is_cut(at: int) -> None:
+    reply = "It lasts <b> <thinking>36 or 24?</thinking>36 months <thin"
+    assert "".join(without_thoughts([reply[:at], reply[at:]])) == "It lasts <b> 36 months <thin"
+    assert "".join(without_thoughts(reply)) == "It lasts <b> 36 months <thin"
+
+
+def test_a_label_may_hold_the_equals_sign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ragwb.answering.pipeline import QuestionError
+    from ragwb.workbench import Workbench
+
+    def ask(self: Workbench, body: dict[str, object], collection: str) -> None:
+        raise QuestionError(str(body["where"]))
+
+    monkeypatch.setattr(Workbench, "ask", ask)
+    done = CliRunner().invoke(main, ["ask", "?", "--where", "rule=a=b"], env={"RAGWB_HOME": str(tmp_path)})
+    assert "{'rule': 'a=b'}" in done.output
+    assert "KEY=VALUE is needed" in CliRunner().invoke(main, ["ask", "?", "--where", "rule"], env={"RAGWB_HOME": str(tmp_path)}).output
+
+
+def test_a_file_with_as_many_pages_as_are_allowed_is_read() -> None:
+    path = ROOT / "experiments/data/sample/docs/hr/employee-handbook.pdf"
+    pages = len(parse_pdf(path.read_bytes(), path.name, "").pages)
+    assert len(parse_pdf(path.read_bytes(), path.name, "", max_pages=pages).pages) == pages > 1
+    with pytest.raises(DocumentError, match=f"more than {pages - 1}"):
+        parse_pdf(path.read_bytes(), path.name, "", max_pages=pages - 1)
+
+
+def test_a_large_bold_line_is_a_heading_and_in_a_cell_it_is_none() -> None:
+    large = rb"\pard\b\fs32 Prices\par"
+    assert [kind for *_, kind in rtf_paragraphs(large)] [0] == (0, 32)
+    assert [kind for *_, kind in rtf_paragraphs(large.replace(rb"\pard", rb"\pard\intbl"))][0] == (0, 0)
+
+
+def test_a_labelled_answer_may_lack_reference_and_contexts(tmp_path: Path) -> None:
+    path = tmp_path / "labels.jsonl"
+    path.write_text("".join(f'{{"id": "{label}", "question": "?", "answer": "!", "document": "d", "label": "{label}"}}\n' for label in ("right", "wrong")))
+    right, wrong = load_labels(path)
+    assert (right.case.reference, right.case.contexts, wrong.label) == ("", (), "wrong")
+
+
+def test_the_emulated_model_fills_a_choice_by_what_its_prompt_holds() -> None:
+    schema = {"type": "object", "properties": {"verdict": {"enum": ["yes", "no"]}, "list": {"type": "array", "items": {"type": "integer"}, "minItems": 2}}}
+    said, unsaid = ("The warranty lasts 36 months.\n" + claim for claim in ("warranty lasts 36 months", "penguins eat herring"))
+    assert (filled(schema, said)["verdict"], filled(schema, unsaid)["verdict"]) == ("yes", "no")
+    assert len(filled(schema, said)["list"]) == 2
+
+
+def page(text: str) -> list[PageRow]:
+    "The rows of a page drawn with the keyboard."
+    return find_rows(typed_cells(text))
+
+
+def test_a_header_on_both_of_two_pages_runs_and_on_two_of_three_it_does_not() -> None:
+    first, second, third = (page(f"{head}\n{body}\nlast words of {body}") for head, body in (("Rules of the house", "alpha"), ("Rules of the house", "beta"), ("Index", "gamma")))
+    assert [top for top, _ in running_lines([first, second])] == [1, 1]
+    assert [top for top, _ in running_lines([first, second, third])] == [0, 0, 0]
+
+
+@pytest.mark.parametrize(("text", "at", "tabular"), [
+    ("Pump        42.00\nValve       17.50", 0, True),
+    ("1.          Scope of the rules", 0, False),       # a list marker and its text
+    ("1.          42.00", 0, True),                     # a number and its value
+    ("Section 4   Scope", 0, False),
+    ("A line of words over the whole of the column here\nthe next   one is stretched to fill its line well\nand the last line is again as long as the others", 1, False),
+    ("Pump   42.00\nValve  17.50", 0, True),            # narrow gaps, but no full line beside them
+])
+def test_a_row_of_cells_is_told_from_a_list_and_a_stretched_line(text: str, at: int, tabular: bool) -> None:
+    assert is_tabular(page(text), at) is tabular
+
+
+@pytest.mark.parametrize(("text", "begins"), [
+    ("Net sales\n  of products", False),                 # under a lone label without a colon
+    ("Net sales:\n  Products", True),
+    ("Products      2022\nServices      42.00", True),   # a value
+    ("Products      sold to\n              customers", False),
+    ("Products      sold to\nServices", True),           # a label of its own
+    ("Products      sold to\nand parts", False),         # goes on in lower case
+    ("Products      net\n     • services gross", True),
+])
+def test_the_start_of_a_row_is_told_from_the_rest_of_one(text: str, begins: bool) -> None:
+    above, row = page(text)
+    assert starts_row(above, row, min(above.left, row.left)) is begins

@@ -19,6 +19,7 @@ from .common import json_option, main, print_json, progress_bar
 
 if TYPE_CHECKING:
     from ragwb.config import PipelineConfig
+    from ragwb.evaluation.datasets import Dataset
     from ragwb.evaluation.evaluate import Evaluation
     from ragwb.operations.config_registry import AliasMove, Registry
     from ragwb.operations.promotion import PromotionVerdict
@@ -64,7 +65,7 @@ def print_verdict(verdict: "PromotionVerdict") -> None:
     from ragwb.evaluation.tables import rich_table
 
     head, rows = verdict.cells()
-    click.echo(f"{verdict.dataset}: {len(verdict.questions)} questions, {verdict.before or 'nothing yet'} → {verdict.after}")
+    click.echo(f"{verdict.dataset}: {verdict.asked}; {verdict.before or 'nothing yet'} → {verdict.after}")
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 0))
     for n, name in enumerate(head):
         table.add_column(escape(name).replace(" ", "\n"), justify="right" if n else "left", no_wrap=0 < n < len(head) - 1)
@@ -78,24 +79,24 @@ def print_verdict(verdict: "PromotionVerdict") -> None:
 
 # %% ../../nbs/17_commands/06_release.ipynb #c11
 @contextmanager
-def evaluating(dataset: str, candidate: "PipelineConfig", settings: "Settings", quiet: bool) -> Iterator[Callable[["PipelineConfig"], "Evaluation"]]:
+def evaluating(dataset: "Dataset", candidate: "PipelineConfig", settings: "Settings", quiet: bool) -> Iterator[Callable[["PipelineConfig"], "Evaluation"]]:
     "A function that evaluates a config on a data set, the candidate with its ladder, under a progress bar."
     from ragwb.evaluation.benchmark import evaluate_dataset
 
     with progress_bar(quiet) as progress:
-        yield lambda config: evaluate_dataset(Path(dataset), config, with_ladder=config == candidate, settings=settings, progress=progress)
+        yield lambda config: evaluate_dataset(dataset, config, with_ladder=config == candidate, settings=settings, progress=progress)
 
 # %% ../../nbs/17_commands/06_release.ipynb #c12
 @main.command("promote")
 @click.argument("config")
 @alias_option
-@click.option("--dataset", default="", help="Questions that decide: BEIR, SQuAD or span questions. Else those of the last promotion.")
+@click.option("--dataset", default="", help="Questions that decide, of halves the held-out one: BEIR, SQuAD or span questions. Else those of the last promotion.")
 @click.option("--force", default="", metavar="REASON", help="Move in spite of a regression; the reason is kept.")
 @json_option
 @click.pass_context
 def promote_command(ctx: click.Context, config: str, alias: str, dataset: str, force: str, as_json: bool) -> None:
     "Point an alias at a config, unless the config answers worse. It is compared with what the alias points at now."
-    from ragwb.evaluation.datasets import load_dataset
+    from ragwb.evaluation.datasets import for_reporting, load_dataset
     from ragwb.operations.promotion import Refused, check_indexes, pin_of, promote
     from ragwb.workbench import Workbench
 
@@ -103,9 +104,10 @@ def promote_command(ctx: click.Context, config: str, alias: str, dataset: str, f
     candidate, moves = registry.resolve(config), registry.history(alias)
     check_indexes(Workbench(settings), registry.load(moves[-1].config) if moves else None, candidate, config)
     dataset = deciding_dataset(dataset, moves)
+    questions = for_reporting(load_dataset(dataset))
     try:
-        with evaluating(dataset, candidate, settings, as_json) as evaluate:
-            move, verdict = promote(registry, alias, candidate, evaluate, pin_of(load_dataset(dataset)), dataset, force)
+        with evaluating(questions, candidate, settings, as_json) as evaluate:
+            move, verdict = promote(registry, alias, candidate, evaluate, pin_of(questions), dataset, force)
     except Refused as refused:
         print_json(refused.verdict.evidence() | {"moved": False}) if as_json else print_verdict(refused.verdict)
         raise click.ClickException(f"{refused}. To promote it nevertheless: --force REASON") from None

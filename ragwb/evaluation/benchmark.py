@@ -67,7 +67,7 @@ def dataset_ready(
 
 
 def evaluate_dataset(
-    path: Path,                                   # BEIR folder, SQuAD JSON, or span questions
+    path: Path | Dataset,                         # BEIR folder, SQuAD JSON, or span questions; or one that is loaded
     config: PipelineConfig,
     split: str = "",                              # only questions of this split
     with_ladder: bool = True,
@@ -76,7 +76,7 @@ def evaluate_dataset(
     progress: Callable[[Progress], None] | None = None,
 ) -> Evaluation:
     "A config on a data set. Raises DatasetError for a data set that cannot be used."
-    with dataset_ready(with_split(load_dataset(path), split), config, settings, progress) as (dataset, texts, pipeline):
+    with dataset_ready(with_split(path if isinstance(path, Dataset) else load_dataset(path), split), config, settings, progress) as (dataset, texts, pipeline):
         bm25 = pipeline.varied(bm25_alone(config)) if with_ladder else None
         tell = (lambda done, total: progress(Progress("asking", "asking", "", done, total))) if progress else (lambda done, total: None)
         return evaluate(dataset, pipeline, texts, config.fingerprint, pipeline if with_ladder else None, bm25, answers, progress=tell)

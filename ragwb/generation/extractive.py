@@ -19,6 +19,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 
+from ..config import PipelineConfig
 from ..documents.language import count_tokens, terms
 from .prompts import NO_ANSWER, PASSAGES_END
 from .sentence_ranking import PromptPassage, RankedSentence, WeighedQuestion, rank_sentences
@@ -64,8 +65,8 @@ def evidence(
     )
 
 # %% ../../nbs/07_generation/06_extractive.ipynb #c12
-TRUST = {"first": 4.5, "missing": -0.6, "codes": 5.5, "window": 3.6, "kind": 1.5}
-TRUST_BIAS = -10.1
+TRUST = {"first": 3.7, "missing": -1.0, "codes": 6.1, "window": 2.4, "kind": 2.0}
+TRUST_BIAS = -10.5
 
 
 def confidence(found: Evidence) -> float:  # 0 to 1
@@ -102,8 +103,8 @@ def counted_usage(messages: Sequence[BaseMessage], reply: str) -> UsageMetadata:
 class ExtractiveChatModel(BaseChatModel):
     "Answers with sentences of the passages in its prompt, each followed by its proof; says NO ANSWER when it is not confident."
 
-    refusal_threshold: float = 0.3  # confidence below which it refuses
-    max_sentences: int = 3
+    refusal_threshold: float = PipelineConfig.refusal_threshold  # confidence below which it refuses, 0 to 1
+    max_sentences: int = PipelineConfig.max_sentences
 
     @property
     def _llm_type(self) -> str:

@@ -85,7 +85,7 @@ def similarities(question: str, groups: Sequence[Sequence[str]]) -> list[Similar
     return [Similarity(matcher.match(at), float(cosines[at]), float(cosines[len(flat) + at])) for at in range(len(flat))]
 
 # %% ../../nbs/07_generation/05_sentence_ranking.ipynb #c20
-WEIGHTS = {"words": 8.4, "before": 1.1, "place": 8.8, "table": 9.6, "cosine": 2.6, "window": 3.8, "kind": 1.9, "relevance": 7.5, "heading": -2.7, "codes": 2.7}
+WEIGHTS = {"words": 10.0, "before": -0.3, "place": 11.3, "table": 20.6, "cosine": 3.0, "window": 5.8, "kind": 1.9, "relevance": 6.5, "heading": -3.6, "codes": 3.0}
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from typing import Any
 
 from ..config import PipelineConfig
 from ..evaluation.comparison import LEVEL, Comparison, MetricVerdict, compare_all, holm
-from ..evaluation.datasets import Dataset
+from ..evaluation.datasets import REPORTING, Dataset
 from ..evaluation.evaluate import Cells, Evaluation, ladder_cells
 from ..evaluation.intervals import ENOUGH, TOO_FEW, Interval
 from ..evaluation.scoring import METRICS
@@ -61,6 +61,13 @@ class PromotionVerdict:
     can_show: Mapping[str, float]         # metric of the candidate -> the smallest difference to another such score that these questions can show
     ladder: Mapping[str, Mapping[str, float]]  # of the candidate
 
+    half: str = ""                        # of the questions; empty: they have no halves
+
+    @property
+    def asked(self) -> str:
+        "The questions in words."
+        return f"{len(self.questions)} questions" + (f" of {self.half}" + (", held out" if self.half == REPORTING else "") if self.half else ", no half held out")
+
     @property
     def worse(self) -> dict[str, float]:
         "How surprising each metric's fall is: one-sided p after Holm."
@@ -94,7 +101,8 @@ class PromotionVerdict:
     def evidence(self) -> dict[str, Any]:
         "The verdict as JSON, to be kept with the alias."
         metrics = {name: interval._asdict() | {"can_show": self.can_show[name]} for name, interval in self.metrics.items()}
-        return {"dataset": self.dataset, "pin": self.pin, "questions": len(self.questions), "before": self.before, "after": self.after, "metrics": metrics, "ladder": self.ladder,
+        return {"dataset": self.dataset, "pin": self.pin, "questions": len(self.questions), "half": self.half, "before": self.before, "after": self.after,
+                "metrics": metrics, "ladder": self.ladder,
                 "compared": [found.to_dict() | {"verdict": self.word(found), "p_worse": self.worse[found.comparison.metric]} for found in self.compared],
                 "regressions": self.regressions, "unclear": self.unclear, "broke": self.broke}
 
@@ -111,7 +119,7 @@ class PromotionVerdict:
         asked = "".join(f"<li>{escape(id)}: {escape(self.questions[id])}</li>" for id in self.broke)
         fell = [METRICS[name] for name in self.regressions or self.unclear]
         said = f"{'refused' if self.regressions else TOO_FEW}: {', '.join(fell)}" if fell else "no regression shown"
-        title = f"<b>{escape(self.dataset)}</b> · {len(self.questions)} questions · {self.before or 'nothing'} → {self.after} · <b>{said}</b>"
+        title = f"<b>{escape(self.dataset)}</b> · {escape(self.asked)} · {self.before or 'nothing'} → {self.after} · <b>{said}</b>"
         return title + html_table(*self.cells(), strong="verdict") + (f"broke:<ul>{asked}</ul>" if asked else "") + html_table(*self.rungs(), strong="this config")
 
 # %% ../../nbs/13_operations/04_promotion.ipynb #c10
@@ -124,7 +132,8 @@ def weigh(
     compared = compare_all(before, after).metrics if before else ()
     questions = {row["id"]: row["question"] for row in after.rows}
     return PromotionVerdict(after.dataset, pin, before.config if before else "", after.config, after.metrics, compared, questions,
-                            {metric: after.detectable(metric) for metric in after.metrics}, after.ladder)
+                            {metric: after.detectable(metric) for metric in after.metrics}, after.ladder,
+                            " and ".join(sorted({row["split"] for row in after.rows if row["split"]})))
 
 # %% ../../nbs/13_operations/04_promotion.ipynb #c15
 def pin_of(
