@@ -13,7 +13,7 @@ DOCS := experiments/data/sample/docs
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo demo-aws fault-table serve test test-slow mutants check lint docs notebooks sample bench bench-aws quality reports experiments-full pr-report targets dvc data-versions clean
+.PHONY: help install dev demo demo-aws fault-table serve test test-slow mutants check lint docs notebooks sample bench bench-aws quality benchmarks published chunking-bench reports experiments-full pr-report targets dvc data-versions clean
 MAKEFLAGS += --no-print-directory
 
 help:  ## what can be made
@@ -114,12 +114,25 @@ BENCH      ?= ../shared/bench
 quality: dev  ## answer quality against its targets, on public data in $(BENCH): table and reports/quality.json
 	@$(BIN)/python -m benchmarks.quality --bench $(BENCH)
 
+# Every benchmark, one after the other, then what is published of them: an hour on two cores that do nothing else.
+benchmarks: quality
+	@for name in parity guardrails faults; do $(BIN)/python -m benchmarks.$$name || exit 1; done
+	@$(MAKE) fault-table bench-aws bench published
+
+published: dev  ## run the pages that print reports again, write README, recompute every published figure
+	@$(BIN)/python tests/tools/notebooks.py 05_indexing/01_chunking 06_retrieval/04_hybrid 11_evaluation/12_planted_attacks results index
+	@$(RAGWB) verify
+
 REPORTS     ?= reports
 BASE        ?= origin/main
 EXPERIMENTS := $(basename $(notdir $(sort $(wildcard experiments/[0-9][0-9]_*.ipynb))))
 reports: dev  ## the smoke profile of every experiment into $(REPORTS), its index, and all of it verified
 	@status=0; for name in $(EXPERIMENTS); do $(RAGWB) experiment run $$name --profile smoke --out $(REPORTS)/$$name || status=1; done; exit $$status
-	@$(RAGWB) verify $(REPORTS)
+	@$(RAGWB) verify $(addprefix $(REPORTS)/,$(EXPERIMENTS))
+
+chunking-bench: dev  ## experiment 01 on the public chunking set in $(BENCH): reports/01_chunking_bench
+	@$(RAGWB) experiment run 01_chunking -p data=$(BENCH)/chunking -p 'sizes=[400, 500, 600]' -p 'cutoffs=[0.55, 0.7, 0.8]' -p 'strategies=[recursive, semantic]' --out $(REPORTS)/01_chunking_bench
+	@$(RAGWB) verify $(REPORTS)/01_chunking_bench
 
 FULL ?= .ragwb/full/reports
 experiments-full: dev  ## all experiments in full into $(FULL), on the data in $(BENCH) if it is there; BEDROCK=1: with its models, for BUDGET_USD

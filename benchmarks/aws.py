@@ -2,8 +2,8 @@
 
     python -m benchmarks.aws [--quick] [--only NAME ...]
 
-Starts an S3 server of its own (SeaweedFS) behind a proxy that answers as late as S3 does, prints a table and writes reports/bench_aws.json.
-A row is a function from Bench to a Figure: write a new one here and add it to ROWS.
+Starts an S3 server of its own (SeaweedFS) behind a proxy that answers as late as S3 does, prints a table, and writes raw timings and summary: reports/bench_aws.jsonl, .json.
+A figure is a function from Bench to raw timings, here and in ROWS, and what is said about them, in `ragwb.experiments.benchmarks.FIGURES`.
 """
 
 import argparse
@@ -14,20 +14,20 @@ import os
 import random
 import re
 import shutil
-import statistics
 import tempfile
 import time
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from multiprocessing.connection import Connection
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 from rich.console import Console
 
-from benchmarks import REPORTS, ROOT
-from benchmarks.figures import Figure, rounded, seconds, table
+from benchmarks import REPORTS
+from benchmarks.figures import Raw, measure, publish, seconds
 from benchmarks.pages import Pages
 from ragwb.emulator.s3 import ADMIN, REGION, s3_server
 from ragwb.emulator.s3_faults import S3Fault, s3_proxy
@@ -36,7 +36,6 @@ from ragwb.indexing.titan import TITAN
 from ragwb.settings import Settings
 from ragwb.workbench import Workbench
 
-REPORT = REPORTS / "bench_aws.json"
 LATENCY = 0.02  # seconds that S3 takes to answer within its region
 
 
@@ -97,13 +96,7 @@ class Bench:
         return asked
 
 
-def milliseconds(values: list[float]) -> dict[str, float]:
-    "p50 and p95 of seconds."
-    cuts = statistics.quantiles(values, n=20)
-    return {"p50_ms": 1e3 * cuts[9], "p95_ms": 1e3 * cuts[18]}
-
-
-def warm_query(bench: Bench) -> Figure:
+def warm_query(bench: Bench) -> Raw:
     "A hybrid query on S3 against the same on disk, both warm; on S3 the index version is looked up every few seconds, as it is in a server."
     disk, s3 = bench.disk.pipeline(), Workbench(bench.s3).pipeline()
     for pipeline in (disk, s3):
@@ -112,18 +105,10 @@ def warm_query(bench: Bench) -> Figure:
     for question in bench.questions:
         for name, pipeline in {"disk": disk, "s3": s3}.items():
             taken[name].append(seconds(lambda pipeline=pipeline, question=question: pipeline.retrieve(question)))  # type: ignore[misc]
-    found = {name: milliseconds(values) for name, values in taken.items()}
-    ratio = found["s3"]["p50_ms"] / found["disk"]["p50_ms"]
-    return Figure(
-        f"warm hybrid query on S3 at {bench.sizes.chunks:,} chunks against the same on disk, p50", "≤ 1.5×",
-        f"{ratio:.2f}× ({found['s3']['p50_ms']:.1f} ms against {found['disk']['p50_ms']:.1f} ms)", ratio <= 1.5,
-        f"S3 answers after {1e3 * LATENCY:.0f} ms; a newer version is looked for every {bench.s3.refresh_s} s; "
-        f"p95 {found['s3']['p95_ms']:.1f} ms against {found['disk']['p95_ms']:.1f} ms",
-        {"ratio": ratio, "latency_ms": 1e3 * LATENCY, **found},
-    )  # fmt: skip
+    return {"chunks": bench.sizes.chunks, "latency_ms": 1e3 * LATENCY, "refresh_s": bench.s3.refresh_s, "seconds": taken}
 
 
-def kept_answer(bench: Bench) -> Figure:
+def kept_answer(bench: Bench) -> Raw:
     "A whole answer that is kept: on S3 that is a request to write it and one to see that nothing was deleted meanwhile."
     disk, s3 = bench.disk, Workbench(bench.s3)
     asked = bench.questions[:60]
@@ -134,17 +119,10 @@ def kept_answer(bench: Bench) -> Figure:
     for question in asked:
         for name, workbench in {"disk": disk, "s3": s3}.items():
             taken[name].append(seconds(lambda workbench=workbench, question=question: workbench.ask(question)))  # type: ignore[misc]
-    found = {name: milliseconds(values) for name, values in taken.items()}
-    more = found["s3"]["p50_ms"] - found["disk"]["p50_ms"]
-    limit = 1e3 * LATENCY * 4
-    return Figure(
-        "a whole answer with the local model, kept on S3 against kept on disk, p50", f"≤ {limit:.0f} ms more: four round trips",
-        f"{more:.0f} ms more ({found['s3']['p50_ms']:.0f} ms against {found['disk']['p50_ms']:.0f} ms)", more <= limit,
-        "the documents cited were read once before and are kept on this machine", {"more_ms": more, **found},
-    )  # fmt: skip
+    return {"latency_ms": 1e3 * LATENCY, "seconds": taken}
 
 
-def restart(bench: Bench) -> Figure:
+def restart(bench: Bench) -> Raw:
     "The first query of a new process: with an empty local cache, and with the one that the last process left."
     def first(settings: Settings) -> float:
         return seconds(lambda: Workbench(settings).pipeline().retrieve(bench.questions[0]))
@@ -154,12 +132,7 @@ def restart(bench: Bench) -> Figure:
     for turn in range(3):
         cold.append(first(replace(bench.s3, home=bench.folder / f"cold{turn}")))
         kept.append(first(bench.s3))
-    ratio = min(kept) / min(cold)
-    return Figure(
-        "first query of a new process on S3: with what the last one kept, against an empty cache", "< 1×",
-        f"{ratio:.2f}× ({min(kept):.2f} s against {min(cold):.2f} s)", ratio < 1, "best of 3; most of both is the computation of BM25's postings",
-        {"kept_s": kept, "cold_s": cold},
-    )  # fmt: skip
+    return {"seconds": {"kept": kept, "cold": cold}}
 
 
 def serve(latency_s: float, pipe: Connection) -> None:
@@ -189,13 +162,13 @@ def serve(latency_s: float, pipe: Connection) -> None:
 def seconds_to_embed(chunks: int, latency_s: float, concurrency: int) -> float:
     "Wall-clock seconds to embed new texts of a chunk's length as in ingestion, cache included; the server has a process of its own."
     texts = [f"{n} " + "the pump needs a torque of 42 newton metres before it is opened. " * 20 for n in range(chunks)]
-    os.environ |= {"AWS_ACCESS_KEY_ID": "bench", "AWS_SECRET_ACCESS_KEY": "bench", "AWS_EC2_METADATA_DISABLED": "true"}
+    keys = {"AWS_ACCESS_KEY_ID": "bench", "AWS_SECRET_ACCESS_KEY": "bench", "AWS_EC2_METADATA_DISABLED": "true"}
     here, there = multiprocessing.Pipe()
     server = multiprocessing.get_context("spawn").Process(target=serve, args=(latency_s, there), daemon=True)
     server.start()
     there.close()  # so that a server that does not start is an error here, not a wait
     try:
-        with tempfile.TemporaryDirectory() as home:
+        with tempfile.TemporaryDirectory() as home, patch.dict(os.environ, keys):  # the S3 server of the other figures has keys of its own
             settings = Settings(home=Path(home), concurrency=concurrency, bedrock_endpoint=f"http://127.0.0.1:{here.recv()}")
             model = embedder(TITAN, settings)
             model.embed([f"warm {n}" for n in range(2 * concurrency)])
@@ -209,14 +182,10 @@ def seconds_to_embed(chunks: int, latency_s: float, concurrency: int) -> float:
         server.join()
 
 
-def embedding(bench: Bench) -> Figure:
+def embedding(bench: Bench) -> Raw:
     "Embedding with Titan's client against what latency and concurrency allow."
     chunks, latency, concurrency = bench.sizes.embedded, 0.05, Settings.concurrency
-    took, least = seconds_to_embed(chunks, latency, concurrency), latency * chunks / concurrency
-    return Figure(
-        f"embedding {chunks:,} chunks at 50 ms a call against latency × calls / concurrency", "≤ 1.2×", f"{took / least:.2f}× ({took:.1f} s against {least:.1f} s)",
-        took <= 1.2 * least, f"{concurrency} calls at once; a plain HTTP server in a process of its own answers; vectors are kept in SQLite", {"took_s": took, "least_s": least},
-    )  # fmt: skip
+    return {"chunks": chunks, "concurrency": concurrency, "latency_ms": 1e3 * latency, "seconds": seconds_to_embed(chunks, latency, concurrency)}
 
 
 ROWS = {"warm_query": warm_query, "embedding": embedding, "kept_answer": kept_answer, "restart": restart}
@@ -228,20 +197,10 @@ def main() -> None:
     options.add_argument("--quick", action="store_true", help="small sizes: shows that it runs, not how fast")
     options.add_argument("--only", action="append", choices=list(ROWS), metavar="NAME", help=f"only this row, the others of the report stay; may be repeated: {', '.join(ROWS)}")
     given = options.parse_args()
-    console, figures = Console(), []
+    console = Console()
     with tempfile.TemporaryDirectory(prefix="ragwb-bench-aws-") as folder, ExitStack() as stack:
-        bench = Bench(QUICK if given.quick else FULL, Path(folder), stack)
-        for name in given.only or ROWS:
-            with console.status(f"measuring: {name}"):
-                figures.append(ROWS[name](bench))
-    console.print(table(figures))
-    if given.quick:
-        return
-    kept = json.loads(REPORT.read_text("utf-8")) if given.only and REPORT.exists() else []
-    fresh = {figure.measure: rounded(asdict(figure)) for figure in figures}
-    rows = [fresh.pop(row["measure"], row) for row in kept] + list(fresh.values())
-    REPORT.write_text(json.dumps(rows, indent=2, ensure_ascii=False) + "\n", "utf-8")
-    console.print(f"written to {REPORT.relative_to(ROOT)}")
+        measured = measure(console, ROWS, Bench(QUICK if given.quick else FULL, Path(folder), stack), given.only)
+    publish(console, REPORTS, "bench_aws", {}, measured, ROWS, write=not given.quick)
 
 
 if __name__ == "__main__":

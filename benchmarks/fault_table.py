@@ -1,4 +1,4 @@
-"""Provoke each fault that profile aws has to bear, note what a person reads, and write reports/faults.md.
+"""Provoke each fault that profile aws has to bear, note what a person reads, and write reports/faults.md from rows in reports/faults.jsonl.
 
     python -m benchmarks.fault_table
 
@@ -14,7 +14,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
@@ -27,6 +27,7 @@ from ragwb.emulator import server as emulator
 from ragwb.emulator.faults import Faults
 from ragwb.emulator.s3 import ADMIN, STRANGER, Identity, S3Server, s3_server
 from ragwb.emulator.s3_faults import S3Fault, S3Proxy, S3Request, s3_proxy
+from ragwb.experiments.benchmarks import write_benchmark
 
 REPORT = REPORTS / "faults.md"
 BUCKET = "ragwb-faults"
@@ -224,12 +225,6 @@ def told(case: Case, at: Desk) -> tuple[str, str]:
     return line, case.fix if case.fix[0] == "(" else re.split(r"; bedrock:", line[line.index(case.fix):])[0]
 
 
-def table(rows: Sequence[tuple[Case, str, str]]) -> str:
-    """The report."""
-    lines = "".join(f"| {case.fault} | {case.how} | `{line}` | {fix} | `{case.test}` |\n" for case, line, fix in rows)
-    return f"{HEAD}\n| fault | how | what a person reads | what to do | test |\n|---|---|---|---|---|\n{lines}"
-
-
 HEAD = """# What goes wrong with profile aws, and what a person reads
 
 Printed by `ragwb ask` and `ragwb ingest` against a real S3 server and an emulated Bedrock that failed on demand. Written by `make fault-table`; not by hand.
@@ -247,8 +242,8 @@ def main() -> None:
                 at.reset()
                 said[case] = told(case, at)
         said |= {case: future.result() for case, future in waiting.items()}
-    rows = [(case, *said[case]) for case in CASES]
-    REPORT.write_text(table(rows), "utf-8")
+    rows = [{"fault": case.fault, "how": case.how, "line": said[case][0], "fix": said[case][1], "test": case.test} for case in CASES]
+    write_benchmark(REPORTS, "faults", {"head": HEAD}, rows)
     print(f"{len(rows)} faults provoked: {REPORT.relative_to(ROOT)}")
 
 

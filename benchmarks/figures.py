@@ -1,22 +1,17 @@
-"Figures of a benchmark: one line of its report each, as a table for people and as JSON."
+"Timings of a benchmark: measured figure by figure, kept raw, published with what is said about them."
 
+import json
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from rich.console import Console
 from rich.table import Table
 
+from ragwb.experiments.benchmarks import FIGURES, read_rows, write_benchmark
 
-@dataclass(frozen=True)
-class Figure:
-    "One line of the report."
-    measure: str
-    target: str
-    measured: str
-    met: bool
-    note: str
-    values: dict[str, Any]
+Raw = dict[str, Any]  # what was measured for one figure
 
 
 def seconds(function: Callable[[], object]) -> float:
@@ -26,18 +21,24 @@ def seconds(function: Callable[[], object]) -> float:
     return time.perf_counter() - begun
 
 
-def table(figures: Sequence[Figure]) -> Table:
-    "The figures for people."
+def measure(console: Console, figures: Mapping[str, Callable[[Any], Raw]], bench: Any, only: Sequence[str] | None) -> list[Raw]:
+    "The raw timings of the figures that are asked for, or of all."
+    measured = []
+    for name in only or figures:
+        with console.status(f"measuring: {name}"):
+            measured.append({"figure": name} | figures[name](bench))
+        console.print(FIGURES[name](measured[-1])["measured"], style="dim")
+    return measured
+
+
+def publish(console: Console, folder: Path, report: str, about: Raw, measured: Sequence[Raw], order: Mapping[str, Any], write: bool) -> None:
+    "Prints the table; writes rows and summary, keeping earlier rows of figures that were not measured now."
+    plain = json.loads(json.dumps(measured))
     shown = Table("measure", "target", "measured", "met", "note", show_lines=True)
-    for figure in figures:
-        shown.add_row(figure.measure, figure.target, figure.measured, "[green]yes[/]" if figure.met else "[red]no[/]", f"[dim]{figure.note}[/]")
-    return shown
-
-
-def rounded(value: Any) -> Any:
-    "Numbers to four significant digits, inside whatever holds them."
-    if isinstance(value, dict):
-        return {name: rounded(inner) for name, inner in value.items()}
-    if isinstance(value, list):
-        return [rounded(inner) for inner in value]
-    return float(f"{value:.4g}") if isinstance(value, float) else value
+    for row in map(lambda raw: FIGURES[raw["figure"]](raw), plain):
+        shown.add_row(row["measure"], row["target"], row["measured"], "[green]yes[/]" if row["met"] else "[red]no[/]", f"[dim]{row['note']}[/]")
+    console.print(shown)
+    if write:
+        known = {row["figure"]: row for row in (*read_rows(folder, report), *plain)}
+        write_benchmark(folder, report, about, [known[name] for name in order if name in known])
+        console.print(f"written to {folder.name}/{report}.jsonl, {report}.json")

@@ -1,18 +1,16 @@
-"""Measure the local guardrail against its targets and write reports/guardrails.json.
+"""Measure the local guardrail against its targets: rows into reports/guardrails.jsonl, their summary into reports/guardrails.json.
 
     python -m benchmarks.guardrails
 """
 
 from __future__ import annotations
 
-import json
 import tempfile
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import astuple, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.console import Console
 from rich.table import Table
 
@@ -22,9 +20,10 @@ from ragwb.config import GuardrailConfig, PipelineConfig
 from ragwb.documents.document import Document
 from ragwb.documents.parsing import Limits
 from ragwb.evaluation.datasets import GoldenQuestion, anchor_questions, load_dataset
-from ragwb.evaluation.intervals import Rate, paired_bootstrap
-from ragwb.evaluation.personal_data_scores import load_labelled_texts, score_personal_data
+from ragwb.evaluation.personal_data_scores import load_labelled_texts
 from ragwb.evaluation.planted_attacks import Attack, Plant, attack_outcome, load_attacks, plant_beside, plant_inside
+from ragwb.experiments.benchmarks import write_benchmark
+from ragwb.guardrails.marks import Mark
 from ragwb.guardrails.personal_data import personal_data
 from ragwb.guardrails.prompt_attacks import attacks
 from ragwb.indexing.chunking import chunk
@@ -36,12 +35,9 @@ from ragwb.indexing.store import Store
 from ragwb.ingestion.processes import parse_many
 
 DATA = ROOT / "experiments/data/guardrails"
-REPORT = REPORTS / "guardrails.json"
 OWN = "notes/answer.md"
 CONFIG = PipelineConfig()
 EMBEDDER = embedder(CONFIG.embedder, None)
-CHANGES = ("changed", "first", "citations")  # of an answer: anything; its first statement; what it quotes
-COUNTED = ("flagged", "cited", *CHANGES)
 Row = dict[str, Any]
 
 
@@ -102,63 +98,42 @@ def measure_planted(home: Path, patterns: Sequence[Attack]) -> list[Row]:
     return [row for pattern, question in pairs(guarded, patterns, questions) for row in planted(collection, documents, pattern, question, guarded, bare)]
 
 
-def counted(rows: Sequence[Row]) -> Row:
-    """What happened, by place, guard, split and what was planted."""
-    table: Row = {}
-    for row in rows:
-        for split in (row["split"], "all"):
-            line = table.setdefault(f"{row['place']}, guard {row['guard']}, {split}, {row['planted']}", {"planted": 0} | dict.fromkeys(COUNTED, 0))
-            line["planted"] += 1
-            for name in COUNTED:
-                line[name] += row[name]
-    return table
-
-
-def differences(rows: Sequence[Row]) -> Row:
-    """Share of answers that an attack changes, less the share that harmless prose at its place changes: guard on, the same questions, whole documents drawn."""
-    on = [row for row in rows if row["guard"] == "on"]
-    table: Row = {}
-    for place in ("inside", "beside", "both"):
-        prose, bitten = ([row for row in on if row["planted"] == kind and place in (row["place"], "both")] for kind in ("control", "attack"))
-        for name in CHANGES:
-            shares = [[float(row[name]) for row in group] for group in (prose, bitten)]
-            interval = paired_bootstrap(shares[0], shares[1], [row["evidence"] for row in prose], np.random.default_rng(7))
-            table[f"{place}, {name}"] = {"attack": int(sum(shares[1])), "control": int(sum(shares[0])), "of": len(prose)} | {
-                "difference": round(interval.value, 4), "low": round(interval.low, 4), "high": round(interval.high, 4)}  # fmt: skip
-    return table
-
-
-def false_alarms() -> Row:
-    """The rules on what is harmless: the chunks of the sample documents and its questions."""
+def screened() -> Iterator[Row]:
+    """The rules on what is harmless: the chunks of the sample documents and its questions; and the personal data that stands in the documents."""
     documents, questions = sample()
     pieces = [piece for document in documents.values() for piece in chunk(document, CONFIG.chunking, EMBEDDER.embed)]
     texts = {question.question for question in questions} | {earlier for question in questions for earlier in question.history}
-    marks = [(document.id, document.text[mark.start:mark.end], mark.kind) for document in documents.values() for mark in personal_data(document.text)]
-    return {"chunks": str(Rate(sum(bool(attacks(piece.indexed)) for piece in pieces), len(pieces))), "questions": str(Rate(sum(bool(attacks(text)) for text in texts), len(texts))),
-            "personal data in the sample documents": [{"document": document, "text": text, "kind": kind} for document, text, kind in marks]}
+    yield from ({"part": "screened", "what": "chunks", "id": f"{piece.document}:{piece.start}", "flagged": bool(attacks(piece.indexed))} for piece in pieces)
+    yield from ({"part": "screened", "what": "questions", "id": text, "flagged": bool(attacks(text))} for text in sorted(texts))
+    for document in documents.values():
+        yield from ({"part": "marked", "document": document.id, "text": document.text[mark.start:mark.end], "kind": mark.kind} for mark in personal_data(document.text))
+
+
+def places(marks: Iterable[Mark]) -> list[tuple[Any, ...]]:
+    """Marks as they are stored: start, end, kind."""
+    return sorted(map(astuple, marks))
 
 
 def main() -> None:
     """Measures, prints and writes."""
     cases, patterns = load_labelled_texts(DATA / "personal_data.jsonl"), load_attacks(DATA / "attacks.jsonl")
-    personal = {split: score_personal_data([case for case in cases if split in (case.split, "all")]) for split in ("dev", "test", "all")}
+    personal = [{"part": "personal", "id": case.id, "split": case.split, "gold": places(case.marks), "found": places(personal_data(case.text))} for case in cases]
     with tempfile.TemporaryDirectory(prefix="ragwb-planted-") as folder:
         rows = measure_planted(Path(folder), patterns)
-    found = {split: scores.to_dict() for split, scores in personal.items()}
-    report = {"personal": found, "planted": counted(rows), "attack_less_control": differences(rows), "false_alarms": false_alarms(), "rows": rows}
-    REPORT.write_text(json.dumps(report, ensure_ascii=False, indent=1) + "\n", "utf-8")
-    show(personal, report)
+    planted = [{"part": "planted"} | {name: value for name, value in row.items() if name not in ("before", "after")} for row in rows]
+    show(write_benchmark(REPORTS, "guardrails", {"config": CONFIG.fingerprint}, [*personal, *planted, *screened()]))
 
 
-def show(personal: dict[str, Any], report: Row) -> None:
+def show(report: Row) -> None:
     """The tables on the terminal."""
     console = Console(width=150)
-    for split, scores in personal.items():
-        table = Table(title=f"Personal data, {split}; false alarms {scores.false_alarms}")
+    for split, scores in report["personal"].items():
+        table = Table(title=f"Personal data, {split}; false alarms {scores['false_alarms']['hits']} of {scores['false_alarms']['of']}")
         for column in ("kind", "recall", "precision"):
             table.add_column(column)
-        for kind in scores.recall:
-            table.add_row(kind, str(scores.recall[kind]), str(scores.precision[kind]))
+        for kind, recall in scores["recall"].items():
+            precision = scores["precision"][kind]
+            table.add_row(kind, f"{recall['hits']} of {recall['of']}", f"{precision['hits']} of {precision['of']}")
         console.print(table)
     for title, part in (("Planted", "planted"), ("Attack less control, guard on", "attack_less_control")):
         lines = report[part]

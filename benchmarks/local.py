@@ -2,24 +2,23 @@
 
     python -m benchmarks.local [--quick] [--only NAME ...] [--pdfs FOLDER]
 
-Prints a table and writes reports/bench.json. The peers (LangChain, Chroma, bm25s) come with `make bench`, in an environment of their own.
-A row is a function from Bench to a Figure: write a new one here and add it to ROWS.
+Prints a table and writes the raw timings into reports/bench.jsonl, their summary into reports/bench.json.
+The peers (LangChain, Chroma, bm25s) come with `make bench`, in an environment of their own.
+A figure is a function from Bench to raw timings, here and in ROWS, and what is said about them, in `ragwb.experiments.benchmarks.FIGURES`.
 """
 
 import argparse
 import importlib.util
-import json
 import os
 import random
 import re
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -28,8 +27,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from rich.console import Console
 
-from benchmarks import REPORTS, ROOT, SAMPLE
-from benchmarks.figures import Figure, rounded, seconds, table
+from benchmarks import REPORTS, SAMPLE
+from benchmarks.figures import Raw, measure, publish, seconds
 from benchmarks.pages import Pages
 from ragwb.config import PipelineConfig
 from ragwb.documents.document import Document
@@ -47,7 +46,6 @@ from ragwb.workbench import Workbench
 if TYPE_CHECKING:
     import psutil
 
-REPORT = REPORTS / "bench.json"
 PEERS = ("bm25s", "chromadb", "langchain-chroma", "langchain-text-splitters")
 TOOLS = ("psutil", "reportlab")
 
@@ -111,7 +109,7 @@ class Bench:
 
 
 class Turns:
-    "Two or more ways of doing something, one after the other and over again; the best time of each counts."
+    "Two or more ways of doing something, one after the other and over again: seconds by the clock, and of all threads, which other work on the machine disturbs less."
 
     def __init__(self, rounds: int, **sides: Callable[[], Any]):
         self.given: dict[str, Any] = {}
@@ -124,18 +122,6 @@ class Turns:
                 self.seconds[name].append(time.perf_counter() - begun)
                 self.processor[name].append(time.process_time() - used)
 
-    def best(self, name: str) -> float:
-        "Seconds of the quickest turn."
-        return min(self.seconds[name])
-
-    def ratio(self, one: str, other: str) -> float:
-        "How many times as long the one takes as the other."
-        return self.best(one) / self.best(other)
-
-    def processor_ratio(self, one: str, other: str) -> float:
-        "The same in seconds of all threads: less disturbed by what else the machine does."
-        return min(self.processor[one]) / min(self.processor[other])
-
 
 def fresh_embedder() -> Embedder:
     "The local embedder without the words that it has learnt, so that no side of a comparison finds them ready."
@@ -144,7 +130,7 @@ def fresh_embedder() -> Embedder:
     return wordllama_embedder()
 
 
-def ingest_against_chroma(bench: Bench) -> Figure:
+def ingest_against_chroma(bench: Bench) -> Raw:
     "Ingest of Markdown pages against LangChain + Chroma with the same embedder."
     from langchain_chroma import Chroma
     from langchain_core.documents import Document as LangChainDocument
@@ -181,19 +167,10 @@ def ingest_against_chroma(bench: Bench) -> Figure:
     bench.markdown  # noqa: B018  # written before the clock runs
     fresh_embedder().embed(["warm"])
     turns = Turns(bench.sizes.rounds, ragwb=ours, langchain_chroma=theirs)
-    ratio, counts = turns.ratio("langchain_chroma", "ragwb"), turns.given
-    return Figure(
-        f"ingest {bench.sizes.pages:,} Markdown pages against LangChain + Chroma, same embedder",
-        "≥ 5× faster",
-        f"{ratio:.1f}× ({turns.best('ragwb'):.1f} s against {turns.best('langchain_chroma'):.1f} s)",
-        ratio >= 5,
-        f"{counts['ragwb']:,} chunks with BM25 terms, originals and maps against {counts['langchain_chroma']:,} chunks; best of {bench.sizes.rounds}; "
-        f"in processor time {turns.processor_ratio('langchain_chroma', 'ragwb'):.1f}×",
-        {"ratio": ratio, "seconds": turns.seconds, "processor_seconds": turns.processor, "chunks": counts},
-    )
+    return {"pages": bench.sizes.pages, "chunks": turns.given, "seconds": turns.seconds, "processor": turns.processor}
 
 
-def ingest_against_parts(bench: Bench) -> Figure:
+def ingest_against_parts(bench: Bench) -> Raw:
     "Ingest of Markdown pages against parsing, chunking and embedding alone."
     config = PipelineConfig()
     paths = [(path.relative_to(bench.markdown).as_posix(), path) for path in sorted(bench.markdown.rglob("*.md"))]
@@ -210,19 +187,10 @@ def ingest_against_parts(bench: Bench) -> Figure:
         Workbench(Settings(home=bench.new_folder("home"))).ingest_paths([bench.markdown])
 
     turns = Turns(bench.sizes.rounds, parts=parts, ingest=whole)
-    ratio = turns.ratio("ingest", "parts")
-    return Figure(
-        "ingest against its own parsing + embedding alone",
-        "≤ 1.3×",
-        f"{ratio:.2f}× ({turns.best('ingest'):.1f} s against {turns.best('parts'):.1f} s)",
-        ratio <= 1.3,
-        f"{bench.sizes.pages:,} Markdown pages; what ingest adds: hashes, originals, BM25 terms, one commit per batch; best of {bench.sizes.rounds}; "
-        f"in processor time {turns.processor_ratio('ingest', 'parts'):.2f}×",
-        {"ratio": ratio, "seconds": turns.seconds, "processor_seconds": turns.processor},
-    )
+    return {"pages": bench.sizes.pages, "seconds": turns.seconds, "processor": turns.processor}
 
 
-def pdf_pages(bench: Bench) -> Figure:
+def pdf_pages(bench: Bench) -> Raw:
     "Digital PDF pages per second, workers' start included, beside bare text by pypdfium2."
     import pypdfium2
 
@@ -249,20 +217,10 @@ def pdf_pages(bench: Bench) -> Figure:
                     page.close()
 
     turns = Turns(max(3, bench.sizes.rounds), spawn=lambda: list(parse_many([(f"{number}.pdf", tiny) for number in range(2)], workers=2)), ragwb=parsed, pypdfium2=bare)
-    count, own, spawn, peer = turns.given["ragwb"], turns.best("ragwb"), turns.best("spawn"), turns.best("pypdfium2")
-    rates = {"pages_per_second": count / own, "pages_per_second_without_spawn": count / max(own - spawn, 1e-9), "pypdfium2_pages_per_second": count / peer}
-    return Figure(
-        "digital PDF pages per second, two cores",
-        "≥ 100",
-        f"{count / own:.0f} pages/s",
-        count >= 100 * own,
-        f"{count:,} pages in {len(paths)} {'given' if bench.pdfs else 'generated'} files; the start of the workers, {spawn:.2f} s, is included "
-        f"(without it {rates['pages_per_second_without_spawn']:.0f}); pypdfium2's bare text on one core: {rates['pypdfium2_pages_per_second']:.0f}",
-        {"pages": count, **rates, "seconds": turns.seconds},
-    )
+    return {"pages": turns.given["ragwb"], "files": len(paths), "origin": "given" if bench.pdfs else "generated", "seconds": turns.seconds}
 
 
-def query_against_chroma(bench: Bench) -> Figure:
+def query_against_chroma(bench: Bench) -> Raw:
     "Hybrid query against Chroma (vectors) and bm25s, fused by hand."
     import bm25s
     import chromadb
@@ -306,20 +264,10 @@ def query_against_chroma(bench: Bench) -> Figure:
         exact = {snapshot.ids[place] for place in np.argsort(-(snapshot.vectors.astype(np.float64) @ vector.astype(np.float64)), kind="stable")[:10]}
         found.append(len(exact & {id for id, _ in snapshot.nearest(vector, 10)}) / 10)
         peer_found.append(len(exact & set(vectors.query(query_embeddings=vector, n_results=10, include=[])["ids"][0])) / 10)
-    shares = {name: {f"p{share}": float(np.percentile(values, share)) for share in (50, 95)} for name, values in times.items()}
-    own, peer, recall, peer_recall = shares["ragwb"], shares["chroma_bm25s"], statistics.mean(found), statistics.mean(peer_found)
-    return Figure(
-        f"hybrid query at {len(texts):,} chunks against Chroma + bm25s fused by hand, p50",
-        "≤ 1.0×, recall@10 ≥ .99",
-        f"{own['p50'] / peer['p50']:.2f}× ({own['p50']:.1f} ms against {peer['p50']:.1f} ms), recall {recall:.3f}",
-        own["p50"] <= peer["p50"] and recall >= 0.99,
-        f"p95 {own['p95']:.1f} ms against {peer['p95']:.1f} ms; Chroma's recall@10 is {peer_recall:.3f}; "
-        f"{len(bench.questions)} questions, in turns, embedding included",
-        {"ratio": own["p50"] / peer["p50"], "milliseconds": shares, "recall_at_10": recall, "chroma_recall_at_10": peer_recall, "chunks": len(texts)},
-    )
+    return {"chunks": len(texts), "milliseconds": times, "recall": found, "chroma_recall": peer_found}
 
 
-def query_against_legs(bench: Bench) -> Figure:
+def query_against_legs(bench: Bench) -> Raw:
     "Hybrid query against the slower of its legs."
     snapshot, model, retrieval = bench.indexed, WordLlamaEmbedder(), PipelineConfig().retrieval
     k = retrieval.candidates
@@ -335,16 +283,7 @@ def query_against_legs(bench: Bench) -> Figure:
             sides[name](question)
             if turn >= 20:
                 times[name].append(1e3 * (time.perf_counter() - begun))
-    p50 = {name: statistics.median(values) for name, values in times.items()}
-    slower = max(p50["vector"], p50["bm25"])
-    return Figure(
-        "hybrid query against the slower of its legs, p50",
-        "≤ 1.3×",
-        f"{p50['hybrid'] / slower:.2f}× ({p50['hybrid']:.1f} ms against {slower:.1f} ms)",
-        p50["hybrid"] <= 1.3 * slower,
-        f"vector leg with its embedding {p50['vector']:.1f} ms, BM25 leg {p50['bm25']:.1f} ms; hybrid also fuses and reads its {retrieval.k} passages",
-        {"ratio": p50["hybrid"] / slower, "p50_milliseconds": p50, "chunks": len(snapshot.ids)},
-    )
+    return {"chunks": len(snapshot.ids), "milliseconds": times, "passages": retrieval.k}
 
 
 def in_turns(bench: Bench, commands: dict[str, Sequence[str | Path]], **environment: str) -> dict[str, list[float]]:
@@ -358,42 +297,26 @@ def in_turns(bench: Bench, commands: dict[str, Sequence[str | Path]], **environm
     return times
 
 
-def start(bench: Bench) -> Figure:
+def start(bench: Bench) -> Raw:
     "`import ragwb` and `ragwb --help`."
     script = Path(sys.executable).with_name("ragwb")
     times = in_turns(bench, {"python": [sys.executable, "-c", "pass"], "import": [sys.executable, "-c", "import ragwb"], "help": [script, "--help"]})
-    best, middle = ({name: pick(values) for name, values in times.items()} for pick in (min, statistics.median))
-    return Figure(
-        "`import ragwb`; `ragwb --help`",
-        "≤ 0.3 s; ≤ 0.5 s",
-        f"{middle['import']:.2f} s; {middle['help']:.2f} s",
-        middle["import"] <= 0.3 and middle["help"] <= 0.5,
-        f"median of {bench.sizes.starts}; best {best['import']:.2f} s and {best['help']:.2f} s; `python -c pass` takes {middle['python']:.2f} s",
-        {"best_seconds": best, "median_seconds": middle},
-    )
+    return {"seconds": times}
 
 
 LIBRARIES = "import Stemmer, click, lancedb, numpy, safetensors.numpy, tokenizers, ragwb.cli, ragwb.workbench"  # these import langchain_core and pyarrow
 
 
-def ask(bench: Bench) -> Figure:
+def ask(bench: Bench) -> Raw:
     "`ragwb ask` end to end against importing its libraries alone."
     script, home = Path(sys.executable).with_name("ragwb"), str(bench.new_folder("home"))
     bench.run(script, "ingest", SAMPLE / "docs", RAGWB_HOME=home)
     question = "How many days of annual leave do employees have?"
     times = in_turns(bench, {"libraries": [sys.executable, "-c", LIBRARIES], "ask": [script, "ask", question]}, RAGWB_HOME=home)
-    best, middle = ({name: pick(values) for name, values in times.items()} for pick in (min, statistics.median))
-    return Figure(
-        "`ragwb ask` end to end against importing its libraries alone",
-        "≤ 1.5×",
-        f"{middle['ask'] / middle['libraries']:.2f}× ({middle['ask']:.2f} s against {middle['libraries']:.2f} s)",
-        middle["ask"] <= 1.5 * middle["libraries"],
-        f"sample corpus; median of {bench.sizes.starts}, in turns; best {best['ask']:.2f} s against {best['libraries']:.2f} s",
-        {"ratio": middle["ask"] / middle["libraries"], "best_seconds": best, "median_seconds": middle},
-    )
+    return {"seconds": times}
 
 
-def memory(bench: Bench) -> Figure:
+def memory(bench: Bench) -> Raw:
     "Peak memory of an ingest of a long PDF, workers included."
     import psutil
 
@@ -412,16 +335,7 @@ def memory(bench: Bench) -> Figure:
             raise SystemExit(f"`ragwb ingest` of {pages} pages ended with exit code {process.returncode}")
         return most | {"file": path.stat().st_size / 1e6}
 
-    long, short = peak(bench.sizes.long_pdf), peak(bench.sizes.long_pdf // 10)
-    return Figure(
-        f"memory to ingest a {bench.sizes.long_pdf:,}-page PDF",
-        "bounded, stated",
-        f"{long['together']:.0f} MB",
-        long["together"] < 1_500,
-        f"main process {long['main']:.0f} MB and worker {long['workers']:.0f} MB at their peaks, the file {long['file']:.1f} MB; "
-        f"a tenth of the pages takes {short['together']:.0f} MB. A file of more than 10,000 pages is refused",
-        {"megabytes": long, "megabytes_of_a_tenth": short},
-    )
+    return {"pages": bench.sizes.long_pdf, "megabytes": peak(bench.sizes.long_pdf), "megabytes_of_a_tenth": peak(bench.sizes.long_pdf // 10)}
 
 
 def resident(process: "psutil.Process") -> float:
@@ -444,7 +358,7 @@ def children(process: "psutil.Process") -> "list[psutil.Process]":
         return []
 
 
-ROWS: dict[str, Callable[[Bench], Figure]] = {
+ROWS: dict[str, Callable[[Bench], Raw]] = {
     "ingest": ingest_against_chroma, "parts": ingest_against_parts, "pdf": pdf_pages, "query": query_against_chroma, "legs": query_against_legs,
     "start": start, "ask": ask, "memory": memory,
 }  # fmt: skip
@@ -454,7 +368,7 @@ def main() -> None:
     "Measures what is asked for."
     options = argparse.ArgumentParser(description="Measures ragwb against its peers.")
     options.add_argument("--quick", action="store_true", help="small sizes: shows that it runs, not how fast")
-    options.add_argument("--only", action="append", choices=list(ROWS), metavar="NAME", help=f"only this row, may be repeated: {', '.join(ROWS)}")
+    options.add_argument("--only", action="append", choices=list(ROWS), metavar="NAME", help=f"only this figure, the others of the report stay; may be repeated: {', '.join(ROWS)}")
     options.add_argument("--pdfs", type=Path, help="folder of digital PDFs to parse instead of generated ones")
     given = options.parse_args()
     if given.pdfs and not any(given.pdfs.rglob("*.pdf")):
@@ -465,18 +379,10 @@ def main() -> None:
     folder = Path(tempfile.mkdtemp(prefix="ragwb-bench-"))
     try:
         bench = Bench(QUICK if given.quick else FULL, folder, given.pdfs)
-        figures = []
-        for name in given.only or ROWS:
-            with console.status(f"measuring: {name}"):
-                figures.append(ROWS[name](bench))
+        measured = measure(console, ROWS, bench, given.only)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    console.print(table(figures))
-    console.print(f"peers: {', '.join(f'{package} {version(package)}' for package in PEERS)}")
-    if given.only or given.quick:
-        return
-    REPORT.write_text(json.dumps([rounded(asdict(figure)) for figure in figures], indent=2, ensure_ascii=False) + "\n", "utf-8")
-    console.print(f"written to {REPORT.relative_to(ROOT)}")
+    publish(console, REPORTS, "bench", {"peers": {package: version(package) for package in PEERS}}, measured, ROWS, write=not given.quick)
 
 
 if __name__ == "__main__":

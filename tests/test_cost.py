@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from langchain_core.messages import AIMessage, AIMessageChunk
 
+from ragwb.cli import main
 from ragwb.costs import prices
 from ragwb.costs.budget import BudgetExceeded, SQLiteBudget
 from ragwb.costs.ledger import Ledger, charge, total
@@ -175,3 +177,26 @@ def test_a_budget_is_never_passed_together(tmp_path: Path) -> None:
     assert balance.reserved == pytest.approx(0) and balance.spent == pytest.approx(sum(spent)) and balance.spent <= 1 and 33 <= sum(done) <= 98
     with pytest.raises(BudgetExceeded, match="no price is known"):
         budget.reserve(None, "openai:gpt-4.1")
+
+
+def test_the_command_reads_what_the_ledger_has(tmp_path: Path) -> None:
+    def cost(*words: str) -> Any:
+        run = CliRunner().invoke(main, ["cost", *words, "--json"], env={"RAGWB_HOME": str(tmp_path)})
+        assert run.exit_code == 0, run.output
+        return json.loads(run.stdout)
+
+    assert cost()["total"]["charges"] == 0 and not list(tmp_path.iterdir()), "reading makes no ledger"
+    today = datetime.now(UTC)
+    Ledger(tmp_path / "ledger.sqlite").record([
+        charge("a", "model", LITE, Usage(2_000, 300, 900, 100), today - timedelta(days=8), "answer-1", "c"),
+        charge("b", "guardrail", "bedrock:guardrail/g", {"contentPolicyUnits": 3}, today, "answer-2"),
+        charge("c", "judge", "openai:gpt-9", Usage(10), today, "answer-2"),
+    ])  # fmt: skip
+    told = cost("report", "--by", "component")
+    assert told["total"]["usd"] == pytest.approx((2_000 * 0.33 + 300 * 2.75 + 900 * 0.0825 + 100 * 0.33 + 3 * 150) / 1e6, abs=1e-12)
+    assert (told["total"]["charges"], told["total"]["unpriced"], told["total"]["unpriced_models"]) == (3, 1, ["openai:gpt-9"])
+    assert [(row["component"], row["charges"]) for row in told["rows"]] == [("guardrail", 1), ("judge", 1), ("model", 1)]
+    assert told["saved_usd"]["prompt_cache"] == pytest.approx(900 * (0.33 - 0.0825) / 1e6, abs=1e-12)
+    week = cost("--since", "7d", "--by", "answer", "--by", "day")
+    assert [row["answer"] for row in week["rows"]] == ["answer-2"] and week["total"]["charges"] == 2 and not week["saved_usd"]["prompt_cache"]
+    assert week["rows"][0]["day"] == f"{today:%Y-%m-%d}"

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import nbformat
+import numpy as np
 from click.testing import CliRunner
 
 from ragwb.cli import main
@@ -56,3 +57,17 @@ def test_the_parts_share_one_chance_of_a_false_alarm(tmp_path, monkeypatch):
     signals = dict.fromkeys(drift_report.SIGNALS, 0.009 * len(drift_report.SIGNALS))
     assert {found.name: round(found.p_value, 4) for found in report.findings} == {"questions": 0.03, **signals, "documents": 0.03}
     assert [found.name for found in report.findings if found.alarm] == ["questions"]
+
+
+def test_a_signal_that_says_nothing_is_left_out(tmp_path):
+    "No cache is asked yet, so answers do not say whether they are cached; nor does a window that began before they did."
+    answer = Workbench(Settings(home=tmp_path, workers=1))
+    answer.ingest_files([("leave.txt", b"Full-time employees have 29 days of paid leave a year.")])
+    told = answer.ask("How many days of paid leave are there?").to_dict()
+    assert (told["cached"], told["route"]) == (None, None) and {"cached", "route"} <= told.keys()
+    records, generator = [record(f"How is pump {n}?", n, 1) for n in range(40)], np.random.default_rng(0)
+    names = [found.name for found in drift_report.signal_findings(records[20:], records[:20], generator)]
+    assert "from the cache" in names
+    silent = [row | {"cached": None} for row in records]
+    for before, now in ((silent[20:], silent[:20]), (records[20:], silent[:20])):
+        assert [found.name for found in drift_report.signal_findings(before, now, generator)] == [name for name in names if name != "from the cache"]

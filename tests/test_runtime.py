@@ -87,7 +87,7 @@ EVERY = {  # command -> words behind it, and the extra that it needs
     "ingest": (["data/docs"], ""), "reindex": ([], ""), "sync": (["data/docs", "s3://bucket/team"], "aws"),
     "ask --json": (["At how many bar does the pump of series 1 open?"], ""), "eval --no-ladder": (["data"], ""), "doctor": ([], ""),
     "serve": (["--host", "203.0.113.1"], ""), "emulate": (["--port", "0"], "aws"),
-    "documents list": ([], ""), "documents show": (["pumps.md"], ""), "documents tag": (["first"], ""), "documents tags": ([], ""),
+    "cost report": ([], ""), "documents list": ([], ""), "documents show": (["pumps.md"], ""), "documents tag": (["first"], ""), "documents tags": ([], ""),
     "replay": (["{answer}"], ""), "replay --execute": (["{answer}"], "workbench"), "documents delete": (["seals.md", "--yes"], ""),
     "candidates list": ([], ""), "candidates reject": (["{answer}"], ""), "candidates confirm": (["{answer}", "--to", "data/questions.jsonl", "--unanswerable"], ""),
     "track answer": (["{answer}"], "workbench"), "track config": (["local"], "workbench"), "track prompt": (["answer:1"], "workbench"),

@@ -111,8 +111,8 @@ class Answer:
     usage: Usage                           # of all calls to models
     timings_ms: Mapping[str, float]        # of each step, and total
     created: str                           # ISO 8601, UTC
-    route: str = "default"
-    cached: bool = False
+    route: str | None = None               # the router's choice of a model; None: no router decided, the config names the model
+    cached: bool | None = None             # whether the answer is an earlier one; None: there is no cache that was asked
     cost_usd: float | None = None          # sum of the charges; None: the price of one of them is not known
     notes: tuple[str, ...] = ()            # for the reader: cut, masked, withheld
     guard: Mapping[str, Any] = field(default_factory=dict)   # what the guardrail did, see `guard_record`

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from .answer import Answer
@@ -62,10 +63,11 @@ class AnswerFiles:
 
 # %% ../../nbs/10_answering/08_answer_store.ipynb #c10
 def rests_on(record: Mapping[str, Any] | None, collection: str, documents: Collection[str]) -> bool:
-    "Whether an answer of a collection cites, found or shows any of some documents."
+    "Whether an answer of a collection cites, found or shows any of some documents, or was looked for in one."
     if record is None or record["collection"] != collection:
         return False
-    return any(place["document"] in documents for place in (*record["citations"], *record["passages"]))
+    places = (*record["citations"], *record["passages"], *record.get("guard", {}).get("flags", ()))
+    return any(place["document"] in documents for place in places) or not set(record.get("where", {}).values()).isdisjoint(documents)
 
 # %% ../../nbs/10_answering/08_answer_store.ipynb #c13
 class AnswerStore(AnswerFiles):
@@ -100,17 +102,25 @@ class AnswerStore(AnswerFiles):
         return found
 
     def drop(self, ids: Collection[str]) -> None:
-        "Deletes answers and what was said of them."
-        self.objects.delete(self.key(id, suffix) for id in ids for suffix in (".feedback", ".json"))
-
-    def forget(self, collection: str, documents: Collection[str]) -> int:
-        "Deletes the answers that rest on any of these documents; returns how many."
-        ids = list(self.ids())
-        resting = self.objects.at_once(lambda id: rests_on(self.read(self.key(id)), collection, documents), ids)
-        gone = [id for id, rests in zip(ids, resting, strict=True) if rests]
-        self.drop(gone)
+        "Deletes answers and what is kept beside them."
+        self.objects.delete(self.key(id, suffix) for id in ids for suffix in (".feedback", ".files", ".json"))
         self.objects.clear_up("answers/")
-        return len(gone)
+
+    def resting(self, collection: str, documents: Collection[str]) -> list[str]:
+        "The ids of the answers that rest on any of these documents, newest first."
+        ids = list(self.ids())
+        found = self.objects.at_once(lambda id: rests_on(self.read(self.key(id)), collection, documents), ids)
+        return [id for id, rests in zip(ids, found, strict=True) if rests]
+
+    def wrote(self, id: str, path: Path) -> None:
+        "Keeps in mind that a file was written from an answer."
+        path = path.resolve()
+        if path not in (known := self.files_of(id)):
+            self.write(self.key(id, ".files"), {"files": [str(each) for each in (*known, path)]})
+
+    def files_of(self, id: str) -> list[Path]:
+        "The files that were written from an answer, as their paths were then."
+        return [Path(path) for path in (self.read(self.key(id, ".files")) or {"files": []})["files"]]
 
 # %% ../../nbs/10_answering/08_answer_store.ipynb #c19
 class AnswerKeeper:
@@ -139,7 +149,7 @@ class AnswerKeeper:
         self.book(answer.charges)
         try:
             self.answers.save(answer)
-            used = {place.document for place in (*answer.citations, *answer.hits)}
+            used = {place.document for place in (*answer.citations, *answer.hits)} | {flag["document"] for flag in answer.guard.get("flags", ())}
             collection.catch_up()
             if collection.version != answer.index_version and not used <= collection.hashes().keys():
                 self.answers.drop([answer.id])

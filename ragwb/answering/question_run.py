@@ -80,9 +80,9 @@ class QuestionRun:
         self.timings: dict[str, float] = {}        # step -> milliseconds
         self.stopped = ""                          # said instead of an answer, by the step that ended the run
 
-    def use(self, model: BaseChatModel, role: ModelConfig, route: str = "default") -> None:
+    def use(self, model: BaseChatModel, role: ModelConfig, route: str = "") -> None:  # empty: no router decided
         "Answers with a model from here on."
-        facts = {"answer": self.id, "config": self.config.fingerprint, "route": route, "collection": self.components.reader.collection.name}
+        facts = {"answer": self.id, "config": self.config.fingerprint, "collection": self.components.reader.collection.name} | ({"route": route} if route else {})
         self.model, self.role, self.route = for_question(model, self.deadline, facts), role, route
 
     def remote(self, name: str, call: Callable[[], Returned]) -> Returned:

@@ -164,11 +164,11 @@ def get_document(id: str, service: Serving, collection: str = "", text: bool = F
 # %% ../../nbs/14_api/05_routes.ipynb #c14
 @router.delete("/documents/{id:path}")
 def delete_document(id: str, service: Serving, collection: str = "") -> dict[str, Any]:
-    "Deletes a document: its text, its chunks, its original, and the answers that lean on it."
-    opened = open_collection(service.workbench, collection)
+    "Deletes a document from everything that ragwb has written; `elsewhere` names files that were written from its answers outside the data folder."
+    opened, elsewhere = open_collection(service.workbench, collection), list[str]()
     info = find_document(opened, id)
-    service.workbench.delete([id], opened.name)
-    return {"deleted": asdict(info), "collection": opened.name}
+    service.workbench.delete([id], opened.name, elsewhere.append)
+    return {"deleted": asdict(info), "collection": opened.name, "elsewhere": elsewhere}
 
 
 @router.get("/collections")

@@ -54,9 +54,9 @@ def dollars(
 
 
 def fact_line(record: Mapping[str, Any]) -> str:
-    "Model, time, cost, cached or not."
-    facts = [escape(record["model"]), seconds(record["timings_ms"].get("total", 0)), dollars(record["cost_usd"]), "cached" if record["cached"] else "not cached"]
-    return " · ".join(facts)
+    "Model, time, cost; cached or not, where a cache was asked."
+    cached = {True: ["cached"], False: ["not cached"], None: []}[record["cached"]]
+    return " · ".join([escape(record["model"]), seconds(record["timings_ms"].get("total", 0)), dollars(record["cost_usd"]), *cached])
 
 # %% ../../nbs/15_app/02_answer_view.ipynb #c14
 def data_table(
@@ -102,7 +102,7 @@ def why_facts(record: Mapping[str, Any]) -> dict[str, str]:
         "searched for": escape(record["standalone"]),
         "steps": " · ".join(f"{escape(name)} {seconds(value)}" for name, value in record["timings_ms"].items()),
         "tokens": f"{usage.get('input_tokens', 0):,} in, {usage.get('output_tokens', 0):,} out",
-        "pipeline": f"config {escape(record['config'])}, index version {record['index_version']}, route {escape(record['route'])}",
+        "pipeline": f"config {escape(record['config'])}, index version {record['index_version']}" + (f", route {escape(record['route'])}" if record["route"] else ""),
         "answer": escape(record["id"]),
     }
     if record["dropped_citations"]:

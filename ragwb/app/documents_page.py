@@ -119,11 +119,12 @@ class DocumentsController:
 
     async def delete(self, id: str) -> None:
         "Deletes a document with everything that leans on it, and shows the list."
-        notice = ""
+        notice, elsewhere = "", list[str]()
         self.state = replace(self.state, deleting="")
         self.changed(self.state)
         try:
-            await asyncio.to_thread(self.workbench.delete, [id], self.state.collection)
+            await asyncio.to_thread(self.workbench.delete, [id], self.state.collection, elsewhere.append)
+            notice = f"{id} is deleted. A copy outside the data folder is yours to delete: {', '.join(elsewhere)}" if elsewhere else ""
         except (CollectionError, OSError) as error:
             notice = f"{id} could not be deleted: {error}"
         self.state = replace(self.state, document="", html="", notice=notice)

@@ -32,6 +32,7 @@ def replay_command(ctx: click.Context, answer_id: str, out: Path | None, execute
     replay = Replay(open_workbench(ctx), answer_id)
     out = out or Path(f"replay-{answer_id}.ipynb")
     out.write_text(json.dumps(notebook_of(replay.record, ctx.obj), ensure_ascii=False, indent=1) + "\n", "utf-8")
+    replay.workbench.answers.wrote(answer_id, out)
     told: dict[str, Any] = {"answer": answer_id, "notebook": str(out)}
     if execute:
         run_notebook(out)
@@ -141,7 +142,7 @@ def tracked(made: str | None) -> None:
 # %% ../../nbs/17_commands/07_answers.ipynb #c20
 @track.command("answer")
 @click.argument("answer_id")
-@click.option("--text", is_flag=True, help="With question, answer and passages. ragwb documents delete does not delete them from MLflow.")
+@click.option("--text", is_flag=True, help="With question, answer and passages.")
 @click.pass_context
 def track_answer(ctx: click.Context, answer_id: str, text: bool) -> None:
     "Log a kept answer as a trace: steps, durations, tokens, cost."

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['ingest_command', 'print_report', 'reindex_command', 'sync_command', 'ask_command', 'print_answer', 'print_passages',
-           'documents_group', 'list_documents', 'show_document', 'delete_documents', 'eval_command', 'serve_command',
-           'doctor_command']
+           'documents_group', 'list_documents', 'show_document', 'print_deleted', 'delete_documents', 'eval_command',
+           'serve_command', 'doctor_command']
 
 # %% ../../nbs/17_commands/02_everyday.ipynb #c04
 import json
@@ -171,6 +171,15 @@ def show_document(ctx: click.Context, id: str, collection: str, as_json: bool) -
     print_json(json.loads(document.maps()) | {"text": document.text}) if as_json else click.echo(document.text)
 
 
+def print_deleted(gone: int, elsewhere: Sequence[str]) -> None:
+    "The number of documents, and what ragwb cannot reach."
+    click.echo(f"{gone} deleted")
+    for path in elsewhere:
+        click.echo(f"  not deleted  {path}: written from an answer that cited them, outside the data folder")
+    if gone:
+        click.echo("  The files that were ingested, reports and rows that you saved elsewhere, and backups are yours to delete.")
+
+
 @documents_group.command("delete")
 @click.argument("ids", nargs=-1, required=True)
 @collection_option
@@ -178,12 +187,12 @@ def show_document(ctx: click.Context, id: str, collection: str, as_json: bool) -
 @json_option
 @click.pass_context
 def delete_documents(ctx: click.Context, ids: Sequence[str], collection: str, yes: bool, as_json: bool) -> None:
-    "Delete documents, their originals, and the stored answers that cite them."
-    workbench = open_workbench(ctx)
+    "Delete documents from everything that ragwb has written: index and its history, originals, answers, caches, traces. Copies that lie outside are named."
+    workbench, elsewhere = open_workbench(ctx), list[str]()
     if not (yes or as_json):
         click.confirm(f"Delete {', '.join(ids)} with originals, earlier index versions and the answers that cite them?", abort=True)
-    gone = workbench.delete(ids, collection)
-    print_json({"deleted": gone}) if as_json else click.echo(f"{gone} deleted")
+    gone = workbench.delete(ids, collection, elsewhere.append)
+    print_json({"deleted": gone, "elsewhere": elsewhere}) if as_json else print_deleted(gone, elsewhere)
     if gone < len(set(ids)):
         raise click.ClickException(f"{len(set(ids)) - gone} of {len(set(ids))} are not in the collection: ragwb documents list")
 

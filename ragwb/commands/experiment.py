@@ -8,6 +8,7 @@ __all__ = ['read_progress', 'show_progress', 'watching', 'given_parameters', 'ke
 
 # %% ../../nbs/17_commands/04_experiment.ipynb #c04
 import json
+import os
 import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -175,27 +176,30 @@ def list_command(as_json: bool) -> None:
 
 # %% ../../nbs/17_commands/04_experiment.ipynb #c22
 @main.command("verify")
-@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.argument("folders", nargs=-1, type=click.Path(path_type=Path, exists=True, file_okay=False))
 @json_option
 @click.pass_context
-def verify_command(ctx: click.Context, runs: Sequence[Path], as_json: bool) -> None:
-    "Recompute every number of a report from its rows. A folder of reports checks all of them and their index."
+def verify_command(ctx: click.Context, folders: Sequence[Path], as_json: bool) -> None:
+    "Recompute every published figure from stored rows: of the runs and folders of reports that are named, or of the whole checkout."
     from ragwb.experiments.notebooks import ExperimentError, experiments_folder
-    from ragwb.experiments.verify import verify_folder
+    from ragwb.experiments.published import verify_everything, verify_reports, wrong
 
     try:
         source: Path | None = experiments_folder()
     except ExperimentError:
         source = None
-    found = {str(run): problems for folder in runs for run, problems in verify_folder(folder, source).items()}
+    root = Path(os.path.relpath(source.parent if source else Path.cwd()))
+    checked = verify_everything(root, source) if not folders else {path: problems for folder in folders for path, problems in verify_reports(folder, source).items()}
+    found = {str(path): problems for path, problems in checked.items()}
     if as_json:
         print_json({run: [{"file": problem.file, "problem": problem.said} for problem in problems] for run, problems in found.items()})
     else:
         for run, problems in found.items():
-            click.echo(f"{click.style('FAIL' if problems else 'ok  ', fg='red' if problems else 'green')}  {run}")
+            said, colour = ("FAIL", "red") if wrong(problems) else ("note", "yellow") if problems else ("ok  ", "green")
+            click.echo(f"{click.style(said, fg=colour)}  {run}")
             for problem in problems:
                 click.echo(f"      {problem.file}: {problem.said}")
         if source is None:
             click.echo("no experiments/ here: the cells of the notebooks were hashed, and not compared with their sources", err=True)
-    if any(found.values()):
+    if any(map(wrong, found.values())):
         ctx.exit(1)

@@ -24,6 +24,7 @@ from ..indexing.store import Store
 from ..ingestion.ingest import Progress, ingest, ingest_documents
 from ..ingestion.sources import Source, content_hash
 from ..settings import Settings
+from ..storage.folder import passing_folder
 
 # %% ../../nbs/11_evaluation/10_benchmark.ipynb #c06
 def index_dataset(
@@ -60,7 +61,7 @@ def dataset_ready(
     progress: Callable[[Progress], None] | None = None,
 ) -> Iterator[tuple[Dataset, dict[str, str], Pipeline]]:  # anchored; document id -> text; what answers
     "A data set ingested into a collection that lasts as long as the block. Raises DatasetError for one that cannot be used."
-    with tempfile.TemporaryDirectory(prefix="ragwb-eval-") as folder:
+    with passing_folder(settings.home) if settings else tempfile.TemporaryDirectory(prefix="ragwb-eval-") as folder:
         collection = index_dataset(dataset, config, Path(folder), settings, progress)
         texts = {id: collection.document(id).text for id in dataset.documents}
         yield anchor_questions(dataset, texts), texts, Pipeline(collection, config, embedder(config.embedder, settings), settings=settings)

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['KEY_BREAK', 'ALL_KINDS', 'LabelledText', 'load_labelled_texts', 'read_mark', 'PersonalDataScores', 'rate_json',
-           'score_personal_data', 'share_among']
+           'score_personal_data', 'scores_of_marks', 'share_among']
 
 # %% ../../nbs/11_evaluation/11_personal_data_scores.ipynb #c03
 from collections.abc import Sequence
@@ -84,10 +84,19 @@ def score_personal_data(
 ) -> PersonalDataScores:
     "Precision, recall and false alarms of the local rules."
     found, gold = [set(personal_data(labelled.text)) for labelled in texts], [set(labelled.marks) for labelled in texts]
+    return scores_of_marks([labelled.id for labelled in texts], gold, found)
+
+
+def scores_of_marks(
+    ids: Sequence[str],          # of the texts
+    gold: Sequence[set[Mark]],   # of each text: what is labelled in it
+    found: Sequence[set[Mark]],  # of each text: what was found in it
+) -> PersonalDataScores:
+    "Precision, recall and false alarms of what was found."
     kinds = [kind for kind in DETECTORS if any(mark.kind == kind for marks in (*gold, *found) for mark in marks)] + [ALL_KINDS]
-    alarms = [bool(marks) for marks, labelled in zip(found, texts, strict=True) if not labelled.marks]
-    wrong = tuple({"id": labelled.id, "missed": sorted(mark.kind for mark in g - f), "false": sorted(mark.kind for mark in f - g)}
-                  for labelled, f, g in zip(texts, found, gold, strict=True) if f != g)
+    alarms = [bool(f) for f, g in zip(found, gold, strict=True) if not g]
+    wrong = tuple({"id": id, "missed": sorted(mark.kind for mark in g - f), "false": sorted(mark.kind for mark in f - g)}
+                  for id, f, g in zip(ids, found, gold, strict=True) if f != g)
     recall = {kind: share_among(gold, found, kind) for kind in kinds}
     precision = {kind: share_among(found, gold, kind) for kind in kinds}
     return PersonalDataScores(recall, precision, Rate(sum(alarms), len(alarms)), wrong)

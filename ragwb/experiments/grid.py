@@ -243,13 +243,13 @@ def run_grid(
     settings = replace(settings, home=settings.home.resolve())
     task = Task(dataset, dataset_hash(dataset), answers, settings, str(Path(running.folder) / "budget.sqlite"), code_version(*ROOTS))
     bm25 = {} if ladder_of is None or bm25_alone(ladder_of) in configs.values() else {f"ladder: {LADDER['bm25']}": bm25_alone(ladder_of)}
-    missing = {label: config for label, config in (configs | bm25).items() if not task.path(config).exists()}
+    missing = {label: config for label, config in {**configs, **bm25}.items() if not task.path(config).exists()}
     rungs = {} if ladder_of is None or task.rungs(ladder_of).exists() else {f"ladder: {LADDER[rung]}": ladder_of for rung in ("closed_book", "oracle")}
     if missing or rungs:
         drop_partials(task.cells)
         usd = forecast(missing | rungs, len(dataset.questions), answers, running.budget_usd)
         SQLiteBudget(Path(task.budget), running.budget_usd)
-        fill(task, missing, len(configs | bm25), usd, running, ladder_of if rungs else None)
+        fill(task, missing, len(configs) + len(bm25), usd, running, ladder_of if rungs else None)
     else:
         running.tell(done=len(configs), total=len(configs), doing="known", note=f"all {len(configs)} cells are known: nothing to compute, nothing to pay")
     return [{"config": label} | row for label, config in configs.items() for row in kept_rows(task.path(config))] + (kept_ladder(task, ladder_of) if ladder_of else [])

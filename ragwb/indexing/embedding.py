@@ -4,13 +4,13 @@
 
 # %% auto #0
 __all__ = ['Embedder', 'WordTokens', 'add_up', 'WordLlamaEmbedder', 'LangChainEmbedder', 'VectorCache', 'embed_counted',
-           'embed_partly', 'CachedEmbedder', 'Metered', 'wordllama_embedder', 'provider_embedder', 'langchain_embedder',
-           'embedder']
+           'embed_partly', 'vector_key', 'CachedEmbedder', 'Metered', 'wordllama_embedder', 'provider_embedder',
+           'langchain_embedder', 'embedder']
 
 # %% ../../nbs/05_indexing/03_embedding.ipynb #c03
 import hashlib
 import sqlite3
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cache, partial
 from itertools import chain, pairwise
 from pathlib import Path
@@ -145,6 +145,13 @@ class VectorCache:
             found |= {key: np.frombuffer(vector, dtype=np.float32) for key, vector in rows}
         return found
 
+    def forget(self, keys: Iterable[bytes]) -> None:
+        "Deletes vectors, and overwrites the bytes that they had in the file and in its log."
+        with self.lock:
+            self.database.execute("PRAGMA secure_delete = ON")
+            self.database.executemany("DELETE FROM vectors WHERE key = ?", [(key,) for key in keys])
+            self.database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
 # %% ../../nbs/05_indexing/03_embedding.ipynb #c23
 def embed_counted(
     embedder: Embedder,
@@ -164,6 +171,11 @@ def embed_partly(embedder: Embedder, texts: Sequence[str], deadline: Deadline | 
         return error.vectors, error.tokens, error
 
 # %% ../../nbs/05_indexing/03_embedding.ipynb #c24
+def vector_key(embedder: str, text: str) -> bytes:
+    "The key of a text's vector: a hash of the embedder's name and the text."
+    return hashlib.sha256(f"{embedder}\0{text}".encode()).digest()
+
+
 class CachedEmbedder:
     "An embedder that keeps its vectors by content, so that no text is embedded twice."
 
@@ -177,7 +189,7 @@ class CachedEmbedder:
 
     def embed_counted(self, texts: Sequence[str], deadline: Deadline | None = None) -> tuple[np.ndarray, int]:
         "The same with the tokens that were billed: those of texts that were not known."
-        keys = [hashlib.sha256(f"{self.name}\0{text}".encode()).digest() for text in texts]
+        keys = [vector_key(self.name, text) for text in texts]
         found = self.cache.get(set(keys))
         missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in found}
         made, tokens, problem = self.fetch(missing, deadline) if missing else ({}, 0, None)

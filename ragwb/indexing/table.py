@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['HTTP_CLIENT', 'IMPORTING', 'HTTP_MODULES', 'LANCE_ERRORS', 'Value', 'KEEP_VERSIONS', 'LaterModule', 'import_lancedb',
            'reach', 'Database', 'TableReader', 'read_rows', 'stream_rows', 'count_rows', 'Table', 'PastTable',
-           'name_version', 'named_versions', 'compact', 'small_files', 'drop_history', 'build_indexes', 'rewrite',
-           'NativeIndex', 'chunks_with']
+           'name_version', 'named_versions', 'versions_of', 'compact', 'small_files', 'drop_history', 'build_indexes',
+           'rewrite', 'NativeIndex', 'chunks_with']
 
 # %% ../../nbs/05_indexing/05_table.ipynb #c03
 import importlib
@@ -229,6 +229,13 @@ def named_versions(
     "The versions that have a name."
     found = table.read(lambda lance: lance.tags.list())
     return dict(sorted(((name, int(told["version"])) for name, told in found.items()), key=lambda item: item[1]))
+
+
+def versions_of(
+    table: TableReader,
+) -> list[int]:  # oldest first
+    "The versions that can still be read."
+    return sorted(int(told["version"]) for told in table.read(lambda lance: lance.list_versions()))
 
 # %% ../../nbs/05_indexing/05_table.ipynb #c25
 KEEP_VERSIONS = timedelta(days=36_500)  # an answer is replayed on its own version: only a deletion drops versions; LanceDB alone would after a week

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['HELD', 'CHANGED', 'BATCH', 'Source', 'content_hash', 'Original', 'read_original', 'state_of', 'readable', 'bytes_of',
-           'Gathered', 'gather_files', 'passing_folder', 'gather_objects', 'fetched', 'gather_uploads', 'copied']
+           'Gathered', 'gather_files', 'gather_objects', 'fetched', 'gather_uploads', 'copied']
 
 # %% ../../nbs/09_ingestion/01_sources.ipynb #c03
 import hashlib
@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from shutil import copyfileobj
-from tempfile import TemporaryDirectory
 from typing import BinaryIO
 
 from ..documents.document import DocumentError
@@ -22,6 +21,7 @@ from ..documents.files import find_files, safe_name, why_skip_name
 from ..documents.parsing import FileContent
 from ..settings import Settings
 from ..storage.bucket import Bucket
+from ..storage.folder import passing_folder
 from ..storage.objects import StoredObject
 
 # %% ../../nbs/09_ingestion/01_sources.ipynb #c08
@@ -124,14 +124,6 @@ def gather_files(paths: Sequence[str | Path]) -> Gathered:
 
 # %% ../../nbs/09_ingestion/01_sources.ipynb #c20
 BATCH = 200  # objects on this machine at once
-
-
-@contextmanager
-def passing_folder(home: Path) -> Iterator[Path]:
-    "A folder for files that are on their way, in the data folder."
-    home.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix="passing-", dir=home) as folder:
-        yield Path(folder)
 
 
 def gather_objects(url: str, settings: Settings) -> Generator[Gathered, None, None]:

@@ -8,7 +8,7 @@ __all__ = ['QUESTIONS_AT', 'SIGNALS_AT', 'DOCUMENTS_AT', 'SIGNALS', 'DriftError'
            'DriftReport', 'least_alike', 'drift_report', 'logged_drift']
 
 # %% ../../nbs/13_operations/08_drift_report.ipynb #c03
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from html import escape
 from pathlib import Path
@@ -48,12 +48,12 @@ def best_score(record: Mapping[str, Any]) -> float:
     return max((passage["scores"].get("vector", 0.0) for passage in record["passages"]), default=0.0)
 
 # %% ../../nbs/13_operations/08_drift_report.ipynb #c12
-SIGNALS = {  # name -> a number of an answer's record
+SIGNALS: dict[str, Callable[[Mapping[str, Any]], float | None]] = {  # name -> a number of an answer's record; None: it says nothing
     "best passage's cosine": best_score,
     "refused": lambda record: float(record["refused"]),
     "citations": lambda record: float(len(record["citations"])),
     "citations dropped": lambda record: float(record["dropped_citations"] > 0),
-    "from the cache": lambda record: float(record["cached"]),
+    "from the cache": lambda record: None if record["cached"] is None else float(record["cached"]),
 }
 
 # %% ../../nbs/13_operations/08_drift_report.ipynb #c13
@@ -64,7 +64,7 @@ def signal_findings(
 ) -> list[DriftFinding]:
     "Tests every signal that varies; p-values are adjusted by Holm, the family at SIGNALS_AT."
     sides = {name: ([value(record) for record in before], [value(record) for record in now]) for name, value in SIGNALS.items()}
-    varying = {name: both for name, both in sides.items() if len({*both[0], *both[1]}) > 1}
+    varying = {name: both for name, both in sides.items() if len(seen := {*both[0], *both[1]}) > 1 and None not in seen}
     adjusted = holm({name: same_mean(*both, generator) for name, both in varying.items()})
     return [DriftFinding(name, f"{np.mean(both[0]):.3f}", f"{np.mean(both[1]):.3f}", adjusted[name], adjusted[name] <= SIGNALS_AT) for name, both in varying.items()]
 

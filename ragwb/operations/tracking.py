@@ -4,21 +4,25 @@
 
 # %% auto #0
 __all__ = ['EXPERIMENT', 'MODEL', 'Made', 'LOG', 'TrackingError', 'mlflow_client', 'Tracker', 'tracker', 'in_use', 'log_run',
-           'step_spans', 'trace_facts', 'log_answer', 'to_mlflow', 'from_mlflow', 'push_prompt', 'pull_prompt',
-           'new_version', 'log_config']
+           'step_spans', 'trace_facts', 'log_answer', 'trackers', 'traces_of', 'forget_traces', 'to_mlflow',
+           'from_mlflow', 'push_prompt', 'pull_prompt', 'new_version', 'log_config']
 
 # %% ../../nbs/13_operations/09_tracking.ipynb #c03
 import json
 import logging
 import os
+import shutil
+import sqlite3
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import closing
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from string import Formatter
 from typing import Any, TypeVar
 
+from ..answering.deletion import Deletion
 from ..config import PipelineConfig, flatten
 from .prompt_registry import Prompts
 from ..settings import Settings
@@ -138,7 +142,8 @@ def step_spans(
 
 def trace_facts(record: Mapping[str, Any]) -> dict[str, Any]:
     "The attributes of an answer's trace."
-    facts = {name: record[name] for name in ("id", "collection", "config", "index_version", "model", "route", "cached", "refused", "cost_usd", "dropped_citations")}
+    names = ("id", "collection", "config", "index_version", "model", "route", "cached", "refused", "cost_usd", "dropped_citations")
+    facts = {name: record[name] for name in names if record[name] is not None}
     return facts | {"prompt": record["pipeline"]["prompt"], "passages": len(record["passages"]), "citations": len(record["citations"])}
 
 # %% ../../nbs/13_operations/09_tracking.ipynb #c20
@@ -166,6 +171,36 @@ def log_answer(
         return str(root.trace_id)
 
     return tracker.tried(f"answer {record['id']}", work)
+
+# %% ../../nbs/13_operations/09_tracking.ipynb #s201
+def trackers(settings: Settings) -> list[Tracker]:
+    "MLflow wherever it is in use: the file in the data folder, and the server that is named."
+    found = [tracker(settings, {})] if (settings.home / "mlflow.sqlite").is_file() else []
+    return found + ([tracker(settings)] if os.environ.get("MLFLOW_TRACKING_URI") else [])
+
+
+def traces_of(mlflow: Tracker, answers: Collection[str]) -> list[str]:
+    "The ids of the traces that were logged of some answers."
+    found, wanted, page = [], set(answers), None
+    while True:
+        traces = mlflow.client.search_traces(locations=[mlflow.experiment], max_results=500, page_token=page, include_spans=False)
+        found += [trace.info.trace_id for trace in traces if trace.info.tags.get("answer") in wanted]
+        if not (page := traces.token):
+            return found
+
+
+def forget_traces(deletion: Deletion) -> None:
+    "Deletes the traces of the answers that are deleted."
+    for mlflow in trackers(deletion.store.settings) if deletion.answers else ():
+        gone = traces_of(mlflow, deletion.answers)
+        for at in range(0, len(gone), 100):
+            mlflow.client.delete_traces(mlflow.experiment, trace_ids=gone[at:at + 100])
+        if mlflow.artifacts:
+            for trace in gone:
+                shutil.rmtree(deletion.home / "mlflow" / "traces" / trace, ignore_errors=True)
+            with closing(sqlite3.connect(deletion.home / "mlflow.sqlite", isolation_level=None, timeout=30)) as database:
+                database.execute("VACUUM")
+                database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 # %% ../../nbs/13_operations/09_tracking.ipynb #c25
 def to_mlflow(user: str) -> str:

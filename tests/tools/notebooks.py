@@ -131,20 +131,11 @@ def tool(*command: str) -> None:
     subprocess.run([Path(sys.executable).parent / command[0], *command[1:]], cwd=ROOT, check=True)
 
 
-LINK = re.compile(r"(\]\()(?!\w+:|#|/)([^)\s]+)(\))")  # a Markdown link or picture to a file
-
-
 def readme() -> str:
-    "README.md as nbs/index.ipynb gives it: without what is for the site alone, and with links as they are from the project's folder."
-    from nbconvert import MarkdownExporter
-    from traitlets.config import Config
+    "README.md as nbs/index.ipynb gives it."
+    from ragwb.experiments.published import readme
 
-    settings = Config({"TagRemovePreprocessor": {"enabled": True, "remove_input_tags": {"hide-input"}, "remove_cell_tags": {"site-only"}}})
-    notebook = nbformat.read(ROOT / "nbs/index.ipynb", as_version=4)
-    notebook.metadata["language_info"] = {"name": "python"}  # of the fences
-    body, _ = MarkdownExporter(config=settings).from_notebook_node(notebook)
-    body = LINK.sub(lambda link: link[1] + os.path.normpath(f"nbs/{link[2]}") + link[3], body)
-    return re.sub(r"\n{3,}", "\n\n", body).strip() + "\n"
+    return readme(json.loads((ROOT / "nbs/index.ipynb").read_text("utf-8")))
 
 
 def main(names: list[str]) -> None:
