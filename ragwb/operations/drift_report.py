@@ -63,8 +63,9 @@ def signal_findings(
     generator: np.random.Generator,
 ) -> list[DriftFinding]:
     "Tests every signal that varies; p-values are adjusted by Holm, the family at SIGNALS_AT."
-    sides = {name: ([value(record) for record in before], [value(record) for record in now]) for name, value in SIGNALS.items()}
-    varying = {name: both for name, both in sides.items() if len(seen := {*both[0], *both[1]}) > 1 and None not in seen}
+    sides = {name: ([number for record in before if (number := value(record)) is not None], [number for record in now if (number := value(record)) is not None])
+             for name, value in SIGNALS.items()}
+    varying = {name: both for name, both in sides.items() if (len(both[0]), len(both[1])) == (len(before), len(now)) and len({*both[0], *both[1]}) > 1}
     adjusted = holm({name: same_mean(*both, generator) for name, both in varying.items()})
     return [DriftFinding(name, f"{np.mean(both[0]):.3f}", f"{np.mean(both[1]):.3f}", adjusted[name], adjusted[name] <= SIGNALS_AT) for name, both in varying.items()]
 
