@@ -2329,6 +2329,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                             'ragwb/experiments/findings.py'),
                                             'ragwb.experiments.findings.Study': ( '12_experiments/findings.html#study',
                                                                                   'ragwb/experiments/findings.py'),
+                                            'ragwb.experiments.findings.Study.__post_init__': ( '12_experiments/findings.html#study.__post_init__',
+                                                                                                'ragwb/experiments/findings.py'),
                                             'ragwb.experiments.findings.Study.metrics': ( '12_experiments/findings.html#study.metrics',
                                                                                           'ragwb/experiments/findings.py'),
                                             'ragwb.experiments.findings.Study.name': ( '12_experiments/findings.html#study.name',

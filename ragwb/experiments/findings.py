@@ -40,6 +40,10 @@ class Study:
     curve: bool = False            # the configs are points of one setting: drawn as the deciding metric over the first limit
     alarms: bool = False           # the configs warn or stop: their ladder is that of alarms
 
+    def __post_init__(self) -> None:
+        if self.limits:  # by name, as JSON keeps them: else the stored study would say the same in another order
+            object.__setattr__(self, "limits", dict(sorted(self.limits.items())))
+
     @property
     def metrics(self) -> tuple[str, ...]:
         "All metrics, the deciding one first."
