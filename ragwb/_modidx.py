@@ -2287,6 +2287,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                        'ragwb/experiments/decisions.py'),
                                              'ragwb.experiments.decisions.pick_of': ( '12_experiments/decisions.html#pick_of',
                                                                                       'ragwb/experiments/decisions.py'),
+                                             'ragwb.experiments.decisions.price_of': ( '12_experiments/decisions.html#price_of',
+                                                                                       'ragwb/experiments/decisions.py'),
                                              'ragwb.experiments.decisions.settings_text': ( '12_experiments/decisions.html#settings_text',
                                                                                             'ragwb/experiments/decisions.py'),
                                              'ragwb.experiments.decisions.shipped_of': ( '12_experiments/decisions.html#shipped_of',

@@ -152,16 +152,15 @@ class NotEverywhere(CollectionError):
         super().__init__(f"{', '.join(ids)}: {deleted} {'; '.join(failed)}. The next delete, or the next process that opens the collection, tries again")
 
 
-def carry_out(deletion: Deletion, key: str) -> int:
-    "Deletes from everywhere; returns how many documents there were. Raises NotEverywhere if a holder fails."
+def carry_out(deletion: Deletion, key: str) -> None:
+    "Deletes from everywhere. Raises NotEverywhere if a holder fails."
     if failed := list(asked(BY_TEXT, deletion)):  # later nobody could recognise the copies
         raise NotEverywhere(deletion.ids, "nothing is deleted yet, because copies remain in", failed)
-    gone = maintenance.delete(deletion.collection, deletion.ids)
+    maintenance.delete(deletion.collection, deletion.ids)
     note(deletion, key)
     if failed := list(asked(BY_ANSWER, deletion)):
         raise NotEverywhere(deletion.ids, "deleted from the collection, and not yet from", failed)
     deletion.store.objects.delete([key])
-    return gone
 
 # %% ../../nbs/10_answering/09_deletion.ipynb #c21
 def note(deletion: Deletion, key: str, answers: Sequence[str] | None = None) -> None:
@@ -173,12 +172,14 @@ def note(deletion: Deletion, key: str, answers: Sequence[str] | None = None) -> 
 
 def delete_everywhere(deletion: Deletion) -> int:
     "Deletes documents from everything that ragwb has written, and completes what is unfinished; returns how many there were. Raises NotEverywhere."
+    there = len({*deletion.ids} & deletion.collection.hashes().keys())  # before an earlier try is completed: it may have been for the same ones
     complete_deletions(deletion.store)
     key = f"deletions/{token_hex(8)}.json"
     UNDER_WAY.add(key)
     try:
         note(deletion, key, ())
-        return carry_out(deletion, key)
+        carry_out(deletion, key)
+        return there
     finally:
         UNDER_WAY.discard(key)
 
