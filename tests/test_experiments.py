@@ -184,7 +184,7 @@ def test_same_inputs_same_bytes_and_a_second_run_is_free(tmp_path: Path) -> None
     assert json.loads(done.stdout)["state"] == "finished"
     first = {path.name: path.read_bytes() for path in (folder / "reports/01_chunking").iterdir()}
     again = chunking(folder)
-    assert "all 6 cells are known: nothing to compute, nothing to pay" in again.stderr
+    assert "all 7 cells are known: nothing to compute, nothing to pay" in again.stderr
     assert {path.name: path.read_bytes() for path in (folder / "reports/01_chunking").iterdir()} == first
     assert str(folder) not in b"".join(first.values()).decode()
 
