@@ -4,6 +4,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
   'syms': { 'ragwb.answering.answer': { 'ragwb.answering.answer.Answer': ('10_answering/answer.html#answer', 'ragwb/answering/answer.py'),
                                         'ragwb.answering.answer.Answer._repr_markdown_': ( '10_answering/answer.html#answer._repr_markdown_',
                                                                                            'ragwb/answering/answer.py'),
+                                        'ragwb.answering.answer.Answer.outcome': ( '10_answering/answer.html#answer.outcome',
+                                                                                   'ragwb/answering/answer.py'),
                                         'ragwb.answering.answer.Answer.passages': ( '10_answering/answer.html#answer.passages',
                                                                                     'ragwb/answering/answer.py'),
                                         'ragwb.answering.answer.Answer.record': ( '10_answering/answer.html#answer.record',
