@@ -1,9 +1,9 @@
-"""Train the two small linear models of the local chat model: which sentence answers, and whether any does.
+"""Train the two small linear models of the local chat model: which sentence answers, and whether it does.
 
 Usage: python experiments/data/train_extractive.py
 
 Learns on the half dev of the sample questions alone and prints, to one decimal, the weights that nbs/07_generation/05_sentence_ranking.ipynb (WEIGHTS)
-and 06_extractive.ipynb (TRUST, TRUST_BIAS) hold. The same questions, documents and code give the same weights; tests/test_choices.py compares them.
+and 09_extractive.ipynb (TRUST, TRUST_BIAS) hold. The same questions, documents and code give the same weights; tests/test_choices.py compares them.
 What they reach is measured on the half test: `ragwb eval experiments/data/sample --split test`.
 """
 
@@ -25,15 +25,14 @@ from ragwb.evaluation.benchmark import index_dataset
 from ragwb.evaluation.datasets import CHOOSING, GoldenQuestion, anchor_questions, for_choosing, load_dataset, with_split
 from ragwb.evaluation.metrics import is_evidence
 from ragwb.generation.extractive import Evidence, evidence
+from ragwb.generation.fit import about, candidates
 from ragwb.generation.models import standalone_by_rule
-from ragwb.generation.sentence_ranking import Features, PromptPassage, RankedSentence, rank_sentences
+from ragwb.generation.sentence_ranking import Features, PromptPassage, RankedSentence
 from ragwb.indexing.embedding import embedder
 
 SAMPLE = Path(__file__).resolve().parent / "sample"
 NAMES = [field.name for field in fields(Features)]
 TRUST_NAMES = [field.name for field in fields(Evidence)]
-UNANSWERABLE, TAKEN_AWAY = 3.0, 0.25  # weights of a question without an answer, and of one whose documents are taken away; an answerable one has 1
-PASSAGES = 12                         # that are found, so that some are left when the evidence's documents are taken away
 
 
 @dataclass
@@ -59,18 +58,16 @@ class Reading:
 class Example:
     """One question as the local model sees it."""
 
-    answerable: bool
     read: Reading
     right: np.ndarray        # which sentences are evidence
-    left: Reading | None     # what is found when the evidence's documents are taken away
 
 
 def example(pipeline: Pipeline, question: GoldenQuestion) -> Example | None:
-    """What the local model sees of a question; None if nothing is found for it."""
+    """What the local model sees of a question; None if nothing is found for it that can be a statement."""
     query = standalone_by_rule(question.question, question.history)
     passages = prompt_passages(pipeline.index.reader(pipeline.index.searcher.version), pipeline.retrieve(query), pipeline.config.context_tokens)
-    given = [PromptPassage(p.number, p.place, p.text, p.relevance) for p in passages]
-    ranked = rank_sentences(query, given)
+    given = about(query, [PromptPassage(p.number, p.place, p.text, p.relevance) for p in passages])
+    ranked = candidates(query, given)
     if not ranked:
         return None
     places = []
@@ -79,10 +76,7 @@ def example(pipeline: Pipeline, question: GoldenQuestion) -> Example | None:
         start = passage.start + passage.text.find(candidate.text)
         places.append(Span(passage.document, start, start + len(candidate.text)))
     right = np.array([any(is_evidence(place, span) for span in question.evidence) for place in places])
-    hits = [hit for hit in pipeline.retrieve(query, PASSAGES) if hit.document not in question.relevance][:pipeline.config.retrieval.k] if question.answerable else []
-    others = [PromptPassage(n, hit.chunk.context, hit.chunk.text, hit.score / hits[0].score) for n, hit in enumerate(hits, start=1)]
-    rest = rank_sentences(query, others)
-    return Example(question.answerable, Reading(query, given, ranked), right, Reading(query, others, rest) if rest else None)
+    return Example(Reading(query, given, ranked), right)
 
 
 def examples() -> Iterator[Example]:
@@ -124,17 +118,16 @@ def train_ranking(train: Sequence[Example], l2: float = 1e-3) -> np.ndarray:
 
 
 def train_trust(train: Sequence[Example], weights: np.ndarray, l2: float = 2e-3) -> tuple[np.ndarray, float]:
-    """Weights and bias of the probability that the passages hold the answer: logistic regression."""
-    made = [(one.read.trust(weights), one.answerable, 1.0 if one.answerable else UNANSWERABLE) for one in train]
-    made += [(one.left.trust(weights), False, TAKEN_AWAY) for one in train if one.left]
-    rows, sign, share = (np.array(column) for column in zip(*((row, 1.0 if good else -1.0, weight) for row, good, weight in made), strict=True))
+    """Weights and bias of the probability that the sentence put first is evidence: logistic regression."""
+    rows = np.array([one.read.trust(weights) for one in train])
+    sign = np.array([1.0 if one.right[int(np.argmax(one.read.features @ weights))] else -1.0 for one in train])
     scale = rows.std(axis=0) + 1e-9
     inputs = np.c_[rows / scale, np.ones(len(rows))]
 
     def loss(found: np.ndarray) -> tuple[float, np.ndarray]:
         margin = sign * (inputs @ found)
-        value = (share * np.logaddexp(0, -margin)).sum() / share.sum() + l2 * (found[:-1] @ found[:-1])
-        slope = -inputs.T @ (share * sign / (1 + np.exp(margin))) / share.sum() + 2 * l2 * np.r_[found[:-1], 0]
+        value = np.logaddexp(0, -margin).mean() + l2 * (found[:-1] @ found[:-1])
+        slope = -inputs.T @ (sign / (1 + np.exp(margin))) / len(rows) + 2 * l2 * np.r_[found[:-1], 0]
         return float(value), slope
 
     found = descend(loss, inputs.shape[1])

@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from ..documents.language import is_row, sentences, terms
-from .question_words import WordMatcher, answers_kind, question_weights
+from .question_words import Coverage, WordMatcher, answers_kind, question_weights
 from ..indexing.embedding import WordLlamaEmbedder, embedder
 
 # %% ../../nbs/07_generation/05_sentence_ranking.ipynb #c06
@@ -49,21 +49,25 @@ class Surroundings:
     before: set[str]   # of the sentence before
     section: set[str]  # of the last heading above
     head: set[str]     # of a table row: of the table's first row
+    previous: str      # the sentence before
+    above: str         # the last heading above
 
 # %% ../../nbs/07_generation/05_sentence_ranking.ipynb #c13
 def surroundings(group: Sequence[str]) -> list[Surroundings]:
     "The surroundings of each sentence of a passage."
     found: list[Surroundings] = []
     before, section, head = set[str](), set[str](), set[str]()
+    previous = above = ""
     in_table = False
     for sentence in group:
         here, row = set(terms(sentence)), is_row(sentence)
         if row and not in_table:
             head = here if ": " not in sentence else set()
         in_table = row
-        found.append(Surroundings(here, before, section, head if row else set()))
-        section = here if looks_like_heading(sentence) else section
-        before = here
+        found.append(Surroundings(here, before, section, head if row else set(), previous, above))
+        if looks_like_heading(sentence):
+            section, above = here, sentence
+        before, previous = here, sentence
     return found
 
 # %% ../../nbs/07_generation/05_sentence_ranking.ipynb #c16
@@ -85,7 +89,7 @@ def similarities(question: str, groups: Sequence[Sequence[str]]) -> list[Similar
     return [Similarity(matcher.match(at), float(cosines[at]), float(cosines[len(flat) + at])) for at in range(len(flat))]
 
 # %% ../../nbs/07_generation/05_sentence_ranking.ipynb #c20
-WEIGHTS = {"words": 10.0, "before": -0.3, "place": 11.3, "table": 20.6, "cosine": 3.0, "window": 5.8, "kind": 1.9, "relevance": 6.5, "heading": -3.6, "codes": 3.0}
+WEIGHTS = {"words": 6.0, "before": -3.1, "place": 8.7, "table": 23.3, "cosine": 2.3, "window": 5.7, "kind": 2.6, "relevance": 4.1, "codes": 0.9, "cover": 8.7}
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +103,8 @@ class Features:
     window: float     # cosine of the question and the sentence with its two neighbours
     kind: float       # whether it holds the kind of thing asked for
     relevance: float  # of its passage
-    heading: float    # 1 if it looks like a heading
     codes: float      # share of the question's codes and numbers that are here
+    cover: float      # share of the question's content that is said here or above, see `Coverage`
 
     def score(self) -> float:
         "The linear model."
@@ -113,6 +117,7 @@ def features_of(
     sentence: str,
     around: Surroundings,
     alike: Similarity,
+    cover: float,
 ) -> Features:
     "The features of one sentence."
     here, above = around.here, set(terms(passage.place)) | around.section
@@ -126,8 +131,8 @@ def features_of(
         window=alike.window,
         kind=answers_kind(question.text, sentence),
         relevance=passage.relevance,
-        heading=float(looks_like_heading(sentence)),
         codes=sum(code in here for code in codes) / len(codes) if codes else 0.0,
+        cover=cover,
     )
 
 # %% ../../nbs/07_generation/05_sentence_ranking.ipynb #c22
@@ -150,9 +155,10 @@ def rank_sentences(
     if not any(groups):
         return []
     alike = iter(similarities(question, groups))
+    coverage = Coverage(question, [text for passage, group in zip(passages, groups, strict=True) for text in (passage.place, *group)])
     found: list[RankedSentence] = []
     for passage, group in zip(passages, groups, strict=True):
         for sentence, around in zip(group, surroundings(group), strict=True):
-            features = features_of(asked, passage, sentence, around, next(alike))
+            features = features_of(asked, passage, sentence, around, next(alike), coverage.of(sentence, f"{passage.place} {around.above}", around.previous))
             found.append(RankedSentence(passage.number, sentence, features, features.score()))
     return sorted(found, key=lambda sentence: -sentence.score)
