@@ -17,8 +17,8 @@ from panel.io.fastapi import add_applications
 from panel_material_ui.template import Page
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ..api.routes import create_api
 from ..answering.conversations import ConversationError, Conversations, conversation_markdown
+from ..api.routes import create_api
 from .uploads import Uploads
 from .window import PAGES, THEME_COOKIE, Window, window_frame
 from ..config import PipelineConfig
