@@ -85,7 +85,7 @@ def member(name: str, role: ModelConfig, config: PipelineConfig, settings: Setti
     key = f"{called} at {at}" if at else called
     circuit, free = breaker(key), places(key, settings.concurrency)
     if not bedrock:
-        return Member(name, model, circuit, free, role.timeout_s)
+        return Member(name, model, circuit, free, role.timeout_s, at=role.base_url)
     priced = f"bedrock:{role.base_model}" if name.startswith("bedrock:arn:") else called
     marks = partial(prepared, caches=has_cache(name, role), guarded=config.guardrail.inline)
     return Member(priced, model, circuit, free, role.timeout_s, marks, request_metadata)
