@@ -40,6 +40,7 @@ class ModelError(RuntimeError):
         self.retry_after_s, self.calls = retry_after_s, tuple(calls)
         self.passages: tuple[Any, ...] = ()  # hits, best first: found before the model was asked
         self.charges: tuple[Any, ...] = ()   # for the tokens that were used nevertheless
+        self.failures: Mapping[str, BaseException] = {}  # by model
 
 
 class EmptyReply(Exception):
@@ -68,7 +69,9 @@ def model_error(
     "The error of a question that every model failed."
     told = "; ".join(trouble(name, error) for name, error in failures.items())
     passing = [error for error in failures.values() if worth_retrying(error) or isinstance(error, (CircuitOpen, DeadlineExceeded, EmptyReply))]
-    return ModelError(f"no model could answer: {told}", min((getattr(error, "left_s", PAUSE_S) for error in passing), default=None), calls)
+    made = ModelError(f"no model could answer: {told}", min((getattr(error, "left_s", PAUSE_S) for error in passing), default=None), calls)
+    made.failures = dict(failures)
+    return made
 
 # %% ../../nbs/07_generation/07_fallback.ipynb #c13
 @dataclass(frozen=True)

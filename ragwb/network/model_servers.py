@@ -146,26 +146,34 @@ class ServerError(ServiceError):
 REACHING = "ConnectError ConnectionError APIConnectionError OSError"
 SERVER_CAUSES = (
     Cause("stopped", REACHING, "no server runs at {at}", "start it{start}, or choose another model: ragwb model list", r"refused"),
-    Cause("host", REACHING, "no machine is known by the name in {at}", "correct base_url, or choose another model: ragwb model list", r"name or service|nodename|getaddrinfo|name resolution"),
+    Cause("host", REACHING, "no machine is known by the name in {at}", "correct base_url, or choose another model: ragwb model list",
+          r"name or service|nodename|getaddrinfo|name resolution"),
     Cause("timeout", "TimeoutError APITimeoutError ConnectTimeout ReadTimeout HTTP408 HTTP504", "no word came in time: {said}",
           "ask again, since a model may be loading; if it stays, take a smaller model or raise timeout_s", passes=True),
     Cause("key", "HTTP401 HTTP403 AuthenticationError PermissionDeniedError", "the key is missing or not accepted{by}", "set {key} to a key that is"),
-    Cause("model", "HTTP404 HTTP400 HTTP422", "there is no model {model}{by}", "{has}", r"model\W.*(?:not found|not exist|not valid|unknown|no such|not loaded)|(?:unknown|no such|invalid) model|no models? loaded"),
-    Cause("too long", "HTTP400 HTTP413 HTTP500", "question and passages are longer than the model's context: {said}", "lower context_tokens in the config, or start the server with a larger context",
+    Cause("model", "HTTP404 HTTP400 HTTP422", "there is no model {model}{by}", "{has}",
+          r"model\W.*(?:not found|not exist|not valid|unknown|no such|not loaded)|(?:unknown|no such|invalid) model|no models? loaded"),
+    Cause("too long", "HTTP400 HTTP413 HTTP500", "question and passages are longer than the model's context: {said}",
+          "lower context_tokens in the config, or start the server with a larger context",
           r"context (?:length|size|window)|too long|exceed.*(?:context|tokens)|too many tokens"),
     Cause("protocol", "HTTP404 HTTP405 HTTP501 JSONDecodeError AttributeError TypeError APIResponseValidationError", "what answers at {at} does not speak OpenAI's protocol",
           "correct base_url, which ends in /v1 with nearly every server; ragwb model list shows the servers of this machine"),
+    Cause("protocol", "ValueError", "what answers at {at} does not speak OpenAI's protocol", "correct base_url; ragwb model list shows the servers of this machine",
+          r"unexpected response type|no generation chunks"),
 )
 
 # %% ../../nbs/02_network/03_model_servers.ipynb #c23
 SERVICE_CAUSES = (
-    Cause("quota", "HTTP429 HTTP402", "the account's quota is used up", "look at the provider's billing page, or choose another model: ragwb model list", r"insufficient_quota|billing|credit"),
+    Cause("quota", "HTTP429 HTTP402", "the account's quota is used up", "look at the provider's billing page, or choose another model: ragwb model list",
+          r"insufficient_quota|billing|credit"),
     Cause("throttled", "HTTP429", "too many calls{by}: {said}", "wait a little, or lower concurrency", passes=True),
     Cause("memory", "HTTP500 HTTP503", "the model does not fit into memory: {said}", "choose a smaller model: ragwb model list", r"memory"),
     Cause("loading", "HTTP503", "the model is being loaded", "ask again in a minute", r"loading", passes=True),
-    Cause("server", "HTTP409 HTTP425 HTTP500 HTTP502 HTTP503 HTTP529", "the server has failed: {said}", "its own log says why; ask again, or choose another model: ragwb model list", passes=True),
+    Cause("server", "HTTP409 HTTP425 HTTP500 HTTP502 HTTP503 HTTP529", "the server has failed: {said}",
+          "its own log says why; ask again, or choose another model: ragwb model list", passes=True),
     Cause("request", "HTTP400 HTTP422", "the server refuses the request: {said}", "its words say why; another model may take it: ragwb model list"),
-    Cause("unreachable", f"{REACHING} RemoteProtocolError ReadError WriteError", "the connection broke{by}: {said}", "look at the server and the network, then ask again", passes=True),
+    Cause("unreachable", f"{REACHING} RemoteProtocolError ReadError WriteError", "the connection broke{by}: {said}",
+          "look at the server and the network, then ask again", passes=True),
 )
 KEYS = {"openai": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY", "google_genai": "GOOGLE_API_KEY", "mistralai": "MISTRAL_API_KEY", "groq": "GROQ_API_KEY"}
 
