@@ -50,7 +50,8 @@ class Handler(BaseHTTPRequestHandler):
         if not body.get("stream"):
             choice = {"index": 0, "message": {"role": "assistant", "content": said}, "finish_reason": "stop"}
             return self.send(200, "application/json", json.dumps(shared | {"object": "chat.completion", "choices": [choice]}))
-        parts = [{"choices": [{"index": 0, "delta": {"role": "assistant", "content": said}, "finish_reason": None}]}, {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}]
+        parts = [{"choices": [{"index": 0, "delta": {"role": "assistant", "content": said}, "finish_reason": None}]},
+                 {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}]  # fmt: skip
         self.send(200, "text/event-stream", "".join(f"data: {json.dumps(shared | {'object': 'chat.completion.chunk'} | part)}\n\n" for part in parts) + "data: [DONE]\n\n")
 
     def send(self, status: int, kind: str, body: str) -> None:
@@ -133,7 +134,9 @@ def test_an_old_ollama_tells_its_models_its_own_way(host: ModelHost) -> None:
     assert empty and empty.models == () and "no model yet" in empty.state
 
 
-@pytest.mark.parametrize("page", [(200, "<html>Jenkins</html>"), (403, "<html>Forbidden</html>"), (200, {"data": "x"}), (200, [1]), (500, {"error": "?"}), (200, models("default", owner="ragwb"))])
+@pytest.mark.parametrize("page", [
+    (200, "<html>Jenkins</html>"), (403, "<html>Forbidden</html>"), (200, {"data": "x"}), (200, [1]), (500, {"error": "?"}), (200, models("default", owner="ragwb")),
+])
 def test_other_programs_and_ragwb_itself_are_passed_over(host: ModelHost, page: tuple[int, Any]) -> None:
     host.pages = {"/v1/models": page}
     assert look(host.address) is None
@@ -194,7 +197,7 @@ def test_a_choice_that_cannot_be_read_says_how_to_drop_it(host: ModelHost, tmp_p
     bench(tmp_path)
     (tmp_path / "home" / CHOICE).write_text("{")
     asked = ragwb("ask", QUESTION)
-    assert asked.exit_code == 1 and "ragwb model off removes it" in asked.output
+    assert asked.exit_code == 1 and "ragwb model off removes it" in asked.output and not checks()[-1]["ok"]
     assert ragwb("model", "off").exit_code == 0 and ragwb("ask", QUESTION).exit_code == 0
 
 

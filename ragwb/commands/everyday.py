@@ -234,13 +234,12 @@ def serve_command(ctx: click.Context, host: str, port: int | None) -> None:
     from dataclasses import replace
 
     from ragwb.app.server import PortTaken, run_server
-    from ragwb.generation.discovery import ModelChoice, found_models, in_use
+    from ragwb.generation.discovery import chosen_model, found_models, in_use
     from ragwb.settings import load_settings
-    from ragwb.storage.bucket import objects
 
     settings = load_settings(ctx.obj)
     if not settings.config:
-        click.echo(in_use(ModelChoice(objects(settings))(), found_models(settings)))
+        click.echo(in_use(chosen_model(settings), found_models(settings)))
     try:
         run_server(replace(settings, host=host or settings.host, port=port or settings.port), read_config(settings.config, settings))
     except PortTaken as error:

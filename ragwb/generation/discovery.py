@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['PROVIDERS', 'AWS_NAMES', 'Installed', 'SEARCH_ONLY', 'CHOICE', 'role_of', 'changes_of', 'config_line', 'ModelSource',
-           'ready', 'of_servers', 'of_environment', 'found_models', 'with_scheme', 'named_model', 'state_of', 'in_use',
-           'try_model', 'ModelChoice', 'with_model']
+           'is_installed', 'ready', 'of_servers', 'of_environment', 'found_models', 'with_scheme', 'named_model',
+           'state_of', 'in_use', 'try_model', 'ModelChoice', 'chosen_model', 'with_model']
 
 # %% ../../nbs/07_generation/09_discovery.ipynb #c03
 import json
@@ -20,9 +20,11 @@ from typing import Any
 from ..config import NOVA_LITE, ConfigError, ModelConfig, PipelineConfig, config_from
 from .fallback import FallbackModel
 from .models import LOCAL_MODEL, chat_model
+from ..network.aws import ServiceError
 from ..network.model_servers import KEYS, ModelServer, kind_of, look, look_around
 from ..network.resilience import Deadline, RetryPolicy
 from ..settings import Settings
+from ..storage.bucket import objects
 from ..storage.objects import Objects
 
 # %% ../../nbs/07_generation/09_discovery.ipynb #c06
@@ -65,7 +67,15 @@ PROVIDERS = (
 )  # name, a small model, the module it needs, what pip installs
 AWS_NAMES = ("AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI",
              "AWS_BEARER_TOKEN_BEDROCK")
-Installed = Callable[[str], Any]     # importlib's find_spec
+Installed = Callable[[str], bool]
+
+
+def is_installed(module: str) -> bool:
+    "Whether a module can be imported."
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
 
 
 def ready(module: str, package: str, installed: Installed) -> str:
@@ -73,14 +83,14 @@ def ready(module: str, package: str, installed: Installed) -> str:
     return "ready" if installed(module) else f"one package is missing: pip install {package}"
 
 
-def of_servers(servers: Iterable[ModelServer], installed: Installed = find_spec) -> list[ModelSource]:
+def of_servers(servers: Iterable[ModelServer], installed: Installed = is_installed) -> list[ModelSource]:
     "Servers as sources."
     needed = ready("langchain_openai", "'ragwb[openai]'", installed)
     return [ModelSource(server.name, server.address, tuple(role_of(f"openai:{name}", f"{server.address}/v1") for name in server.models),
                         needed if server.state == "ready" else server.state) for server in servers]
 
 # %% ../../nbs/07_generation/09_discovery.ipynb #c10
-def of_environment(environment: Mapping[str, str], installed: Installed = find_spec) -> list[ModelSource]:
+def of_environment(environment: Mapping[str, str], installed: Installed = is_installed) -> list[ModelSource]:
     "Providers whose key, or AWS whose credentials, the environment or the home folder names."
     found = [ModelSource(name, KEYS[model.partition(":")[0]], (role_of(model),), ready(module, package, installed))
              for name, model, module, package in PROVIDERS if environment.get(KEYS[model.partition(":")[0]])]
@@ -208,6 +218,14 @@ class ModelChoice:
         else:
             self.objects.put(CHOICE, json.dumps(changes_of(role), indent=1).encode())
         self.looked = None
+
+
+def chosen_model(settings: Settings) -> ModelConfig | None:
+    "The choice, for a report; None also where the storage cannot be read, which other checks tell."
+    try:
+        return ModelChoice(objects(settings))()
+    except (ServiceError, OSError, ImportError):
+        return None
 
 
 def with_model(config: PipelineConfig, role: ModelConfig | None) -> PipelineConfig:

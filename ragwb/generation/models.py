@@ -72,6 +72,8 @@ def provider_model(
 
         return init_chat_model(name, max_tokens=role.max_tokens, temperature=role.temperature)
     except ImportError as error:
+        if provider == "openai":
+            raise ConfigError("langchain_openai is not installed; pip install 'ragwb[openai]'") from None
         raise ConfigError(f"model {name!r} needs a package: pip install langchain and langchain-{provider} ({error})") from None
     except Exception as error:  # a provider's package raises errors of its own for a missing key
         raise ConfigError(f"model {name!r} cannot be made: {error}") from None
