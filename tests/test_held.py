@@ -171,7 +171,7 @@ def test_a_refusal_names_the_passages_it_looked_at(workbench: Workbench, capsys:
     answer = workbench.ask("Which spare parts won the chess championship in Reykjavik?")
     nearest = [hit.document for hit in answer.hits]
     assert answer.refused and len(nearest) >= 3 and not answer.citations
-    assert answer.text.endswith(f"the nearest passages are in {', '.join(nearest[:3])}.")
+    assert answer.text.endswith(f"These passages may help: {', '.join(nearest[:3])}.")
     assert [passage["document"] for passage in answer.to_dict()["passages"]] == nearest
     print_answer(answer)
     printed, page = capsys.readouterr().out, refusal_note(answer.to_dict())
@@ -185,12 +185,31 @@ def test_a_refusal_names_the_passages_it_looked_at(workbench: Workbench, capsys:
 def test_a_refusal_names_each_document_once_and_three_at_most(workbench: Workbench) -> None:
     hits = workbench.pipeline().retrieve("spare parts desk", k=4)
     a, b, c, d = hits
-    assert refusal_text("?", [a, b, a, c]).endswith(f"the nearest passages are in {a.document}, {b.document}.")
-    assert refusal_text("?", [a, b, c, d]).endswith(f"the nearest passages are in {a.document}, {b.document}, {c.document}.")
-    assert Path(a.document).suffix == ".md" and refusal_text("?", ()) == "Nothing in these documents matches “?”."
+    assert refusal_text("?", [a, b, a, c]).endswith(f"These passages may help: {a.document}, {b.document}.")
+    assert refusal_text("?", [a, b, c, d]).endswith(f"These passages may help: {a.document}, {b.document}, {c.document}.")
+    assert Path(a.document).suffix == ".md" and refusal_text("?", ()) == "Nothing was found for “?”."
+    assert refusal_text("?", (), {"format": "pdf", "year": "2024"}).endswith("Only documents with format pdf and year 2024 were searched.")
 
 
 def test_threads_that_ask_at_once_import_lancedb_whole() -> None:
     code = ("from concurrent.futures import ThreadPoolExecutor; from ragwb.indexing.table import import_lancedb; "
             "print(sum(ThreadPoolExecutor(8).map(lambda _: hasattr(import_lancedb(), 'connect'), range(8))))")
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60).stdout.strip() == "8"
+
+
+def test_four_outcomes_are_told_apart(workbench: Workbench) -> None:
+    from ragwb.operations.metrics import Metrics
+
+    answer = workbench.ask("How long is the warranty of the valve V3-500?")
+    help_ = workbench.ask("Which spare parts won the chess championship in Reykjavik?")
+    nothing = workbench.ask({"question": "How long is the warranty of the valve V3-500?", "where": {"format": "epub"}})
+    withheld = replace(help_, guard={"question": "block"})
+    metrics = Metrics()
+    for one in (answer, help_, nothing, withheld):
+        metrics.answered(one)
+    assert [one.to_dict()["outcome"] for one in (answer, help_, nothing, withheld)] == ["answer", "passages", "nothing", "withheld"]
+    assert nothing.text == "Nothing was found for “How long is the warranty of the valve V3-500?”. Only documents with format epub were searched."
+    for outcome in ("answer", "passages", "nothing", "withheld"):
+        assert f'ragwb_answers_total{{outcome="{outcome}"}} 1.0' in metrics.text().decode()
+    for words, one in (("Passages that may help", help_), ("Nothing was found", nothing), ("Not answered here", withheld)):
+        assert f"<strong>{words}</strong>" in refusal_note(one.to_dict())

@@ -65,17 +65,18 @@ def passages_of(
     return made
 
 # %% ../../nbs/10_answering/02_answer.ipynb #c12
-def refusal_text(query: str, hits: Sequence[Hit]) -> str:
-    "The text of an answer that refuses."
-    if not hits:
-        return f"Nothing in these documents matches “{query}”."
-    return f"The documents do not answer this. I looked for “{query}”; the nearest passages are in {', '.join(dict.fromkeys(hit.document for hit in hits[:3]))}."
+def refusal_text(query: str, hits: Sequence[Hit], where: Filter = {}) -> str:
+    "What is said instead of an answer: about the search, never about what documents do not contain."
+    if hits:
+        return f"No sure answer to “{query}” was found. These passages may help: {', '.join(dict.fromkeys(hit.document for hit in hits[:3]))}."
+    within = f" Only documents with {' and '.join(f'{label} {value}' for label, value in where.items())} were searched." if where else ""
+    return f"Nothing was found for “{query}”.{within}"
 
 # %% ../../nbs/10_answering/02_answer.ipynb #c15
 def answer_dict(answer: "Answer") -> dict[str, Any]:
     "An answer as `ragwb ask --json` and `POST /v1/query` give it."
     return {
-        "id": answer.id, "answer": answer.text, "citations": [asdict(citation) for citation in answer.citations], "refused": answer.refused,
+        "id": answer.id, "answer": answer.text, "citations": [asdict(citation) for citation in answer.citations], "outcome": answer.outcome, "refused": answer.refused,
         "cached": answer.cached, "model": answer.model, "route": answer.route, "config": answer.config.fingerprint, "index_version": answer.index_version,
         "usage": asdict(answer.usage), "cost_usd": answer.cost_usd, "timings_ms": {name: round(value, 1) for name, value in answer.timings_ms.items()},
         "question": answer.question, "standalone": answer.standalone, "collection": answer.collection, "created": answer.created,
@@ -124,6 +125,13 @@ class Answer:
     def passages(self) -> list[dict[str, Any]]:
         "The hits as they may be shown; none where the guardrail withheld the answer."
         return passages_of(() if self.guard.get("answer") == "block" else self.hits, self.hidden)
+
+    @property
+    def outcome(self) -> str:
+        "`answer`; `passages`: nothing is claimed, and they may help; `nothing` was found; `withheld` by the guardrail."
+        if "block" in (self.guard.get("question"), self.guard.get("answer")) and self.refused:
+            return "withheld"
+        return "answer" if not self.refused else "passages" if self.hits else "nothing"
 
     def to_dict(self) -> dict[str, Any]:
         "The stable shape, see `answer_dict`."

@@ -58,7 +58,8 @@ class Deletion:
     @cached_property
     def answers(self) -> list[str]:
         "The ids of the answers that rest on the documents."
-        return [*self.known_answers, *AnswerStore(self.store.objects).resting(self.collection.name, set(self.ids))]
+        resting = AnswerStore(self.store.objects).resting(self.collection.name, set(self.ids)) if self.ids else []
+        return [*self.known_answers, *resting]
 
 # %% ../../nbs/10_answering/09_deletion.ipynb #c11
 def forget_vectors(deletion: Deletion) -> None:
@@ -126,6 +127,7 @@ BY_ANSWER = (  # asked when the collection has forgotten, and no new answer can 
     Holder("MLflow's traces", "ragwb.operations.tracking:forget_traces"),
     Holder("files written from answers", "ragwb.answering.deletion:forget_written"),
     Holder("uploads that were killed", "ragwb.answering.deletion:forget_passing"),
+    Holder("conversations", "ragwb.answering.conversations:forget_conversations"),
     Holder("answers and feedback", "ragwb.answering.deletion:forget_answers"),
 )
 

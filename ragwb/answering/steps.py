@@ -138,7 +138,7 @@ def conclude(run: QuestionRun) -> str:
     run.notes += [f"Masked: {reason}." for reason in masked]
     why = why_incomplete(run)
     if not run.reply.citations:
-        return run.stopped or (f"There is no answer to show: {why}" if why else refusal_text(run.query, run.hits))
+        return run.stopped or (f"There is no answer to show: {why}" if why else refusal_text(run.query, run.hits, run.question.where))
     if why:
         run.notes.append(f"The answer is not complete: {why}")
     return run.reply.text

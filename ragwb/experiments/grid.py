@@ -250,7 +250,7 @@ def run_grid(
         usd = forecast(missing | rungs, len(dataset.questions), answers, running.budget_usd)
         SQLiteBudget(Path(task.budget), running.budget_usd)
         fill(task, missing, len(configs) + len(bm25), usd, running, ladder_of if rungs else None)
-    else:
+    elif ladder_of is None:  # a ladder that is known says nothing: it would hide what the grid before it said
         running.tell(done=len(configs), total=len(configs), doing="known", note=f"all {len(configs)} cells are known: nothing to compute, nothing to pay")
     return [{"config": label} | row for label, config in configs.items() for row in kept_rows(task.path(config))] + (kept_ladder(task, ladder_of) if ladder_of else [])
 

@@ -29,7 +29,7 @@ class Metrics:
         self.registry = registry = CollectorRegistry()
         self.requests = Counter("ragwb_http_requests", "Requests by method, route template and status.", ["method", "route", "status"], registry=registry)
         self.latency = Histogram("ragwb_http_request_seconds", "Time from a request's start to its response's end.", ["route"], buckets=SECONDS, registry=registry)
-        self.answers = Counter("ragwb_answers", "Answers by outcome: answered, refused, or failed because no model could answer.", ["outcome"], registry=registry)
+        self.answers = Counter("ragwb_answers", "Answers by outcome: answer, passages, nothing, withheld, or failed because no model could answer.", ["outcome"], registry=registry)
         self.stages = Histogram("ragwb_answer_seconds", "Time that answers took, by stage.", ["stage"], buckets=SECONDS, registry=registry)
         self.citations = Counter("ragwb_citations", "Citations by outcome: proven, or dropped because the quote is not in the source.", ["outcome"], registry=registry)
         self.documents = Counter("ragwb_documents_ingested", "Documents by outcome: new, changed, unchanged or failed.", ["outcome"], registry=registry)
@@ -39,7 +39,7 @@ class Metrics:
 
     def answered(self, answer: Answer) -> None:
         "Counts an answer, its citations and its stages."
-        self.answers.labels("refused" if answer.refused else "answered").inc()
+        self.answers.labels(answer.outcome).inc()
         self.citations.labels("proven").inc(len(answer.citations))
         self.citations.labels("dropped").inc(answer.dropped)
         for stage, milliseconds in answer.timings_ms.items():
