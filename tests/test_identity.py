@@ -32,7 +32,8 @@ We filed our Form 10-K for the fiscal year ended {year_end}.
 Net income of the quarter was {income} million. Inventories were {stock} million. Compared with the same quarter of {other}, net income of the company rose.
 """
 FILINGS = {
-    "f1.txt": COVER.format(end="June 30, 2023", company="ORRINMERE PUMPS, INC.", year_end="March 31, 2023", income="41", stock="310", other="Varn Valves Corporation, net income, net income"),
+    "f1.txt": COVER.format(end="June 30, 2023", company="ORRINMERE PUMPS, INC.", year_end="March 31, 2023", income="41", stock="310",
+                          other="Varn Valves Corporation, net income, net income"),
     "f2.txt": COVER.format(end="September 30, 2023", company="ORRINMERE PUMPS, INC.", year_end="March 31, 2023", income="43", stock="320", other="June 30, 2023"),
     "f3.txt": COVER.format(end="June 30, 2023", company="VARN VALVES CORPORATION", year_end="December 31, 2022", income="12", stock="95", other="Orrinmere, Orrinmere, Orrinmere"),
     "f4.txt": COVER.format(end="September 30, 2023", company="VARN VALVES CORPORATION", year_end="December 31, 2022", income="13", stock="99", other="June 30, 2023"),
@@ -129,7 +130,8 @@ def test_a_chunk_ends_with_its_page() -> None:
 
 
 def test_words_about_versions_in_plain_text_are_no_identity() -> None:
-    prose = ("The 2019 edition of the fair was visited by 2,000 people; Version Control Inc. sold tools. The seal was replaced by a new one on 3 May 2021, and old lists are withdrawn. "
+    prose = ("The 2019 edition of the fair was visited by 2,000 people; Version Control Inc. sold tools. "
+             "The seal was replaced by a new one on 3 May 2021, and old lists are withdrawn. "
              "It needs firmware version 4.2 or later. Revenue of the fiscal year ended June 30, 2020 was high.")
     found = identity_of(Document("notes/fair.md", prose, "md", "0"))
     assert not any((found.organisation, found.version, found.status, found.valid_from, found.superseded_by)), found

@@ -174,7 +174,9 @@ PERIODS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], Period]], ...] =
 ))
 
 # %% ../../nbs/01_documents/24_periods.ipynb #c15
-LENGTH = re.compile(r"(?:(?P<n>three|six|nine|twelve|3|6|9|12)\s+months?|(?P<quarter>quarter(?:ly)?(?:\s+period)?)|(?:fiscal\s+)?year)\s+(?:that\s+)?(?:ended|ending|to)\s*(?:on\s+)?$", re.IGNORECASE)
+LENGTH = re.compile(
+    r"(?:(?P<n>three|six|nine|twelve|3|6|9|12)\s+months?|(?P<quarter>quarter(?:ly)?(?:\s+period)?)|(?:fiscal\s+)?year)"
+    r"\s+(?:that\s+)?(?:ended|ending|to)\s*(?:on\s+)?$", re.IGNORECASE)
 
 
 def dated_period(text: str, match: re.Match[str], day: date) -> Period:

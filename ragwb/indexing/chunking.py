@@ -8,7 +8,6 @@ __all__ = ['SpanList', 'LEAST_OF_PAGE', 'Embed', 'STRATEGIES', 'COLOURS', 'pack'
            'context_of', 'page_of', 'parent_spans', 'chunk_spans', 'chunk', 'colour_chunks']
 
 # %% ../../nbs/05_indexing/01_chunking.ipynb #c03
-import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

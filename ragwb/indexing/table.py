@@ -298,7 +298,7 @@ class NativeIndex:
         return [(row["id"], row["_score"]) for row in self.table.read(query).to_pylist()] if terms else []
 
     def nearest(self, vector: np.ndarray, k: int, labels: Mapping[str, str] = {}, documents: Sequence[str] = ()) -> list[tuple[str, float]]:
-        "Ids and cosines of the k nearest chunks that have all labels, of all documents or of some. Candidates are refined on the stored vectors: HNSW's own distance is the squared Euclidean one."
+        "Ids and cosines of the k nearest chunks that have all labels, of all documents or of some. Refined on stored vectors: HNSW's own distance is the squared Euclidean one."
         def query(lance: Any) -> Any:
             search = lance.search(vector, vector_column_name="vector").distance_type("cosine").refine_factor(4)
             return search.where(chunks_with(labels, documents), prefilter=True).select(["id", "_distance"]).limit(k).to_arrow()

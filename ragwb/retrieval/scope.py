@@ -167,15 +167,16 @@ class Scopes:
         inside = frozenset().union(*by_name) if by_name else frozenset(self.identities)
         fits, by_time = self.by_period(question, inside)
         versions = self.by_version(question, inside)
-        weights: dict[str, float] = {}
+        weights, against = dict[str, float](), set[str]()
         for id, identity in self.identities.items():
             other = OTHER_ORGANISATION if by_name and id in self.organisations.of and id not in inside else 1.0
             least = OTHER_PERIOD if identity.organisation else OTHER_TIME
             period = least + (1 - least) * fits[id] if id in fits else 1.0
             version = OTHER_VERSION if versions and identity.version and id not in versions else 1.0
+            if min(other, version) < 1 or fits.get(id, 1.0) < LEAST_FIT:
+                against.add(id)
             meant = id in versions or fits.get(id, 0.0) == 1
             weights[id] = other * period * version * (OUT_OF_FORCE if identity.status in ("superseded", "withdrawn") and not meant else 1.0)
-        against = {id for id in self.identities if (by_name and id in self.organisations.of and id not in inside) or fits.get(id, 1.0) < LEAST_FIT or (versions and self.identities[id].version and id not in versions)}
         fitting = (inside & set(fits or inside) & (versions or inside)) - against if by_name or fits or versions else frozenset()
         groups = by_name if len(by_name) > 1 else by_time
         return Scope({id: weight for id, weight in weights.items() if weight < 1}, groups if len(groups) > 1 else (), frozenset(fitting), frozenset(against))
