@@ -45,10 +45,13 @@ class Settings:
     concurrency: int = 8               # calls to a provider at once
     bedrock_endpoint: str = ""         # another address than AWS's own, such as that of `ragwb emulate`
     s3_endpoint: str = ""              # another S3 server, such as SeaweedFS or MinIO
+    model_servers: str = "http://127.0.0.1:11434 http://127.0.0.1:1234 http://127.0.0.1:8080 http://127.0.0.1:8000"  # looked at for language models; empty: nowhere
 
     def __post_init__(self) -> None:
         if self.storage and not self.storage.startswith("s3://"):
             raise SettingsError(f"storage = {self.storage!r}: s3://bucket or s3://bucket/prefix is needed, or nothing for the data folder")
+        if wrong := [address for address in self.model_servers.split() if not address.startswith(("http://", "https://"))]:
+            raise SettingsError(f"model_servers = {wrong[0]!r}: addresses such as http://127.0.0.1:11434 are needed, with spaces between them, or nothing")
         for name, (low, high) in RANGES.items():
             if not low <= getattr(self, name) <= high:
                 raise SettingsError(f"{name} = {getattr(self, name)}: must lie between {low} and {high}")

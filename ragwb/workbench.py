@@ -23,6 +23,7 @@ from .config import PipelineConfig
 from .costs.ledger import Ledger, charge
 from .costs.usage import Usage
 from .documents.parsing import Limits
+from .generation.discovery import ModelChoice, with_model
 from .indexing import maintenance
 from .indexing.collection import Collection
 from .indexing.embedding import Embedder, Metered, embedder
@@ -43,6 +44,7 @@ class DataFolder:
         self.settings, self.given = settings, config
         self.store = Store(settings)
         self.answers = AnswerStore(self.store.objects)
+        self.chosen = ModelChoice(self.store.objects, settings.refresh_s if settings.storage else 0)
 
     @property
     def config(self) -> PipelineConfig | None:
@@ -68,8 +70,13 @@ class DataFolder:
         return embedder(name, self.settings)
 
     def config_of(self, collection: Collection) -> PipelineConfig:
-        "The config that a collection is asked with: the given one, or the one that the collection was made with."
-        return self.config or collection.built
+        "The config that a collection is asked with: the given one, or the one that the collection was made with and the model that was chosen."
+        return self.config or with_model(collection.built, self.chosen())
+
+    @property
+    def default(self) -> PipelineConfig:
+        "The config for no particular collection: the given one, or the default and the model that was chosen."
+        return self.config or with_model(PipelineConfig(), self.chosen())
 
 # %% ../nbs/10_answering/10_workbench.ipynb #c12
 @contextmanager
@@ -157,11 +164,13 @@ class Pipelines:
         "The pipeline of a collection. Raises CollectionError if there is no such collection."
         with self.lock:
             known, config = self.made.get(name), self.data.config
-            if known is None or config not in (None, known.config):
+            if config is None and known is not None:
+                config = with_model(known.collection.built, self.data.chosen())
+            if known is None or config != known.config:
                 if known is None:
                     complete_deletions(self.data.store)
                 opened = self.data.store.open(name)
-                self.made[name] = self.assemble(opened, config or self.data.config_of(opened))
+                self.made[name] = self.assemble(opened, self.data.config_of(opened))
                 if known is not None:  # searching goes on with the index in memory
                     self.made[name].index.kept_searcher = known.index.kept_searcher
             return self.made[name]

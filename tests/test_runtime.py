@@ -97,6 +97,7 @@ EVERY = {  # command -> words behind it, and the extra that it needs
     "promote": (["local", "--dataset", "data"], ""), "rollback": ([], ""), "configs": ([], ""), "questions generate": (["data", "--count", "2"], ""),
     "prompts list": ([], ""), "prompts show": (["answer:1"], ""), "prompts register": (["mine", "prompt.txt"], ""), "prompts diff": (["answer:1", "mine:1"], ""),
     "judge list": ([], ""), "judge try": (["--labels", "data/questions.jsonl"], "workbench"), "judge answers": (["data"], "workbench"),
+    "model list": ([], ""), "model use": (["qwen3", "--url", "http://127.0.0.1:1"], "openai"), "model off": ([], ""),
     "prompts alias": (["mine:1", "best"], ""), "prompts pull": (["answer:1"], "workbench"),
 }
 

@@ -108,7 +108,10 @@ NAVIGATION_STYLE = """
 nav{display:flex;flex-direction:column;gap:2px;padding:8px}
 nav a{display:block;padding:8px 12px;border-radius:6px;color:var(--ink);text-decoration:none}
 nav a:hover{background:var(--paper)}nav a[aria-current]{background:var(--paper);font-weight:700;box-shadow:inset 3px 0 var(--accent)}
-@media (max-width:760px){.badge{display:none}}
+.recent{padding:16px 8px 8px;display:flex;flex-direction:column;gap:2px;min-height:0}.recent h2{padding:0 12px 4px;font-weight:400}
+.recent a{display:block;padding:5px 12px;border-radius:6px;color:var(--ink);text-decoration:none;font-size:13px;overflow:hidden;text-overflow:ellipsis;white-space:nowrap}
+.recent a:hover,.recent a[aria-current]{background:var(--paper)}.recent a[aria-current]{font-weight:700}
+@media (max-width:760px){.badge,.recent{display:none}}
 """
 
 # %% ../../nbs/15_app/01_theme.ipynb #c24
@@ -133,12 +136,13 @@ ANSWER_STYLE = """
 .chip{font-size:13px;line-height:1.35;min-height:0;min-width:1.6em;padding:0 6px;margin:0 1px;border-radius:99px;border-color:var(--accent);color:var(--accent);vertical-align:1px;font-weight:700}
 .chip[aria-current=true]{background:var(--accent);color:var(--on)}
 .chip:hover{background:var(--tint);color:var(--accent)}.together{white-space:nowrap}
-.facts{padding-top:6px;position:relative}.facts>.thumbs{position:absolute;right:0;top:2px}.facts summary{padding:2px 84px 2px 0}.facts form{padding-top:8px}
+.facts{padding-top:6px;position:relative}.facts>.thumbs{position:absolute;right:0;top:2px}.facts summary{padding:2px 150px 2px 0;min-height:28px}.facts .thumbs{gap:2px}.facts form{padding-top:8px}
 details>summary{cursor:pointer;color:var(--muted);font-size:13px;list-style:none}details>summary::-webkit-details-marker{display:none}
 summary u{text-underline-offset:3px;color:var(--accent)}
 .why{padding:12px 0 4px;overflow-x:auto}.why :is(th,td){padding:6px 8px!important}.why td:nth-child(2){min-width:13em}.why .near{margin:0}.why .n{white-space:nowrap}
 .why table.data td{overflow-wrap:normal}.why dl{display:grid;grid-template-columns:max-content 1fr;gap:4px 16px;margin:0 0 12px}
 .why dt{color:var(--muted)}.why dd{margin:0;overflow-wrap:anywhere}.why p{padding-top:8px}
+.copied{color:var(--accent)}
 .refusal{border:1px solid var(--line);border-radius:8px;background:var(--paper);padding:16px}
 .near{display:block;width:100%;text-align:left;margin-top:8px;overflow-wrap:anywhere}
 .near span{display:-webkit-box;-webkit-line-clamp:2;-webkit-box-orient:vertical;overflow:hidden}
@@ -153,7 +157,11 @@ READER_STYLE = """
 .reader .text,.reader .paper{flex:1;overflow:auto;min-height:0}
 .reader .text{padding:24px;overflow-wrap:anywhere}
 .reader .paper{padding:16px;background:var(--ground)}
-.sheet{position:relative;margin:0 auto;max-width:900px;background:#fff;border:1px solid var(--line)}.sheet img{display:block;width:100%;height:auto}
+.sheet{--w:calc(min(100%,900px)*var(--zoom,1));position:relative;width:var(--w);margin:0 auto;background:#fff;outline:1px solid var(--line)}
+[data-turn="90"] .sheet{rotate:90deg}[data-turn="180"] .sheet{rotate:180deg}[data-turn="270"] .sheet{rotate:270deg}
+:is([data-turn="90"],[data-turn="270"]) .sheet{--w:calc(min(100%,900px)/var(--ratio)*var(--zoom,1));margin:calc(var(--w)*(1 - var(--ratio))/2) calc(var(--w)*(var(--ratio) - 1)/2)}
+.tools{display:flex;gap:4px 8px;align-items:center;flex-wrap:wrap}.tools a{font-size:13px;padding:2px 6px}.tools form{display:flex;gap:4px;flex:1 1 9em;max-width:16em;min-width:0}
+.tools input{padding:2px 8px;min-width:0;width:100%;font-size:13px}.tools .plain{min-width:28px}.sheet img{display:block;width:100%;height:auto}
 .sheet .cited{position:absolute;background:#63c9b8;mix-blend-mode:multiply;opacity:.55;border-radius:2px}
 .blank{margin:auto;padding:32px;text-align:center;max-width:26em}
 @media (max-width:760px){
@@ -175,7 +183,7 @@ table.list tr:hover td{background:var(--ground)}
 .state{color:var(--muted)}
 @media (max-width:760px){
  table.list td:first-child{min-width:9em}table.list :is(th,td){padding:8px!important}
- table.list :is(th,td):is(:nth-child(3),:nth-child(4),:nth-child(6)){display:none}
+ table.list:not(.history) :is(th,td):is(:nth-child(3),:nth-child(4),:nth-child(6)),table.history :is(th,td):is(:nth-child(2),:nth-child(3)){display:none}
 }
 """
 
@@ -184,12 +192,13 @@ DOCUMENTS_STYLE = """
 .documents{height:100%;overflow:auto;padding:24px 32px}.documents.over{outline:3px dashed var(--accent);outline-offset:-12px}
 .documents>*{max-width:1200px;margin:0 auto 16px}.documents>:empty{margin:0}
 .drop{border:1px dashed var(--muted);border-radius:8px;padding:14px 16px}
-.adding{background:var(--paper);border:1px solid var(--line);border-radius:8px;padding:4px 16px}
+.adding{max-height:min(34vh,320px);overflow:auto;background:var(--paper);border:1px solid var(--line);border-radius:8px;padding:4px 16px}
 .adding li{list-style:none;display:grid;grid-template-columns:minmax(0,1fr) 170px 150px;gap:4px 16px;align-items:center;padding:8px 0;min-height:48px}
 .adding li+li{border-top:1px solid var(--line)}.adding li>:nth-child(3){justify-content:flex-end}
 .adding .reason{grid-column:1/-1;color:var(--alarm);font-size:13px;overflow-wrap:anywhere}
 progress{appearance:none;width:100%;height:4px;border:0;border-radius:2px;overflow:hidden;background:var(--line);display:block}
 progress::-webkit-progress-bar{background:var(--line)}progress::-webkit-progress-value{background:var(--accent)}progress::-moz-progress-bar{background:var(--accent)}
+.pages{border:1px solid var(--line);border-radius:8px;overflow:auto;max-height:80vh;padding:16px;background:var(--ground)}
 .chunks{background:var(--paper);border:1px solid var(--line);border-radius:8px;padding:24px;overflow-wrap:anywhere}.chunks span{filter:var(--soften)}
 dialog{border:1px solid var(--line);border-radius:10px;background:var(--paper);color:var(--ink);padding:24px;max-width:min(30em,calc(100vw - 32px))}dialog::backdrop{background:#0008}
 @media (max-width:760px){

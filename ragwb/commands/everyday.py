@@ -207,12 +207,11 @@ def delete_documents(ctx: click.Context, ids: Sequence[str], collection: str, ye
 @click.pass_context
 def eval_command(ctx: click.Context, dataset: Path, config: str, split: str, rows_path: Path | None, no_ladder: bool, as_json: bool) -> None:
     "Score a config on a data set. DATASET is a BEIR folder, SQuAD JSON, or span questions."
-    from ragwb.config import PipelineConfig
     from ragwb.evaluation.benchmark import evaluate_dataset
 
     workbench = open_workbench(ctx, config)
     with progress_bar(as_json) as progress:
-        evaluation = evaluate_dataset(dataset, workbench.config or PipelineConfig(), split, not no_ladder, settings=workbench.settings, progress=progress)
+        evaluation = evaluate_dataset(dataset, workbench.default, split, not no_ladder, settings=workbench.settings, progress=progress)
     if rows_path:
         rows_path.write_text("".join(json.dumps(row, ensure_ascii=False, default=str) + "\n" for row in evaluation.rows), "utf-8")
     if as_json:
@@ -235,9 +234,12 @@ def serve_command(ctx: click.Context, host: str, port: int | None) -> None:
     from dataclasses import replace
 
     from ragwb.app.server import PortTaken, run_server
+    from ragwb.generation.discovery import chosen_model, found_models, in_use
     from ragwb.settings import load_settings
 
     settings = load_settings(ctx.obj)
+    if not settings.config:
+        click.echo(in_use(chosen_model(settings), found_models(settings)))
     try:
         run_server(replace(settings, host=host or settings.host, port=port or settings.port), read_config(settings.config, settings))
     except PortTaken as error:

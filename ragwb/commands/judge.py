@@ -122,7 +122,6 @@ def judged_json(found: "Judgements") -> dict[str, Any]:
 def answers_command(ctx: click.Context, dataset: Path, judges: Sequence[str], config: str, split: str, first: int, labels: Path | None, model: str,
                     timeout_s: float, as_json: bool) -> None:  # fmt: skip
     "Let judges judge a config's answers to a data set. Without a JUDGE: all that need no model. Needs the extra workbench."
-    from ragwb.config import PipelineConfig
     from ragwb.evaluation.judging import judge_dataset
     from ragwb.experiments.grid import chosen_questions
 
@@ -130,7 +129,7 @@ def answers_command(ctx: click.Context, dataset: Path, judges: Sequence[str], co
     chosen = named_judges(judges, workbench, model)
     trials = tried(chosen, labels, 2, timeout_s) if labels else []
     with progress_bar(as_json) as progress:
-        found = judge_dataset(chosen_questions(dataset, split, first), workbench.config or PipelineConfig(), chosen, workbench.settings, timeout_s, progress)
+        found = judge_dataset(chosen_questions(dataset, split, first), workbench.default, chosen, workbench.settings, timeout_s, progress)
     if as_json:
         print_json({"judged": [judged_json(one) for one in found], "trials": [trial_json(trial) for trial in trials]})
         return

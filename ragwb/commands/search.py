@@ -137,12 +137,11 @@ def parsed_documents(root: Path, workbench: "Workbench") -> "dict[str, Document]
 # %% ../../nbs/17_commands/05_search.ipynb #c18
 def written_questions(workbench: "Workbench", read: "Mapping[str, Document]", count: int, by_model: bool, golden: Path | None, seed: int) -> "SyntheticQuestions":
     "Synthetic questions about documents, by the config's model or by rules."
-    from ragwb.config import PipelineConfig
     from ragwb.evaluation.datasets import load_dataset
     from ragwb.evaluation.synthetic import drafts_by_model, drafts_by_rule, select_drafts
     from ragwb.generation.models import chat_model
 
-    config = workbench.config or PipelineConfig()
+    config = workbench.default
     asked = [question.question for question in load_dataset(golden, mixed=True).questions] if golden else []
     drafts = drafts_by_model(read.values(), chat_model(config, workbench.settings), chunking=config.chunking) if by_model else drafts_by_rule(read.values())
     return select_drafts(drafts, lambda id: read[id].text, count, asked, seed)
@@ -150,9 +149,7 @@ def written_questions(workbench: "Workbench", read: "Mapping[str, Document]", co
 
 def check_writer(workbench: "Workbench") -> None:
     "Raises UsageError if the config's model only cites."
-    from ragwb.config import PipelineConfig
-
-    model = (workbench.config or PipelineConfig()).answering.model
+    model = workbench.default.answering.model
     if model.startswith("local:"):
         raise click.UsageError(f"{model} cites and does not write: name a chat model in --config, or leave --by-model out")
 

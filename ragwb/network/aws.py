@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['SIGNED', 'CALLER_CAUSES', 'PLACE_CAUSES', 'INVALID', 'MISSING', 'REQUEST_CAUSES', 'THROTTLED', 'QUOTA_CAUSES',
            'DENIED', 'DENIED_CAUSES', 'MISSING_CAUSES', 'SERVICE_CAUSES', 'CAUSES', 'UNKNOWN', 'ENDPOINTS', 'MAKING',
-           'Cause', 'AwsError', 'BrokenAnswer', 'names_of', 'message_of', 'links', 'diagnose', 'explain', 'aws_errors',
-           'new_client', 'client']
+           'Cause', 'ServiceError', 'AwsError', 'BrokenAnswer', 'names_of', 'message_of', 'links', 'diagnose',
+           'explain', 'aws_errors', 'new_client', 'client']
 
 # %% ../../nbs/02_network/01_aws.ipynb #c03
 import re
@@ -30,8 +30,8 @@ class Cause:
     passes: bool = False   # the same call may succeed later
 
 # %% ../../nbs/02_network/01_aws.ipynb #c08
-class AwsError(Exception):
-    "What AWS refused or could not do: what was wrong, and what to do."
+class ServiceError(Exception):
+    "What a service refused or could not do: what was wrong, and what to do."
 
     def __init__(
         self,
@@ -42,6 +42,10 @@ class AwsError(Exception):
     ):
         super().__init__(f"{detail}; {fix}")
         self.kind, self.detail, self.fix, self.passes = kind, detail, fix, passes
+
+
+class AwsError(ServiceError):
+    "What AWS refused or could not do."
 
 
 class BrokenAnswer(Exception):
@@ -184,9 +188,9 @@ def explain(
     error: BaseException,             # of botocore, urllib3, aiohttp, httpx or Python, or caused by one of them
     about: str = "",                  # what was asked for: "bucket acme", "model us.amazon.nova-2-lite-v1:0"
     settings: Settings | None = None,
-) -> AwsError:                        # to be raised `from error`
+) -> ServiceError:                    # to be raised `from error`; an error of AWS becomes an AwsError
     "What an error of AWS means and what to do, in one line."
-    if isinstance(error, AwsError):
+    if isinstance(error, ServiceError):
         return error
     cause, said = diagnose(error)
     owner = f", and check that the bucket belongs to account {settings.bucket_owner} (bucket_owner)" if settings and settings.bucket_owner else ""

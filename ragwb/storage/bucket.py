@@ -17,7 +17,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from ..network.aws import AwsError, client, explain
+from ..network.aws import AwsError, ServiceError, client, explain
 from ..settings import Settings
 from .folder import Folder
 from .lease import Lease
@@ -145,7 +145,7 @@ def in_parts(concurrency: int) -> Any:
     return TransferConfig(multipart_threshold=PART, multipart_chunksize=PART, max_concurrency=min(concurrency, 10))
 
 
-def said_by_s3(code: str, message: str, settings: Settings) -> AwsError:
+def said_by_s3(code: str, message: str, settings: Settings) -> ServiceError:
     "The explanation of an error code that came without an exception."
     from botocore.exceptions import ClientError
 
@@ -243,7 +243,7 @@ SIGNS = {
 }  # fmt: skip
 
 
-def explain_lance(error: BaseException, settings: Settings) -> AwsError | None:
+def explain_lance(error: BaseException, settings: Settings) -> ServiceError | None:
     "What S3 told LanceDB, in one line that names the fix; None if S3 has not refused anything."
     said = str(error)
     found = re.search(r"<Code>(\w+)</Code>(?:<Message>([^<]*))?", said)
