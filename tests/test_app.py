@@ -121,7 +121,7 @@ def test_from_upload_to_delete(chromium, server, papers):
         expect(page.get_by_role("heading", name="2 added, 1 failed")).to_be_visible()
         expect(page.locator(".reason")).to_contain_text("the end of the file is missing")
         expect(page.get_by_role("button", name="Try again")).to_be_visible()
-        rows = page.locator("table.list tbody tr")
+        rows = page.locator("table.list:visible tbody tr")
         expect(rows).to_have_count(2)
         expect(rows.filter(has_text="seals.pdf").locator("td").nth(2)).to_have_text("1")
         page.get_by_label("Search documents").fill("leave")
@@ -192,6 +192,59 @@ def test_small_window_and_shared_address(chromium, server, papers):
         expect(page.locator(".mui-dark").first).to_be_visible()
         page.get_by_label("Close the source").click()
         expect(page.locator(".reader")).to_have_count(0)
+
+
+@pytest.mark.parametrize("server", PROFILES[:1], indirect=True)
+def test_conversation_is_kept_and_found_again(chromium, server, papers):
+    from playwright.sync_api import expect
+
+    files = [("files", (name, (papers / name).read_bytes())) for name in ("seals.pdf", "leave.md")]
+    httpx.post(f"{server}/v1/documents", files=files, params={"collection": "kept"}, timeout=30).raise_for_status()
+    with window(chromium, server) as page:
+        page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+        page.goto(f"{server}/ask?collection=kept")
+        expect(page.get_by_label("Question", exact=True)).to_be_focused()
+        ask(page, "What is the seal A1-990 made of?")
+        expect(page).to_have_url(re.compile(r"conversation=[\w-]{22}$"))
+        turn = ask(page, "What torque is the seal A1-990 tightened with?")
+        turn.locator(".chip").first.click()
+        expect(page).to_have_url(re.compile("conversation=.*citation=1"))
+        page.go_back()
+        expect(page.locator(".reader")).to_have_count(0)
+        page.go_forward()
+        expect(page.locator(".sheet .cited").first).to_be_visible()
+        page.get_by_role("link", name="Ask", exact=True).focus()  # outside of the page that holds the source
+        page.keyboard.press("Escape")
+        expect(page.locator(".reader")).to_have_count(0)
+        page.reload()
+        expect(page.locator(".turn h2")).to_have_text(["What is the seal A1-990 made of?", "What torque is the seal A1-990 tightened with?"])
+        expect(page).to_have_title("What is the seal A1-990 made of? · ragwb")
+        page.get_by_label("Copy the answer").last.click()
+        expect(page.get_by_label("Copied")).to_be_visible()
+        assert re.search(r"42 N m.*\[1\].*\(seals.pdf, page 1\)", page.evaluate("navigator.clipboard.readText()"), re.DOTALL)
+        before = page.locator(".turn").last.locator(".chip").first.get_attribute("data-answer")
+        page.get_by_label("Ask again").click()
+        expect(page.locator(".turn").last.locator(f".chip:not([data-answer='{before}']):enabled").first).to_be_visible()
+        expect(page.locator(".turn")).to_have_count(2)
+
+        page.get_by_role("button", name="New conversation").click()
+        expect(page.locator(".turn")).to_have_count(0)
+        ask(page, "How many days of annual leave do full-time employees get?")
+        page.get_by_role("link", name="History").click()
+        rows = page.locator("table.history tbody tr")
+        expect(rows).to_have_count(2)
+        page.get_by_label("Rename How many days").click()
+        page.get_by_label("Title", exact=True).fill("Leave <b>2025</b>")
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("link", name="Leave <b>2025</b>", exact=True)).to_be_visible()  # in the navigation
+        with page.expect_download() as download:
+            rows.filter(has_text="made of").get_by_role("link").click()
+        assert re.search(r"42 N m.*> \[1\].*seals.pdf, page 1", download.value.path().read_text("utf-8"), re.DOTALL)
+        rows.filter(has_text="Leave").get_by_label("Delete").click()
+        page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+        expect(rows).to_have_count(1)
+        rows.get_by_role("button", name="What is the seal A1-990 made of?", exact=True).click()
+        expect(page.locator(".turn")).to_have_count(2)
 
 
 def test_page_says_that_nothing_may_be_fetched_from_elsewhere(server):

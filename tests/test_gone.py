@@ -21,6 +21,7 @@ from langchain_core.language_models import FakeListChatModel
 from profiles import environment_of
 
 from ragwb.answering import deletion
+from ragwb.answering.conversations import Conversations
 from ragwb.api.routes import create_api
 from ragwb.app.conversation import ConversationController
 from ragwb.app.uploads import Uploads
@@ -40,7 +41,7 @@ from ragwb.workbench import Workbench
 
 WORDS = {"text": "Quorvexil", "title": "Zanthropodal", "name": "wumpelknack", "cell": "7741-KRYBDEN", "person": "oxfordsnail", "attack": "Brimblewort",
          "earlier": "Flonkeritis"}  # fmt: skip
-PLACES = {"answers", "candidates", "cells", "documents", "grids", "lancedb", "mlflow", "mlflow.sqlite", "passing", "replay.ipynb", "replies.sqlite"}
+PLACES = {"answers", "candidates", "cells", "conversations", "documents", "grids", "lancedb", "mlflow", "mlflow.sqlite", "passing", "replay.ipynb", "replies.sqlite"}
 NAME = "wumpelknack.md"
 SECRET = """# Zanthropodal handbook
 
@@ -124,6 +125,9 @@ def use_in_the_app(workbench: Workbench, ids: list[str]) -> None:
         await talk.rate(answer, "down", "The Quorvexil is gone", "outdated")
         await talk.open_source(answer, "citations", 1)
         ids.append(answer)
+        Conversations(workbench.store.objects).rename("default", talk.talk.id, "Where is the Quorvexil cabinet?")
+        await talk.go({})
+        await talk.ask(QUESTIONS[4])
 
     asyncio.run(converse())
 
@@ -253,6 +257,7 @@ def test_no_byte_is_left_after_everything(tmp_path: Path, temporary: Path, caplo
     workbench = Workbench(settings)
     assert [info.id for info in workbench.store.open("default").documents()] == sorted(OTHERS) and "43 N m" in workbench.ask(QUESTIONS[4]).text
     assert kept and all(workbench.answers.load(id) for id in kept), "answers that do not rest on it stay"
+    assert [each.title for each in Conversations(workbench.store.objects).listed("default")] == [QUESTIONS[4]], "a conversation that does not rest on it stays"
     with closing(sqlite3.connect(settings.home / "replies.sqlite")) as database:
         assert database.execute("SELECT COUNT(*) FROM replies").fetchone() == (1,), "the reply about the pump stays"
 
@@ -280,6 +285,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from ragwb.answering import deletion
+from ragwb.answering.conversations import Conversations
 from ragwb.indexing import maintenance
 from ragwb.answering.answer_store import AnswerStore
 from ragwb.settings import Settings

@@ -4,18 +4,20 @@
 
 # %% auto #0
 __all__ = ['AnswerEvent', 'FORESEEN', 'Turn', 'OpenSource', 'Failure', 'Conversation', 'heard', 'failed', 'rated', 'failure_of',
-           'record_with_prompt', 'question_events', 'read_source', 'recalled', 'address_query',
-           'ConversationController']
+           'record_with_prompt', 'question_events', 'read_source', 'recalled', 'source_of', 'address_query',
+           'Conversing', 'Asking', 'ConversationController']
 
 # %% ../../nbs/15_app/08_conversation.ipynb #c03
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any
 
 from ..answering.answer_store import AnswerError
 from ..answering.citations import Citation
+from ..answering.conversations import ConversationError, Conversations, new_conversation_id
 from ..answering.passages import prompt_passages
 from ..answering.pipeline import Answer, Pipeline, Question, QuestionError, passages_of
 from .source_view import source_gone, source_reader
@@ -62,6 +64,13 @@ class Conversation:
     source: OpenSource | None = None
     failure: Failure | None = None
     busy: bool = False                       # a question is being answered
+    id: str = ""                             # of the kept conversation; empty: nothing has been asked yet
+    given: str = ""                          # the title that it is kept under
+
+    @property
+    def title(self) -> str:
+        "The title, or the first question."
+        return self.given or (self.turns[0].question if self.turns else "")
 
     def record(self, answer: str) -> Mapping[str, Any] | None:
         "The record of a complete answer by id."
@@ -88,9 +97,14 @@ def heard(talk: Conversation, event: AnswerEvent) -> Conversation:
     return replace(talk, turns=(*before, last))
 
 # %% ../../nbs/15_app/08_conversation.ipynb #c11
-def failed(talk: Conversation, failure: Failure) -> Conversation:
+def failed(
+    talk: Conversation,
+    failure: Failure,
+    before: Turn | None = None,  # the answer that was to be replaced
+) -> Conversation:
     "The question could not be answered."
-    return replace(talk, turns=tuple(turn for turn in talk.turns if turn.record is not None), failure=failure)
+    complete = tuple(turn for turn in talk.turns if turn.record is not None)
+    return replace(talk, turns=(*complete, before) if before else complete, failure=failure)
 
 
 def rated(talk: Conversation, answer: str, feedback: Mapping[str, str]) -> Conversation:
@@ -157,51 +171,145 @@ async def read_source(
 # %% ../../nbs/15_app/08_conversation.ipynb #c21
 async def recalled(
     workbench: Workbench,
-    collection: str,
-    query: Mapping[str, str],  # of the address: answer, and citation or passage
-) -> tuple[Turn, OpenSource | None]:
-    "The answer that an address names, and its source. Raises AnswerError if the answer is not kept."
-    record = await asyncio.to_thread(workbench.answers.load, query["answer"])
-    source = None
-    for kind in ("citation", "passage"):
-        if query.get(kind, "").isdigit():
-            source = await read_source(workbench, collection, record, f"{kind}s", int(query[kind]))
-    return Turn(record["question"], record), source
+    empty: Conversation,       # of the collection, for what the address does not name
+    query: Mapping[str, str],  # of the address: conversation or answer
+) -> Conversation:
+    "The conversation or the single answer that an address names. Raises AnswerError or ConversationError if it is not kept in this collection."
+    if id := query.get("conversation"):
+        conversations = Conversations(workbench.store.objects)
+        kept = await asyncio.to_thread(conversations.load, empty.collection, id)
+        records = await asyncio.to_thread(conversations.records, kept)
+        return replace(empty, turns=tuple(Turn(record["question"], record) for record in records), id=id, given=kept.title)
+    if id := query.get("answer"):
+        record = await asyncio.to_thread(workbench.answers.load, id)
+        if record["collection"] != empty.collection:
+            raise AnswerError(f"the answer {id} is not one of this collection")
+        return replace(empty, turns=(Turn(record["question"], record),))
+    return empty
+
+
+async def source_of(workbench: Workbench, talk: Conversation, query: Mapping[str, str]) -> OpenSource | None:
+    "The source that an address names beside a conversation."
+    record = talk.record(query.get("answer", ""))
+    kind = next((kind for kind in ("citation", "passage") if query.get(kind, "").isdigit()), "")
+    return await read_source(workbench, talk.collection, record, f"{kind}s", int(query[kind])) if record and kind else None
 
 
 def address_query(talk: Conversation) -> dict[str, str]:
-    "The part of an address that names the answer and source of a conversation."
+    "The part of an address that names a conversation and its source; of a single answer that is not part of one, the answer."
+    there = {"conversation": talk.id} if talk.id and talk.turns else {}
     if talk.source:
-        return {"answer": talk.source.answer, talk.source.kind.removesuffix("s"): str(talk.source.number)}
+        return there | {"answer": talk.source.answer, talk.source.kind.removesuffix("s"): str(talk.source.number)}
     complete = [turn.record["id"] for turn in talk.turns if turn.record]
-    return {"answer": complete[-1]} if complete else {}
+    return there or ({"answer": complete[-1]} if complete else {})
 
 # %% ../../nbs/15_app/08_conversation.ipynb #c24
-class ConversationController:
-    "Asks, opens sources and keeps ratings for one conversation."
+class Conversing:
+    "The conversation that is shown, and those that were left while a question of theirs is being answered."
 
     def __init__(self, workbench: Workbench, collection: str, changed: Callable[[Conversation], None] = lambda talk: None):
         self.workbench, self.changed, self.talk = workbench, changed, Conversation(collection)
+        self.left: dict[str, Conversation] = {}
+        self.answering: dict[str, asyncio.Task[None]] = {}  # by conversation
 
     def update(self, talk: Conversation) -> None:
         "Takes a new state and reports it."
         self.talk = talk
         self.changed(talk)
 
-    async def ask(self, words: str) -> None:
-        "Asks a question, unless another one is being answered."
-        if self.talk.busy:
-            return
-        self.update(replace(self.talk, busy=True))
+    def change(self, id: str, change: Callable[[Conversation], Conversation]) -> None:
+        "Changes a conversation, also one that was left."
+        if id == self.talk.id:
+            self.update(change(self.talk))
+        elif id in self.left:
+            self.left[id] = change(self.left[id])
+
+    def turn_to(self, talk: Conversation) -> None:
+        "Shows another conversation; the one before is answered to its end."
+        if self.talk.busy and talk.id != self.talk.id:
+            self.left[self.talk.id] = self.talk
+        self.update(replace(self.left.pop(talk.id, talk), source=talk.source))
+
+    async def suggest(self) -> None:
+        "Finds starter questions."
+        collection = self.talk.collection
         try:
-            async for event in question_events(self.workbench, self.talk.collection, words, tuple(turn.question for turn in self.talk.turns)):
-                self.update(heard(self.talk, event))
+            pipeline = await asyncio.to_thread(self.workbench.pipeline, collection)
+            starters = await asyncio.to_thread(cached_starters, pipeline, pipeline.collection.version)
+        except (CollectionError, ConfigError):
+            starters = []
+        if collection == self.talk.collection:
+            self.update(replace(self.talk, starters=tuple(starters)))
+
+# %% ../../nbs/15_app/08_conversation.ipynb #c24a
+class Asking(Conversing):
+    "Asks, stops, and keeps what was answered."
+
+    async def ask(self, words: str, again: bool = False) -> None:
+        "Asks a question, unless another one of the conversation is being answered. `again`: in the place of the last answer."
+        talk = self.talk
+        if talk.busy:
+            return
+        before = talk.turns[-1] if again and talk.turns else None
+        turns = talk.turns[:-1] if before else talk.turns
+        self.update(replace(talk, id=talk.id or new_conversation_id(), turns=turns, source=None if before else talk.source, busy=True))
+        task = asyncio.create_task(self.answer(self.talk, words, before))
+        self.answering[self.talk.id] = task
+        task.add_done_callback(partial(self.ended, self.talk.id, words, before))
+        await asyncio.wait([task])
+
+    async def answer(self, talk: Conversation, words: str, before: Turn | None) -> None:
+        "Answers a question of a conversation to its end."
+        try:
+            async for event in question_events(self.workbench, talk.collection, words, tuple(turn.question for turn in talk.turns)):
+                self.change(talk.id, lambda now, event=event: heard(now, event))  # type: ignore[misc]
+            await asyncio.to_thread(self.keep, self.talk if self.talk.id == talk.id else self.left[talk.id], before)
         except Exception as error:
             if not isinstance(error, (ModelError, *FORESEEN)):
                 logging.getLogger("ragwb").exception("a question could not be answered")
-            self.update(failed(self.talk, failure_of(error, words)))
-        finally:
-            self.update(replace(self.talk, busy=False))
+            failure = failure_of(error, words)
+            self.change(talk.id, lambda now: failed(now, failure, before))
+
+    def ended(self, id: str, words: str, before: Turn | None, task: asyncio.Task[None]) -> None:
+        "The question is answered, has failed, or was stopped: then its words go back into the box."
+        if task.cancelled():
+            self.change(id, lambda now: failed(now, Failure("", words), before))
+        self.change(id, lambda now: replace(now, busy=False))
+        self.left.pop(id, None)
+        del self.answering[id]
+
+    def keep(self, talk: Conversation, before: Turn | None) -> None:
+        "Keeps a conversation; where it cannot be kept, it goes on in this window."
+        ids = [turn.record["id"] for turn in talk.turns if turn.record]
+        try:
+            Conversations(self.workbench.store.objects).add(talk.collection, talk.id, ids, before.record["id"] if before and before.record else "")
+        except (AnswerError, ConversationError, AwsError, OSError) as error:
+            logging.getLogger("ragwb").warning("conversation %s is not kept: %s", talk.id[:6], error)
+
+    def stop(self) -> None:
+        "Ends the answer that is being made."
+        if task := self.answering.get(self.talk.id):
+            task.cancel()
+
+# %% ../../nbs/15_app/08_conversation.ipynb #c24b
+class ConversationController(Asking):
+    "Asks, opens sources and conversations, and keeps ratings, for one window."
+
+    async def go(self, query: Mapping[str, str]) -> None:
+        "Shows what an address names: a conversation or an answer with its source, or an empty page."
+        empty = Conversation(self.talk.collection, starters=self.talk.starters)
+        answer, id = query.get("answer", ""), query.get("conversation", "")
+        try:
+            if id in self.left:
+                talk = self.left[id]
+            elif id == self.talk.id and (id or self.talk.record(answer)):
+                talk = self.talk
+            else:
+                talk = await recalled(self.workbench, empty, query)
+        except (AnswerError, ConversationError) as error:
+            talk = replace(empty, failure=Failure(str(error)))
+        source = await source_of(self.workbench, talk, query)
+        self.turn_to(replace(self.talk if talk.id == self.talk.id and talk.id else talk, source=source))
 
     async def open_source(self, answer: str, kind: str, number: int, page: int | None = None) -> None:
         "Opens the source of a citation or passage."
@@ -216,21 +324,3 @@ class ConversationController:
             self.update(replace(self.talk, failure=Failure(str(error))))
         else:
             self.update(rated(self.talk, answer, {"rating": rating, "comment": comment, "reason": reason}))
-
-    async def recall(self, query: Mapping[str, str]) -> None:
-        "Shows the answer that an address names."
-        try:
-            turn, source = await recalled(self.workbench, self.talk.collection, query)
-        except AnswerError as error:
-            self.update(replace(self.talk, failure=Failure(str(error))))
-        else:
-            self.update(replace(self.talk, turns=(turn,), source=source))
-
-    async def suggest(self) -> None:
-        "Finds starter questions."
-        try:
-            pipeline = await asyncio.to_thread(self.workbench.pipeline, self.talk.collection)
-            starters = await asyncio.to_thread(cached_starters, pipeline, pipeline.collection.version)
-        except (CollectionError, ConfigError):
-            starters = []
-        self.update(replace(self.talk, starters=tuple(starters)))

@@ -178,6 +178,12 @@ class DocumentsPage:
         "Draws a state."
         self.screen.put(**documents_regions(state, self.uploads.of(state.collection), datetime.now(UTC)))
 
+    @property
+    def title(self) -> str:
+        "For the browser's tab."
+        info = self.controller.state.info(self.controller.state.document)
+        return info.title if info else "Documents"
+
     def query(self) -> dict[str, str]:
         "The part of the address that names the opened document."
         return {"document": self.controller.state.document} if self.controller.state.document else {}

@@ -81,6 +81,11 @@ class PlaygroundPage:
         self.body = pn.Column(pn.Spacer(), sizing_mode="stretch_both")  # Panel warns of a layout without children
         self.screen = pn.Column(self.bar, self.body, sizing_mode="stretch_both")
 
+    @property
+    def title(self) -> str:
+        "For the browser's tab."
+        return f"{TABS[self.tab]} playground"
+
     def query(self) -> dict[str, str]:
         "The part of the address that names the tab."
         return {"tab": self.tab}

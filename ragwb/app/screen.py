@@ -77,8 +77,22 @@ function restoreTop(region, tops) {
 EVENTS_JS = """
 function fields(form) { return Object.fromEntries([...new FormData(form)].filter(([, value]) => typeof value === "string")) }
 
+async function copyText(at) {
+  try { await navigator.clipboard.writeText(at.dataset.copy) }
+  catch (error) {  // an address without TLS has no clipboard
+    const field = document.createElement("textarea")
+    field.value = at.dataset.copy
+    document.body.append(field); field.select(); document.execCommand("copy"); field.remove()
+  }
+  const said = at.getAttribute("aria-label")
+  at.setAttribute("aria-label", "Copied"); at.title = "Copied"; at.classList.add("copied")
+  setTimeout(() => { at.setAttribute("aria-label", said); at.title = said; at.classList.remove("copied") }, 1500)
+}
+
 function listen(root, send, upload) {
   root.addEventListener("click", event => {
+    const copy = event.target.closest("[data-copy]")
+    if (copy) return copyText(copy)
     const at = event.target.closest("[data-act]")
     if (!at || at.matches("form, select, input") || event.ctrlKey || event.metaKey || event.shiftKey) return
     event.preventDefault()
@@ -108,9 +122,14 @@ KEYS_JS = """
 function keys(root) {
   root.addEventListener("keydown", event => {
     if (event.key === "Enter" && !event.shiftKey && !event.isComposing && event.target.matches("textarea:not([data-lines])")) { event.preventDefault(); event.target.form.requestSubmit() }
-    if (event.key === "Escape" && !root.querySelector("dialog")) root.querySelector("[data-escape]")?.click()
   })
   root.addEventListener("cancel", event => { event.preventDefault(); event.target.querySelector("[data-escape]")?.click() }, true)
+  const escape = event => {
+    const shown = root.getClientRects().length > 0
+    if (event.key === "Escape" && !event.isComposing && !event.defaultPrevented && shown && !root.querySelector("dialog")) root.querySelector("[data-escape]")?.click()
+  }
+  document.addEventListener("keydown", escape)
+  return () => document.removeEventListener("keydown", escape)
 }
 """
 
@@ -181,6 +200,7 @@ function hear(root, waiting, told) {
     const field = root.querySelector(told.clear)
     if (field) { field.value = ""; sessionStorage.removeItem(DRAFT); if (matchMedia("(pointer: fine)").matches) field.focus() }
   }
+  if (told.focus && matchMedia("(pointer: fine)").matches) setTimeout(() => root.querySelector(told.focus)?.focus(), 50)
   if (told.cookie) document.cookie = `${told.cookie}; path=/; max-age=31536000; samesite=lax`
 }
 """
@@ -217,20 +237,29 @@ export function render({model, el, view}) {
     const ids = files.map(file => announce(file, send))
     for (const [i, file] of files.entries()) await deliver(file, ids[i], send, arrived)
   }
-  const address = () => { if (model.url && model.url !== location.pathname + location.search) history.pushState({}, "", model.url) }
+  const inSource = url => /[?&](citation|passage)=/.test(url)
+  let placed = false
+  const address = () => {
+    const before = location.pathname + location.search, over = !placed || (inSource(before) && inSource(model.url))
+    if (model.url && model.url !== before) history[over ? "replaceState" : "pushState"]({}, "", model.url)
+    placed = true
+  }
+  const title = () => { if (model.title) document.title = model.title }
   const back = () => { if (model.follow) send({act: "address", path: location.pathname, search: location.search}) }
 
   listen(root, send, upload)
-  keys(root)
+  const forget = keys(root)
   dropping(root, upload)
   keepDraft(root)
   if (model.follow) reconnecting(view)
   fill()
+  title()
   model.on("regions", fill)
   model.on("url", address)
+  model.on("title", title)
   model.on("msg:custom", message => hear(root, waiting, message.data ?? message))
   window.addEventListener("popstate", back)
-  return () => window.removeEventListener("popstate", back)
+  return () => { window.removeEventListener("popstate", back); forget() }
 }
 """
 
@@ -244,6 +273,7 @@ class Screen(JSComponent):
     skeleton = param.String(doc="HTML with elements that have a data-region.")
     regions = param.Dict(default={}, doc="HTML by name of region.")
     url = param.String(doc="Path and query for the browser's address line.")
+    title = param.String(doc="Of the browser's tab.")
     follow = param.Boolean(default=False, doc="True for the one screen of a window that handles going back and a lost connection.")
 
     _esm = SCREEN_JS

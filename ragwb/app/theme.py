@@ -108,7 +108,10 @@ NAVIGATION_STYLE = """
 nav{display:flex;flex-direction:column;gap:2px;padding:8px}
 nav a{display:block;padding:8px 12px;border-radius:6px;color:var(--ink);text-decoration:none}
 nav a:hover{background:var(--paper)}nav a[aria-current]{background:var(--paper);font-weight:700;box-shadow:inset 3px 0 var(--accent)}
-@media (max-width:760px){.badge{display:none}}
+.recent{padding:16px 8px 8px;display:flex;flex-direction:column;gap:2px;min-height:0}.recent h2{padding:0 12px 4px;font-weight:400}
+.recent a{display:block;padding:5px 12px;border-radius:6px;color:var(--ink);text-decoration:none;font-size:13px;overflow:hidden;text-overflow:ellipsis;white-space:nowrap}
+.recent a:hover,.recent a[aria-current]{background:var(--paper)}.recent a[aria-current]{font-weight:700}
+@media (max-width:760px){.badge,.recent{display:none}}
 """
 
 # %% ../../nbs/15_app/01_theme.ipynb #c24
@@ -133,12 +136,13 @@ ANSWER_STYLE = """
 .chip{font-size:13px;line-height:1.35;min-height:0;min-width:1.6em;padding:0 6px;margin:0 1px;border-radius:99px;border-color:var(--accent);color:var(--accent);vertical-align:1px;font-weight:700}
 .chip[aria-current=true]{background:var(--accent);color:var(--on)}
 .chip:hover{background:var(--tint);color:var(--accent)}.together{white-space:nowrap}
-.facts{padding-top:6px;position:relative}.facts>.thumbs{position:absolute;right:0;top:2px}.facts summary{padding:2px 84px 2px 0}.facts form{padding-top:8px}
+.facts{padding-top:6px;position:relative}.facts>.thumbs{position:absolute;right:0;top:2px}.facts summary{padding:2px 150px 2px 0;min-height:28px}.facts .thumbs{gap:2px}.facts form{padding-top:8px}
 details>summary{cursor:pointer;color:var(--muted);font-size:13px;list-style:none}details>summary::-webkit-details-marker{display:none}
 summary u{text-underline-offset:3px;color:var(--accent)}
 .why{padding:12px 0 4px;overflow-x:auto}.why :is(th,td){padding:6px 8px!important}.why td:nth-child(2){min-width:13em}.why .near{margin:0}.why .n{white-space:nowrap}
 .why table.data td{overflow-wrap:normal}.why dl{display:grid;grid-template-columns:max-content 1fr;gap:4px 16px;margin:0 0 12px}
 .why dt{color:var(--muted)}.why dd{margin:0;overflow-wrap:anywhere}.why p{padding-top:8px}
+.copied{color:var(--accent)}
 .refusal{border:1px solid var(--line);border-radius:8px;background:var(--paper);padding:16px}
 .near{display:block;width:100%;text-align:left;margin-top:8px;overflow-wrap:anywhere}
 .near span{display:-webkit-box;-webkit-line-clamp:2;-webkit-box-orient:vertical;overflow:hidden}
