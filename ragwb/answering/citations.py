@@ -4,17 +4,17 @@
 
 # %% auto #0
 __all__ = ['SAME', 'ENDS', 'LEFT_OUT', 'LONGEST', 'NUMBER', 'NAME', 'NEGATION', 'SHARE', 'Citation', 'folded', 'whole_numbers',
-           'find_quote', 'find_parts', 'prove', 'cite', 'numbers_in', 'supporting', 'rounds', 'guessed_numbers',
-           'Statement', 'is_no_answer', 'statements']
+           'find_quote', 'find_parts', 'prove', 'cite', 'clauses', 'numbers_in', 'supporting', 'rounds',
+           'guessed_numbers', 'Statement', 'is_no_answer', 'statements']
 
 # %% ../../nbs/10_answering/01_citations.ipynb #c03
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ..documents.document import Document, Span
-from ..documents.language import sentences, terms
+from ..documents.language import is_row, sentences, terms, trim
 from ..generation.prompts import Passage
 from ..generation.replies import Statement, is_no_answer, statements
 
@@ -112,7 +112,7 @@ def prove(
     if not said:
         return None
     for passage in sorted(passages, key=lambda one: one.number != number):
-        if (passage.number == number or len(said) > 2) and (found := find_parts(passage.text, quote)):
+        if (passage.number == number or len(said) > 1) and (found := find_parts(passage.text, quote)):
             return passage, passage.start + found[0], passage.start + found[1]
     return None
 
@@ -130,7 +130,14 @@ def cite(
 NUMBER = re.compile(r"\d+(?:[.,\u00a0\u202f ]\d{3})*(?:[.,]\d+)?")
 NAME = re.compile(r"(?<=[a-z,;)] )[A-ZÀ-Þ][\w-]+")
 NEGATION = re.compile(r"\b(?:not|no|never|none|nobody|without|cannot|nor|neither)\b|n['’]t\b", re.IGNORECASE)
-SHARE = 0.7  # of the statement's words that the sentence must have
+SHARE = 0.8  # of the statement's words, numbers apart, that the sentence must have
+
+
+def clauses(text: str) -> Iterator[tuple[int, int]]:
+    "The sentences of a text, cut at semicolons, and its table rows."
+    for start, end in sentences(text):
+        cuts = [] if is_row(text[start:end]) else [start + match.end() for match in re.finditer(";", text[start:end])]
+        yield from (span for low, high in zip([start, *cuts], [*cuts, end], strict=True) if (span := trim(text, low, high)))
 
 
 def numbers_in(text: str) -> set[str]:
@@ -143,10 +150,10 @@ def supporting(
     passages: Sequence[Passage],
 ) -> tuple[Passage, int, int] | None:  # the passage, and start and end of the sentence in the document
     "The sentence that says what a statement says, the shortest of the closest ones."
-    said, figures, names = set(terms(text)), numbers_in(text), {term for name in NAME.findall(text) for term in terms(name)}
+    said, figures, names = {term for term in terms(text) if not NUMBER.fullmatch(term)}, numbers_in(text), {term for name in NAME.findall(text) for term in terms(name)}
     best: tuple[float, int, Passage, int, int] | None = None
     for passage in passages if len(said) > 1 and not text.rstrip().endswith("?") else ():
-        for start, end in sentences(passage.text):
+        for start, end in clauses(passage.text):
             sentence = passage.text[start:end]
             there = set(terms(sentence))
             share = len(said & there) / len(said)
@@ -160,7 +167,8 @@ def supporting(
 # %% ../../nbs/10_answering/01_citations.ipynb #q11
 def rounds(figure: str, given: set[str]) -> bool:
     "Whether a number of two digits or more is the rounded beginning of a given one."
-    return len(figure) > 1 and any(len(full) > len(figure) and round(int(full), len(figure) - len(full)) == int(figure) * 10 ** (len(full) - len(figure)) for full in given if len(full) < 40)
+    longer = [(int(full), len(full) - len(figure)) for full in given if len(figure) < len(full) < 40]
+    return len(figure) > 1 and any(round(full, -more) == int(figure) * 10**more for full, more in longer)
 
 
 def guessed_numbers(

@@ -157,12 +157,15 @@ class ProvenReply:
 
     def show(self, statement: Statement) -> Iterator[str | Citation]:
         "A statement, if it is proven, new, and let through by the gate."
+        if not statement.proofs and self.stream.stop and not statement.text.rstrip().endswith((".", "!", "…")):
+            return  # the reply was cut within it
         cited, flags = proven_citations(statement, self.passages, self.reader, self.gate.guard.attacks)
         self.dropped += max(0, sum(bool(quote) for _, quote in statement.proofs) - len(cited))
         self.flags += flags
         quotes = [citation.quote for citation in cited]
-        if not cited or guessed_numbers(statement.text, quotes, self.passages, self.gate.query) or (is_excuse(statement.text) and not any(statement.text.strip() in quote for quote in quotes)):
-            self.unproven += len(statement.text.split()) > 3 and not is_excuse(statement.text)
+        excuse = is_excuse(statement.text) and not any(statement.text.strip() in quote for quote in quotes)
+        if not cited or excuse or guessed_numbers(statement.text, quotes, self.passages, self.gate.query):
+            self.unproven += len(statement.text.split()) > 3 and not excuse
             return
         if self.statements.repeats(cited):
             return

@@ -136,7 +136,7 @@ def about_the_model(run: QuestionRun) -> list[str]:
     answered = [call.model for call in run.calls if call.outcome == "answered"]
     failed = next((call for call in run.calls if call.outcome != "answered" and call.error), None)
     notes = [f"{failed.error}. {answered[-1]} answered instead."] if failed and answered and answered[-1] != failed.model else []
-    if left := run.reply.unproven:
+    if (left := run.reply.unproven) and not run.reply.stream.stop:  # of a reply that was cut, the last sentence is none
         sentences = "one sentence" if left == 1 else f"{left} sentences"
         notes.append(f"The model's reply is not shown: nothing in the passages proves it ({sentences})." if not run.reply.citations
                      else f"Left out: {sentences} of the model that nothing in the passages proves.")

@@ -178,7 +178,8 @@ def is_excuse(sentence: str) -> bool:
     return ABSENT.search(sentence.replace("’", "'").replace("n't", " n't")) is not None
 
 # %% ../../nbs/07_generation/10_replies.ipynb #c23
-LABEL = re.compile(r"^\s*(?:[-*•]\s+|\d{1,2}[.)]\s+)?(?:\*\*)?(?:(?:final |short )?answer|statement \d+|a)(?:\*\*)?\s*:\s*(?:\*\*)?|^\s*(?:[-*•]|\d{1,2}[.)])\s+|^\s*#{1,6}\s+", re.IGNORECASE)
+LABEL = re.compile(r"^\s*(?:[-*•]\s+|\d{1,2}[.)]\s+)?(?:\*\*)?(?:(?:final |short )?answer|statement \d+|a)(?:\*\*)?\s*:\s*(?:\*\*)?"
+                   r"|^\s*(?:[-*•]|\d{1,2}[.)])\s+|^\s*#{1,6}\s+", re.IGNORECASE)
 REFERRING = re.compile(r"\b(?:according to|based on|as stated in|in)\s+(?:the\s+)?(?:passages?|sources?)\s*\d*(?:\s*(?:,|and)\s*\d+)*\s*,\s*(\w)", re.IGNORECASE)
 
 
