@@ -120,10 +120,15 @@ def test_from_upload_to_delete(chromium, server, papers):
         page.locator("input[type=file]").set_input_files([papers / "seals.pdf", papers / "leave.md", papers / "broken.pdf"])
         expect(page.get_by_role("heading", name="2 added, 1 failed")).to_be_visible()
         expect(page.locator(".reason")).to_contain_text("the end of the file is missing")
-        expect(page.get_by_role("button", name="Try again")).to_be_visible()
+        expect(page.get_by_role("button", name="Try again")).to_have_count(0)  # the file would fail the same way
         rows = page.locator("table.list:visible tbody tr")
         expect(rows).to_have_count(2)
         expect(rows.filter(has_text="seals.pdf").locator("td").nth(2)).to_have_text("1")
+        rows.get_by_role("button", name="seals").or_(rows.get_by_role("button", name="Seal data sheet")).first.click()
+        expect(page.locator(".pages .sheet img")).to_have_js_property("complete", True)  # as it was printed
+        page.get_by_role("button", name="Text and chunks").click()
+        expect(page.locator(".chunks")).to_contain_text("made of nitrile")
+        page.keyboard.press("Escape")
         page.get_by_label("Search documents").fill("leave")
         expect(rows).to_have_count(1)
         rows.get_by_role("button", name="Leave policy 2025").click()
@@ -213,10 +218,27 @@ def test_conversation_is_kept_and_found_again(chromium, server, papers):
         expect(page.locator(".reader")).to_have_count(0)
         page.go_forward()
         expect(page.locator(".sheet .cited").first).to_be_visible()
+        narrow = page.locator(".sheet").bounding_box()
+        page.get_by_label("Larger").click()
+        assert page.locator(".sheet").bounding_box()["width"] > 1.2 * narrow["width"]
+        page.get_by_label("Turn the page").click()
+        turned = page.locator(".sheet").bounding_box()
+        assert turned["height"] > turned["width"] and turned["x"] >= page.locator(".paper").bounding_box()["x"]  # a wide page stands, and can be scrolled to
+        page.get_by_label("Find in the document").fill("seal data  SHEET")
+        page.keyboard.press("Enter")
+        expect(page.locator(".reader .sheet .cited")).to_have_count(1)
+        page.get_by_label("Find in the document").fill("viton")
+        page.keyboard.press("Enter")
+        expect(page.locator(".missing")).to_contain_text("“viton” is not in this document")
+        original = page.get_by_role("link", name="Open").get_attribute("href")
+        assert httpx.get(f"{server}{original}").content == (papers / "seals.pdf").read_bytes()
         page.get_by_role("link", name="Ask", exact=True).focus()  # outside of the page that holds the source
         page.keyboard.press("Escape")
         expect(page.locator(".reader")).to_have_count(0)
+        page.emulate_media(color_scheme="dark")
         page.reload()
+        expect(page.locator(".mui-dark").first).to_be_visible()  # as the system has it
+        assert "ragwb-theme" not in page.evaluate("document.cookie")
         expect(page.locator(".turn h2")).to_have_text(["What is the seal A1-990 made of?", "What torque is the seal A1-990 tightened with?"])
         expect(page).to_have_title("What is the seal A1-990 made of? · ragwb")
         page.get_by_label("Copy the answer").last.click()
@@ -245,6 +267,25 @@ def test_conversation_is_kept_and_found_again(chromium, server, papers):
         expect(rows).to_have_count(1)
         rows.get_by_role("button", name="What is the seal A1-990 made of?", exact=True).click()
         expect(page.locator(".turn")).to_have_count(2)
+
+
+@pytest.mark.parametrize("server", PROFILES[:1], indirect=True)
+def test_many_files_show_life_at_once(chromium, server, tmp_path):
+    from playwright.sync_api import expect
+
+    files = [tmp_path / f"note {n}.md" for n in range(100)]
+    for n, path in enumerate(files):
+        path.write_text(f"# Note {n}\n\nPump {n} takes {n} N m.\n")
+    with window(chromium, server) as page:
+        page.goto(f"{server}/documents?collection=notes")
+        page.get_by_text("No documents yet").wait_for()
+        page.locator("input[type=file]").set_input_files(files)
+        expect(page.get_by_role("heading", name="of 100 still on the way")).to_be_visible(timeout=3_000)
+        assert page.locator(".adding").bounding_box()["height"] <= 320
+        rows = page.locator("table.list:visible tbody tr")
+        expect(rows.first).to_be_in_viewport()
+        expect(page.get_by_role("heading", name="100 added")).to_be_visible(timeout=60_000)
+        expect(rows.nth(2)).to_contain_text("note 2.md")  # and not note 10
 
 
 def test_page_says_that_nothing_may_be_fetched_from_elsewhere(server):

@@ -4,13 +4,14 @@
 
 # %% auto #0
 __all__ = ['AnswerEvent', 'FORESEEN', 'Turn', 'OpenSource', 'Failure', 'Conversation', 'heard', 'failed', 'rated', 'failure_of',
-           'record_with_prompt', 'question_events', 'read_source', 'recalled', 'source_of', 'address_query',
+           'record_with_prompt', 'question_events', 'find_in', 'read_source', 'recalled', 'source_of', 'address_query',
            'Conversing', 'Asking', 'ConversationController']
 
 # %% ../../nbs/15_app/08_conversation.ipynb #c03
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
@@ -20,7 +21,7 @@ from ..answering.citations import Citation
 from ..answering.conversations import ConversationError, Conversations, new_conversation_id
 from ..answering.passages import prompt_passages
 from ..answering.pipeline import Answer, Pipeline, Question, QuestionError, passages_of
-from .source_view import source_gone, source_reader
+from .source_view import next_place, source_gone, source_reader
 from .starters import cached_starters
 from ..config import ConfigError
 from ..generation.fallback import ModelError
@@ -45,6 +46,8 @@ class OpenSource:
     kind: str    # citations or passages
     number: int  # from 1
     html: str
+    found: int = -1  # the place of words that were looked for in it; -1: the place of the citation
+    missing: str = ""  # words that are not in it
 
 
 @dataclass(frozen=True)
@@ -149,6 +152,17 @@ async def question_events(
         yield await asyncio.to_thread(record_with_prompt, event, pipeline) if isinstance(event, Answer) else event
 
 # %% ../../nbs/15_app/08_conversation.ipynb #c20
+def find_in(workbench: Workbench, collection: str, record: Mapping[str, Any], source: OpenSource, words: str) -> OpenSource:
+    "The source at the next place of some words."
+    pipeline, place = workbench.pipeline(collection), record[source.kind][source.number - 1]
+    document = pipeline.index.reader(pipeline.collection.version).document(place["document"])
+    found = next_place(document, words, source.found)
+    if found is None:
+        return replace(source, missing=words)
+    numbers = (source.number, len(record[source.kind])) if source.kind == "citations" else (0, 0)
+    return replace(source, html=source_reader(pipeline, found, None, *numbers), found=found["start"], missing="")
+
+
 async def read_source(
     workbench: Workbench,
     collection: str,
@@ -210,6 +224,7 @@ class Conversing:
     def __init__(self, workbench: Workbench, collection: str, changed: Callable[[Conversation], None] = lambda talk: None):
         self.workbench, self.changed, self.talk = workbench, changed, Conversation(collection)
         self.left: dict[str, Conversation] = {}
+        self.reading = 0  # sources that were asked for
         self.answering: dict[str, asyncio.Task[None]] = {}  # by conversation
 
     def update(self, talk: Conversation) -> None:
@@ -226,6 +241,7 @@ class Conversing:
 
     def turn_to(self, talk: Conversation) -> None:
         "Shows another conversation; the one before is answered to its end."
+        self.reading += 1  # a source that is still being read belongs to the conversation before
         if self.talk.busy and talk.id != self.talk.id:
             self.left[self.talk.id] = self.talk
         self.update(replace(self.left.pop(talk.id, talk), source=talk.source))
@@ -311,10 +327,24 @@ class ConversationController(Asking):
         source = await source_of(self.workbench, talk, query)
         self.turn_to(replace(self.talk if talk.id == self.talk.id and talk.id else talk, source=source))
 
+    async def show_source(self, reading: Awaitable[OpenSource | None]) -> None:
+        "Shows a source once it is read, unless a person has asked for another one meanwhile."
+        self.reading += 1
+        mine, source = self.reading, await reading
+        if source and mine == self.reading:
+            self.update(replace(self.talk, source=source))
+
     async def open_source(self, answer: str, kind: str, number: int, page: int | None = None) -> None:
         "Opens the source of a citation or passage."
-        if (record := self.talk.record(answer)) and (source := await read_source(self.workbench, self.talk.collection, record, kind, number, page)):
-            self.update(replace(self.talk, source=source))
+        if record := self.talk.record(answer):
+            await self.show_source(read_source(self.workbench, self.talk.collection, record, kind, number, page))
+
+    async def find(self, words: str) -> None:
+        "Shows the next place of some words in the open source."
+        source = self.talk.source
+        if source and words.strip() and (record := self.talk.record(source.answer)):
+            with suppress(CollectionError, ValueError, OSError):  # gone since it was opened: it stays as it is
+                await self.show_source(asyncio.to_thread(find_in, self.workbench, self.talk.collection, record, source, words))
 
     async def rate(self, answer: str, rating: str, comment: str = "", reason: str = "") -> None:
         "Keeps a rating and its reason."

@@ -4,24 +4,27 @@
 
 # %% auto #0
 __all__ = ['AGE_STEPS', 'COLUMNS', 'PAGE_ROWS', 'STAGE_LABELS', 'STAGE_SHARE', 'SHOWN_UPLOADS', 'ACCEPTED_FORMATS',
-           'LOADING_ROWS', 'SHOWN_CHUNKS', 'SHOWN_CHARACTERS', 'ago', 'count_of', 'TableView', 'matching',
+           'LOADING_ROWS', 'SHOWN_CHUNKS', 'SHOWN_CHARACTERS', 'ago', 'count_of', 'TableView', 'natural', 'matching',
            'sort_button', 'table_row', 'turn_buttons', 'document_table', 'upload_line', 'upload_list', 'list_page',
-           'chunk_page', 'document_facts', 'document_page', 'delete_question']
+           'chunk_page', 'document_facts', 'chunk_body', 'page_body', 'view_buttons', 'document_page',
+           'delete_question']
 
 # %% ../../nbs/15_app/05_documents_view.ipynb #c03
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from html import escape
 
 from .answer_view import data_table
+from .source_view import look_buttons, stepper
 from .uploads import Upload
 from ..documents.document import Document
 from ..indexing.chunking import Chunk, colour_chunks
 from ..indexing.schema import DocumentInfo
 
 # %% ../../nbs/15_app/05_documents_view.ipynb #c08
-AGE_STEPS = ((60, 1, "s"), (3_600, 60, "min"), (86_400, 3_600, "h"), (86_400 * 45, 86_400, "days"), (float("inf"), 86_400 * 30.4, "months"))  # below, seconds of a unit, its name
+AGE_STEPS = ((60, 1, "s"), (3_600, 60, "min"), (86_400, 3_600, "h"), (86_400 * 45, 86_400, "day"), (float("inf"), 86_400 * 30.4, "month"))  # below, seconds of a unit, its name
 
 
 def ago(then: str, now: datetime) -> str:
@@ -29,7 +32,8 @@ def ago(then: str, now: datetime) -> str:
     at = datetime.fromisoformat(then)
     passed = (now - at).total_seconds()
     unit, name = next((unit, name) for limit, unit, name in AGE_STEPS if passed < limit)
-    told = "just now" if passed < 10 else f"{passed // unit:.0f} {name} ago"
+    count = int(passed // unit)
+    told = "just now" if passed < 10 else f"{count} {name}{'s' if name in ('day', 'month') and count != 1 else ''} ago"
     return f'<time datetime="{escape(then)}" title="{at:%Y-%m-%d %H:%M:%S %Z}">{told}</time>'
 
 
@@ -55,6 +59,11 @@ class TableView:
         return replace(self, sort=heading, down=down, page=0)
 
 
+def natural(text: str) -> list[str | int]:
+    "What sorts a text as a person does: Note 2 before Note 10."
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", text.casefold())]
+
+
 def matching(
     infos: Sequence[DocumentInfo],
     view: TableView,
@@ -63,7 +72,7 @@ def matching(
     words = view.search.casefold().split()
     found = [info for info in infos if all(word in f"{info.title} {info.id} {info.format}".casefold() for word in words)]
     value = COLUMNS.get(view.sort, "title")
-    return sorted(found, key=lambda info: str(getattr(info, value)).casefold() if value in ("title", "format") else getattr(info, value), reverse=view.down)
+    return sorted(found, key=lambda info: natural(str(getattr(info, value))) if value in ("title", "format") else getattr(info, value), reverse=view.down)
 
 # %% ../../nbs/15_app/05_documents_view.ipynb #c14
 def sort_button(heading: str, view: TableView) -> str:
@@ -115,7 +124,7 @@ def upload_line(upload: Upload) -> str:
     id, name = escape(upload.id), escape(upload.name)
     share = STAGE_SHARE.get(upload.stage, 0.3 * upload.received / max(1, upload.size))
     bar = "" if upload.ended else f'<progress value="{share:.2f}" max="1" aria-label="{name}"></progress>'
-    again = f'<button data-act="retry" data-upload="{id}">Try again</button>' if upload.stage == "failed" else ""
+    again = f'<button data-act="retry" data-upload="{id}">Try again</button>' if upload.stage == "failed" and upload.again else ""
     away = f'<button class="plain" data-act="dismiss" data-upload="{id}" aria-label="Dismiss {name}" title="Dismiss">✕</button>' if upload.ended else ""
     reason = f'<span class="reason">{escape(upload.reason)}</span>' if upload.reason else ""
     return (f'<li id="upload-{id}"><span class="name" title="{name}">{name}</span>'
@@ -132,9 +141,11 @@ def upload_list(uploads: Sequence[Upload]) -> str:
     shown = uploads if len(uploads) <= SHOWN_UPLOADS else sorted(uploads, key=lambda upload: (upload.stage != "failed", upload.ended))[:SHOWN_UPLOADS]
     left = len(uploads) - sum(upload.ended for upload in uploads)
     failed = sum(upload.stage == "failed" for upload in uploads)
+    done = sum(1 if upload.ended else STAGE_SHARE.get(upload.stage, 0.3 * upload.received / max(1, upload.size)) for upload in uploads) / len(uploads)
+    bar = f'<progress value="{done:.2f}" max="1" aria-label="All files"></progress>' if left else ""
     said = f"{left} of {len(uploads)} still on the way" if left else f"{len(uploads) - failed} added" + (f", {failed} failed" if failed else "")
     clear = "" if left else '<button class="plain" data-act="dismiss" data-upload="">Clear</button>'
-    return f'<div class="line"><h2 class="grow" aria-live="polite">{said}</h2>{clear}</div><ul class="adding">{"".join(map(upload_line, shown))}</ul>'
+    return f'<div class="line"><h2 class="grow" aria-live="polite">{said}</h2>{clear}</div>{bar}<ul class="adding" tabindex="0" aria-label="Files">{"".join(map(upload_line, shown))}</ul>'
 
 # %% ../../nbs/15_app/05_documents_view.ipynb #c23
 ACCEPTED_FORMATS = "PDF, Word, PowerPoint, Excel, CSV, HTML, Markdown, text, RTF, EPUB, e-mail, JSON"
@@ -172,16 +183,40 @@ def document_facts(info: DocumentInfo, now: datetime) -> str:
     return " · ".join(filter(None, facts))
 
 
-def document_page(document: Document, info: DocumentInfo, chunks: Sequence[Chunk], page: int, now: datetime) -> str:
-    "A document with its chunks."
+def chunk_body(document: Document, chunks: Sequence[Chunk], page: int) -> str:
+    "A document's text with its chunks."
     last = max(0, (len(chunks) - 1) // SHOWN_CHUNKS)
     page = max(0, min(page, last))
     first = page * SHOWN_CHUNKS
     shown = f"chunks {first + 1:,} to {min(len(chunks), first + SHOWN_CHUNKS):,} of {len(chunks):,}"
     steps = f'<div class="line"><small class="muted">{shown}</small>{turn_buttons("chunks-to", page, last)}</div>' if last else ""
-    return (f'<div class="line"><button data-act="close-document" data-escape>‹ Documents</button><span class="grow"></span>'
+    return f'{steps}<div class="chunks">{chunk_page(document, chunks, page)}</div>{steps}'
+
+
+def page_body(document: Document, page: int, picture: str) -> str:
+    "A page as it was printed, with the way to the others."
+    return f'<div class="tools">{stepper("page", "step-page", page, len(document.pages))}{look_buttons()}</div><div class="pages" tabindex="0">{picture}</div>'
+
+
+def view_buttons(view: str) -> str:
+    "The choice between printed pages and the text."
+    views = {"pages": "Pages", "text": "Text and chunks"}
+    return "".join(f'<button data-act="view" data-view="{name}" aria-pressed="{str(name == view).lower()}">{label}</button>' for name, label in views.items())
+
+
+def document_page(
+    document: Document,
+    info: DocumentInfo,
+    body: str,          # HTML of the page or of the text
+    now: datetime,
+    view: str = "",     # pages or text; empty: there are no pages to choose
+    original: str = "", # HTML of the links to the document as it came
+) -> str:
+    "A document with its facts, and what can be done with it."
+    views = view_buttons(view) if view else ""
+    return (f'<div class="line"><button data-act="close-document" data-escape>‹ Documents</button><span class="grow"></span>{views}{original}'
             f'<button class="danger" data-act="delete" data-document="{escape(document.id)}">Delete</button></div>'
-            f'<h1>{escape(document.title)}</h1><p class="small muted">{document_facts(info, now)}</p>{steps}<div class="chunks">{chunk_page(document, chunks, page)}</div>{steps}')
+            f'<h1>{escape(document.title)}</h1><p class="small muted">{document_facts(info, now)}</p>{body}')
 
 # %% ../../nbs/15_app/05_documents_view.ipynb #c31
 def delete_question(info: DocumentInfo) -> str:

@@ -50,12 +50,12 @@ def title_cell(kept: KeptConversation, renaming: bool) -> str:
 def history_row(kept: KeptConversation, renaming: bool, now: datetime) -> list[str]:
     "A conversation's cells."
     title = escape(kept.title)
-    return [
-        title_cell(kept, renaming), f"{len(kept.answers):,}", ago(kept.updated, now),
-        f'<button class="plain small" data-act="rename" data-conversation="{kept.id}" aria-label="Rename {title}">Rename</button>',
-        f'<a class="small" href="{escape(export_address(kept.collection, kept.id))}" download aria-label="Export {title}">Export</a>',
-        f'<button class="plain" data-act="forget" data-conversation="{kept.id}" aria-label="Delete {title}" title="Delete">✕</button>',
-    ]  # fmt: skip
+    actions = (
+        f'<button class="plain small" data-act="rename" data-conversation="{kept.id}" aria-label="Rename {title}">Rename</button>'
+        f'<a class="small" href="{escape(export_address(kept.collection, kept.id))}" download aria-label="Export {title}">Export</a>'
+        f'<button class="plain" data-act="forget" data-conversation="{kept.id}" aria-label="Delete {title}" title="Delete">✕</button>'
+    )  # fmt: skip
+    return [title_cell(kept, renaming), f"{len(kept.answers):,}", ago(kept.updated, now), f'<span class="line">{actions}</span>']
 
 
 def history_table(state: HistoryState, now: datetime) -> str:
@@ -67,7 +67,7 @@ def history_table(state: HistoryState, now: datetime) -> str:
     if not shown:
         return f'<p class="muted">{"No conversation matches." if state.kept else "No conversations yet. Each one is kept here as soon as its first question is answered."}</p>'
     rows = [history_row(kept, kept.id == state.renaming, now) for kept in shown]
-    heads = ["conversation", "#questions", "last used", *(f'<span class="sr">{name}</span>' for name in ("rename", "export", "delete"))]
+    heads = ["conversation", "#questions", "last used", '<span class="sr">actions</span>']
     return f'<div class="wide">{data_table(heads, rows).replace(chr(34) + "data" + chr(34), chr(34) + "data list history" + chr(34))}</div>'
 
 # %% ../../nbs/15_app/11_history_page.ipynb #c08

@@ -89,10 +89,21 @@ async function copyText(at) {
   setTimeout(() => { at.setAttribute("aria-label", said); at.title = said; at.classList.remove("copied") }, 1500)
 }
 
+function lookCloser(region, how) {
+  const place = region.querySelector(".paper, .pages"), zoom = Number(region.dataset.zoom ?? 1)
+  const middle = (place.scrollTop + place.clientHeight / 2) / place.scrollHeight
+  if (how === "turn") region.dataset.turn = (Number(region.dataset.turn ?? 0) + 90) % 360
+  else region.dataset.zoom = Math.min(4, Math.max(0.5, how === "larger" ? zoom * 1.25 : zoom / 1.25))
+  region.style.setProperty("--zoom", region.dataset.zoom ?? 1)
+  place.scrollTop = middle * place.scrollHeight - place.clientHeight / 2
+}
+
 function listen(root, send, upload) {
   root.addEventListener("click", event => {
     const copy = event.target.closest("[data-copy]")
     if (copy) return copyText(copy)
+    const look = event.target.closest("[data-look]")
+    if (look) return lookCloser(look.closest("[data-region]"), look.dataset.look)
     const at = event.target.closest("[data-act]")
     if (!at || at.matches("form, select, input") || event.ctrlKey || event.metaKey || event.shiftKey) return
     event.preventDefault()
@@ -148,10 +159,10 @@ function dropping(root, upload) {
   zone.addEventListener("drop", event => { event.preventDefault(); depth = 0; over(0); upload([...event.dataTransfer.files]) })
 }
 
-function announce(file, send) {
-  const upload = crypto.getRandomValues(new Uint32Array(2)).join("-")
-  send({act: "upload", upload, name: file.name, size: file.size})
-  return upload
+function announce(files, send) {
+  const told = files.map(file => ({upload: crypto.getRandomValues(new Uint32Array(2)).join("-"), name: file.name, size: file.size}))
+  send({act: "announce", files: told})
+  return told.map(file => file.upload)
 }
 
 async function deliver(file, upload, send, arrived) {
@@ -174,6 +185,13 @@ function keepDraft(root) {
   if (!field) return
   field.value = sessionStorage.getItem(DRAFT) ?? ""
   field.addEventListener("input", () => sessionStorage.setItem(DRAFT, field.value))
+}
+
+function followSystem(send) {
+  const dark = matchMedia("(prefers-color-scheme: dark)")
+  const tell = () => { if (!/(^|; )ragwb-theme=/.test(document.cookie)) send({act: "system-theme", dark: dark.matches}) }
+  dark.addEventListener("change", tell)
+  if (dark.matches) tell()
 }
 
 function reconnecting(view) {
@@ -234,7 +252,8 @@ export function render({model, el, view}) {
   const send = message => model.send_msg(message)
   const arrived = upload => new Promise(resolve => { waiting[upload] = resolve })
   const upload = async files => {
-    const ids = files.map(file => announce(file, send))
+    if (!files.length) return
+    const ids = announce(files, send)
     for (const [i, file] of files.entries()) await deliver(file, ids[i], send, arrived)
   }
   const inSource = url => /[?&](citation|passage)=/.test(url)
@@ -251,7 +270,7 @@ export function render({model, el, view}) {
   const forget = keys(root)
   dropping(root, upload)
   keepDraft(root)
-  if (model.follow) reconnecting(view)
+  if (model.follow) { reconnecting(view); followSystem(send) }
   fill()
   title()
   model.on("regions", fill)

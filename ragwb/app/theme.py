@@ -157,7 +157,11 @@ READER_STYLE = """
 .reader .text,.reader .paper{flex:1;overflow:auto;min-height:0}
 .reader .text{padding:24px;overflow-wrap:anywhere}
 .reader .paper{padding:16px;background:var(--ground)}
-.sheet{position:relative;margin:0 auto;max-width:900px;background:#fff;border:1px solid var(--line)}.sheet img{display:block;width:100%;height:auto}
+.sheet{--w:calc(min(100%,900px)*var(--zoom,1));position:relative;width:var(--w);margin:0 auto;background:#fff;outline:1px solid var(--line)}
+[data-turn="90"] .sheet{rotate:90deg}[data-turn="180"] .sheet{rotate:180deg}[data-turn="270"] .sheet{rotate:270deg}
+:is([data-turn="90"],[data-turn="270"]) .sheet{--w:calc(min(100%,900px)/var(--ratio)*var(--zoom,1));margin:calc(var(--w)*(1 - var(--ratio))/2) calc(var(--w)*(var(--ratio) - 1)/2)}
+.tools{display:flex;gap:4px 8px;align-items:center;flex-wrap:wrap}.tools a{font-size:13px;padding:2px 6px}.tools form{display:flex;gap:4px;flex:1 1 9em;max-width:16em;min-width:0}
+.tools input{padding:2px 8px;min-width:0;width:100%;font-size:13px}.tools .plain{min-width:28px}.sheet img{display:block;width:100%;height:auto}
 .sheet .cited{position:absolute;background:#63c9b8;mix-blend-mode:multiply;opacity:.55;border-radius:2px}
 .blank{margin:auto;padding:32px;text-align:center;max-width:26em}
 @media (max-width:760px){
@@ -179,7 +183,7 @@ table.list tr:hover td{background:var(--ground)}
 .state{color:var(--muted)}
 @media (max-width:760px){
  table.list td:first-child{min-width:9em}table.list :is(th,td){padding:8px!important}
- table.list :is(th,td):is(:nth-child(3),:nth-child(4),:nth-child(6)){display:none}
+ table.list:not(.history) :is(th,td):is(:nth-child(3),:nth-child(4),:nth-child(6)),table.history :is(th,td):is(:nth-child(2),:nth-child(3)){display:none}
 }
 """
 
@@ -188,12 +192,13 @@ DOCUMENTS_STYLE = """
 .documents{height:100%;overflow:auto;padding:24px 32px}.documents.over{outline:3px dashed var(--accent);outline-offset:-12px}
 .documents>*{max-width:1200px;margin:0 auto 16px}.documents>:empty{margin:0}
 .drop{border:1px dashed var(--muted);border-radius:8px;padding:14px 16px}
-.adding{background:var(--paper);border:1px solid var(--line);border-radius:8px;padding:4px 16px}
+.adding{max-height:min(34vh,320px);overflow:auto;background:var(--paper);border:1px solid var(--line);border-radius:8px;padding:4px 16px}
 .adding li{list-style:none;display:grid;grid-template-columns:minmax(0,1fr) 170px 150px;gap:4px 16px;align-items:center;padding:8px 0;min-height:48px}
 .adding li+li{border-top:1px solid var(--line)}.adding li>:nth-child(3){justify-content:flex-end}
 .adding .reason{grid-column:1/-1;color:var(--alarm);font-size:13px;overflow-wrap:anywhere}
 progress{appearance:none;width:100%;height:4px;border:0;border-radius:2px;overflow:hidden;background:var(--line);display:block}
 progress::-webkit-progress-bar{background:var(--line)}progress::-webkit-progress-value{background:var(--accent)}progress::-moz-progress-bar{background:var(--accent)}
+.pages{border:1px solid var(--line);border-radius:8px;overflow:auto;max-height:80vh;padding:16px;background:var(--ground)}
 .chunks{background:var(--paper);border:1px solid var(--line);border-radius:8px;padding:24px;overflow-wrap:anywhere}.chunks span{filter:var(--soften)}
 dialog{border:1px solid var(--line);border-radius:10px;background:var(--paper);color:var(--ink);padding:24px;max-width:min(30em,calc(100vw - 32px))}dialog::backdrop{background:#0008}
 @media (max-width:760px){

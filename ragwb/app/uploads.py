@@ -30,6 +30,7 @@ class Upload:
     received: int = 0  # bytes so far
     stage: str = "sending"
     reason: str = ""   # of a failure
+    again: bool = False  # whether the same bytes may fare better another time
 
     @property
     def ended(self) -> bool:
@@ -72,7 +73,7 @@ def ingest_batch(
     collection: str,
     files: Mapping[str, bytes],            # by document id
     progress: Callable[[Progress], None],
-) -> tuple[dict[str, str], str]:           # reasons by document id, the reason of every other file that has not ended
+) -> tuple[dict[str, str], str]:           # reasons that lie in a file by document id, the reason of every other file that has not ended
     "Ingests some files; an error of the whole run becomes the reason of the files that it left behind."
     try:
         report = workbench.ingest_files(list(files.items()), collection, progress)
@@ -97,12 +98,12 @@ class UploadBoard:
             return [upload for upload in self.items.values() if upload.collection == collection]
 
     def note(self, id: str, **changes: Any) -> None:
-        "Changes an upload; the bytes of a file that is in are dropped. An upload that was dismissed stays so."
+        "Changes an upload; the bytes of a file that is in, or cannot be read, are dropped. An upload that was dismissed stays so."
         with self.lock:
             if id in self.items:
                 self.items[id] = upload = replace(self.items[id], **changes)
                 self.changes += 1
-                if upload.ended and upload.stage != "failed":
+                if upload.ended and not upload.again:
                     self.data.pop(id, None)
 
     def dismiss(self, collection: str, id: str = "") -> None:
@@ -152,7 +153,7 @@ class UploadRuns:
             reasons, otherwise = ingest_batch(self.workbench, collection, {name: bytes(board.data[id]) for name, id in batch.items()}, progress)
             for name, id in batch.items():
                 if name in reasons or not board.items[id].ended:
-                    board.note(id, stage="failed", reason=reasons.get(name, otherwise))
+                    board.note(id, stage="failed", reason=reasons.get(name, otherwise), again=name not in reasons)
 
 # %% ../../nbs/15_app/04_uploads.ipynb #c18
 class Uploads(UploadBoard):
@@ -186,7 +187,7 @@ class Uploads(UploadBoard):
 
     def wait(self, id: str) -> None:
         "A complete file waits for a run."
-        self.note(id, stage="waiting", reason="")
+        self.note(id, stage="waiting", reason="", again=False)
         self.runs.start(self.items[id].collection)
 
     def retry(self, id: str) -> None:
@@ -196,4 +197,4 @@ class Uploads(UploadBoard):
         if possible:
             self.wait(id)
         else:
-            self.note(id, reason="the file did not arrive: choose it once more")
+            self.note(id, reason="the file did not arrive: choose it once more", again=False)

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['FORMATS', 'SUPPORTED', 'ZIPPED', 'OTHERS', 'TEXTUAL', 'RESERVED', 'TURNING', 'extension', 'zipped_format',
-           'old_office_format', 'signed_format', 'detect_format', 'name_fault', 'safe_name', 'why_skip_name', 'walk',
-           'FoundFiles', 'find_files']
+           'old_office_format', 'signed_format', 'beginning', 'detect_format', 'name_fault', 'safe_name',
+           'why_skip_name', 'walk', 'FoundFiles', 'find_files']
 
 # %% ../../nbs/01_documents/04_files.ipynb #c03
 import os
@@ -77,6 +77,12 @@ def signed_format(data: bytes, id: str) -> str:
             raise DocumentError(id, f"{kind}, which holds no readable text", SUPPORTED)
     return "rtf" if head.lstrip().startswith(b"{\\rtf") else ""
 
+# %% ../../nbs/01_documents/04_files.ipynb #beginning
+def beginning(data: bytes) -> str:
+    "The first bytes for a message: words in quotation marks, anything else in hexadecimal."
+    first = data[:24].decode("ascii", "replace")
+    return f"“{first}”" if first.isprintable() and "\ufffd" not in first else f"with the bytes {data[:8].hex(' ').upper()}"
+
 # %% ../../nbs/01_documents/04_files.ipynb #c16
 TEXTUAL = {"txt", "md", "csv", "json", "html", "eml"}  # no signature of their own
 
@@ -87,7 +93,7 @@ def detect_format(data: bytes, id: str) -> str:
     if found or promised in TEXTUAL:
         return found or promised
     if promised:
-        raise DocumentError(id, f"named {extension(id)}, but its content is not: it begins {data[:24]!r}", "download it again, or give it its right extension")
+        raise DocumentError(id, f"named {extension(id)}, but its content is not: it begins {beginning(data)}", "download it again, or give it its right extension")
     if re.match(rb"\s*(<!doctype html|<html)", data[:1000], re.IGNORECASE):
         return "html"
     raise DocumentError(id, f"unknown format {extension(id)!r}" if extension(id) else "no extension, and no known signature", SUPPORTED)
