@@ -86,8 +86,10 @@ def test_every_form_of_a_proven_statement_is_read(form: str, size: int) -> None:
 
 @pytest.mark.parametrize("reply", [
     "", "NO ANSWER", "**NO ANSWER.** The passages are about seals.", "<think>42 N m [1] \"42 N m\"", "[1]", "{}", "[[1|", "It needs 43 N m. [1]", "It needs 43 N m.",
-    'It needs 43 N m. [1] "tightened with 42 N m"', 'It needs 42 N m. [1] "tightened with 43 N m"', 'It is 2 N m. [1] "2 N m"', 'Seals are free. [1] "the"', "It is made of nitrile and gold and silver.",
-    "It is made of steel. [2]", "Varnmouth has 12 desks. [3]", "The passages do not mention a price. [1] \"The A1-990\"", "There is no information about Tesla. [2]", "Is it tightened with 42 N m? [1]",
+    'It needs 43 N m. [1] "tightened with 42 N m"', 'It needs 42 N m. [1] "tightened with 43 N m"',
+    'It is 2 N m. [1] "2 N m"', 'Seals are free. [1] "the"', "It is made of nitrile and gold and silver.",
+    "It is made of steel. [2]", "Varnmouth has 12 desks. [3]",
+    "The passages do not mention a price. [1] \"The A1-990\"", "There is no information about Tesla. [2]", "Is it tightened with 42 N m? [1]",
     "lorem ipsum " * 200, '{"answer": "It needs 43 N m.", "passage": 1, "quote": "tightened with 43 N m"}', "<passage n=\"1\">",
 ])  # fmt: skip
 def test_what_is_not_proven_is_not_shown(reply: str) -> None:

@@ -9,7 +9,7 @@ __all__ = ['PAGES', 'BODY_STYLE', 'PAGES_STYLE', 'RAIL_STYLE', 'AppPage', 'RECEN
 
 # %% ../../nbs/15_app/16_window.ipynb #c03
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode
@@ -113,6 +113,7 @@ class WindowParts:
         self.rail = Screen(self.act, skeleton='<div data-region="nav"></div><div data-region="recent"></div>', follow=True, stylesheets=[RAIL_STYLE])
         self.bar = Screen(self.act, skeleton='<div data-region="bar" style="height:100%"></div>', sizing_mode="stretch_width")
         self.bar.put(bar=top_bar([], self.collection, workbench.settings.profile))
+        self.prefer: Callable[[bool], None] = lambda dark: None  # shows the window dark or light, as the system does
         self.draw()
 
     async def act(self, message: dict[str, Any]) -> None:
@@ -159,6 +160,8 @@ class Window(WindowParts):
             case "collection":
                 await self.choose(message["value"], {})
                 self.moved()
+            case "system-theme":
+                self.prefer(bool(message["dark"]))
             case "address":
                 await self.arrive(message["path"], message["search"])
             case _:
@@ -211,5 +214,17 @@ def window_frame(window: Window, dark: bool) -> Page:
         title="ragwb", favicon=ICON, dark_theme=dark, site_url="/ask", header=[window.bar], main=[body], theme_config=THEME, sx=FRAME_STYLE, busy_indicator=None,
         meta_description="Answers from your documents, proven",
     )  # fmt: skip
-    frame.param.watch(lambda event: window.rail.tell(cookie=f"{THEME_COOKIE}={'dark' if event.new else 'light'}"), "dark_theme")
+    preferred = [dark]
+
+    def prefer(dark: bool) -> None:
+        preferred[0] = dark
+        frame.dark_theme = dark
+
+    def chosen(event: Any) -> None:
+        if event.new != preferred[0]:  # by the person, and not by the system
+            preferred[0] = event.new
+            window.rail.tell(cookie=f"{THEME_COOKIE}={'dark' if event.new else 'light'}")
+
+    window.prefer = prefer
+    frame.param.watch(chosen, "dark_theme")
     return frame
