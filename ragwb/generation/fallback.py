@@ -9,6 +9,7 @@ __all__ = ['PAUSE_S', 'ModelError', 'EmptyReply', 'trouble', 'model_error', 'Mem
 # %% ../../nbs/07_generation/10_fallback.ipynb #c03
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -21,7 +22,8 @@ from pydantic import ConfigDict
 
 from ..costs.usage import Usage, usage_of
 from .calls import BEGUN, Call, NoPlace, in_thread, stop_of, telling
-from ..network.aws import explain
+from ..network.aws import ServiceError, explain
+from ..network.model_servers import explain_server
 from ..network.resilience import Breaker, CircuitOpen, Deadline, DeadlineExceeded, RetryPolicy, is_throttled, retrying, worth_retrying
 
 # %% ../../nbs/07_generation/10_fallback.ipynb #c06
@@ -38,6 +40,7 @@ class ModelError(RuntimeError):
         self.retry_after_s, self.calls = retry_after_s, tuple(calls)
         self.passages: tuple[Any, ...] = ()  # hits, best first: found before the model was asked
         self.charges: tuple[Any, ...] = ()   # for the tokens that were used nevertheless
+        self.failures: Mapping[str, BaseException] = {}  # by model
 
 
 class EmptyReply(Exception):
@@ -51,7 +54,7 @@ def trouble(
     "One line on what went wrong with a model."
     if name.startswith("bedrock:") and not isinstance(error, (CircuitOpen, EmptyReply)):
         return str(explain(error, name))
-    if isinstance(error, (CircuitOpen, DeadlineExceeded)):
+    if isinstance(error, (CircuitOpen, DeadlineExceeded, ServiceError)):
         return str(error)
     return f"{name}: {' '.join(str(error).split())[:300] or type(error).__name__}"
 
@@ -66,7 +69,9 @@ def model_error(
     "The error of a question that every model failed."
     told = "; ".join(trouble(name, error) for name, error in failures.items())
     passing = [error for error in failures.values() if worth_retrying(error) or isinstance(error, (CircuitOpen, DeadlineExceeded, EmptyReply))]
-    return ModelError(f"no model could answer: {told}", min((getattr(error, "left_s", PAUSE_S) for error in passing), default=None), calls)
+    made = ModelError(f"no model could answer: {told}", min((getattr(error, "left_s", PAUSE_S) for error in passing), default=None), calls)
+    made.failures = dict(failures)
+    return made
 
 # %% ../../nbs/07_generation/10_fallback.ipynb #c13
 @dataclass(frozen=True)
@@ -79,6 +84,19 @@ class Member:
     timeout_s: float = 60                                  # longest silence within a call
     prepare: Callable[[Sequence[BaseMessage]], Sequence[BaseMessage]] = list  # a prompt as its provider wants it
     options: Callable[[Mapping[str, str]], dict[str, Any]] = lambda facts: {}   # facts about the question as options of its calls
+    at: str = ""                                           # base_url of its server; empty: the provider's own
+
+    @contextmanager
+    def advising(self) -> Iterator[None]:
+        "Turns what a server or provider says, other than Bedrock, into what to do about it."
+        try:
+            yield
+        except (CircuitOpen, NoPlace, DeadlineExceeded, ServiceError):
+            raise
+        except Exception as error:
+            if self.name.startswith(("bedrock:", "local:")):
+                raise
+            raise explain_server(error, self.name, self.at) from error
 
 # %% ../../nbs/07_generation/10_fallback.ipynb #c14
 @dataclass(frozen=True)
@@ -114,7 +132,7 @@ def call(member: Member, request: Request) -> Iterator[BaseMessage]:
     if request.deadline:
         request.deadline.check(member.name)
     try:
-        with member.circuit:
+        with member.circuit, member.advising():
             for part in in_thread(lambda: request.parts_of(member), member.places, lambda: request.patience(member)):
                 used, begun, said = used + usage_of(part), True, said or has_content(part)
                 yield part

@@ -72,6 +72,8 @@ def provider_model(
 
         return init_chat_model(name, max_tokens=role.max_tokens, temperature=role.temperature)
     except ImportError as error:
+        if provider == "openai":
+            raise ConfigError("langchain_openai is not installed; pip install 'ragwb[openai]'") from None
         raise ConfigError(f"model {name!r} needs a package: pip install langchain and langchain-{provider} ({error})") from None
     except Exception as error:  # a provider's package raises errors of its own for a missing key
         raise ConfigError(f"model {name!r} cannot be made: {error}") from None
@@ -85,7 +87,7 @@ def member(name: str, role: ModelConfig, config: PipelineConfig, settings: Setti
     key = f"{called} at {at}" if at else called
     circuit, free = breaker(key), places(key, settings.concurrency)
     if not bedrock:
-        return Member(name, model, circuit, free, role.timeout_s)
+        return Member(name, model, circuit, free, role.timeout_s, at=role.base_url)
     priced = f"bedrock:{role.base_model}" if name.startswith("bedrock:arn:") else called
     marks = partial(prepared, caches=has_cache(name, role), guarded=config.guardrail.inline)
     return Member(priced, model, circuit, free, role.timeout_s, marks, request_metadata)
