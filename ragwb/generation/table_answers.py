@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['SMALL_CHANGE', 'MONTH', 'AND', 'LATER_YEAR', 'YEAR_BEFORE', 'SAME_OF', 'FROM_TO', 'COMPARES', 'PERCENT', 'NEAR_DAY',
            'NEAR_QUARTER', 'LOOSE', 'SPAN_SIGN', 'COVER', 'CORE', 'PRECISE', 'TOTAL', 'OTHER_KIND', 'CODE', 'SHARES',
-           'RATIO', 'COUNTS', 'NAMED', 'shifted', 'asked_periods', 'TableQuestion', 'months_of', 'printed_periods',
-           'fiscal_fit', 'period_fit', 'FoundCell', 'initials_of', 'own_periods', 'RowMatch', 'kind_fit', 'dates_fit',
-           'find_cells', 'unit_of', 'value_text', 'name_of', 'CellStatement', 'cell_statement', 'TableAnswer',
-           'compared', 'table_answer', 'row_statement']
+           'RATIO', 'COUNTS', 'IN_WORDS', 'NAMED', 'shifted', 'asked_periods', 'TableQuestion', 'months_of',
+           'printed_periods', 'fiscal_fit', 'period_fit', 'FoundCell', 'initials_of', 'own_periods', 'RowMatch',
+           'kind_fit', 'dates_fit', 'find_cells', 'unit_of', 'value_text', 'name_of', 'CellStatement', 'cell_statement',
+           'TableAnswer', 'compared', 'table_answer', 'row_statement']
 
 # %% ../../nbs/07_generation/07_table_answers.ipynb #c03
 import re
@@ -307,6 +307,9 @@ def cell_statement(row: TableRow, passage: int, columns: Sequence[int], sectione
     return CellStatement(passage, text.removeprefix(": "), tuple(dict.fromkeys(quotes)))
 
 # %% ../../nbs/07_generation/07_table_answers.ipynb #c23
+IN_WORDS = re.compile(r"\b(?:why|reasons?|because|mean|means|stand for|include[sd]?|consist|leave out|exclude[sd]?|definition|explains?|explained|caused?|drove|drives|driven|led to|widened)\b", re.I)
+
+
 @dataclass(frozen=True)
 class TableAnswer:
     "The statements of the cells that answer, and how sure they are."
@@ -335,7 +338,7 @@ def table_answer(
 ) -> TableAnswer:                       # without statements if no cell is sure enough
     "The answer of the tables in some passages."
     asked = TableQuestion.of(question)
-    cells = find_cells(asked, passages)
+    cells = [] if IN_WORDS.search(question) else find_cells(asked, passages)
     if not cells or cells[0].score < least:
         return TableAnswer()
     if asked.compares and len(asked.periods) > 1:
