@@ -102,7 +102,9 @@ LEGAL_LINE = re.compile(
 REGISTRANT = re.compile(r"\(?\s*exact name of (?:the )?registrant[^\n|]*", re.IGNORECASE)
 FILE_NUMBER = re.compile(r"commission file (?:number|no)s?[.:\s]*[\d,\s-]+$", re.IGNORECASE | re.MULTILINE)
 REPORTS = re.compile(r"^([A-Z][\w&.,'’-]*(?: [\w&.,'’-]+){0,4}?) (?i:reports?|announces?)\b", re.MULTILINE)
-NO_NAME = re.compile(r"commission|pursuant|(?:annual|quarterly|current) report|united states|transition|period|washington|form \d|\bact of\b|^for the\b|\bended\b|\d{5}|^or$|mark one|registrant|employer|address|\bnot applicable\b", re.IGNORECASE)
+NO_NAME = re.compile(
+    r"commission|pursuant|(?:annual|quarterly|current) report|united states|transition|period|washington|form \d|\bact of\b|^for the\b|\bended\b|\d{5}|^or$|mark one"
+    r"|registrant|employer|address|\bnot applicable\b", re.IGNORECASE)
 
 
 def name_line(lines: Iterable[str]) -> str:
