@@ -70,8 +70,8 @@ def evidence(
     )
 
 # %% ../../nbs/07_generation/09_extractive.ipynb #c12
-TRUST = {"missing": -0.9, "codes": 7.1, "window": 1.6, "kind": 0.6, "cover": 2.8, "share": 0.6}
-TRUST_BIAS = -9.4
+TRUST = {"missing": -0.8, "codes": 7.0, "window": 1.0, "kind": 0.8, "cover": 3.4, "share": 0.3}
+TRUST_BIAS = -9.6
 
 
 def confidence(found: Evidence) -> float:  # 0 to 1

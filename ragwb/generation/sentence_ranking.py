@@ -89,7 +89,7 @@ def similarities(question: str, groups: Sequence[Sequence[str]]) -> list[Similar
     return [Similarity(matcher.match(at), float(cosines[at]), float(cosines[len(flat) + at])) for at in range(len(flat))]
 
 # %% ../../nbs/07_generation/05_sentence_ranking.ipynb #c20
-WEIGHTS = {"words": 6.0, "before": -3.1, "place": 8.7, "table": 23.3, "cosine": 2.3, "window": 5.7, "kind": 2.6, "relevance": 4.1, "codes": 0.9, "cover": 8.7}
+WEIGHTS = {"words": 4.6, "before": -3.9, "place": 6.2, "table": 21.7, "cosine": 1.1, "window": 6.4, "kind": 2.1, "relevance": 5.3, "codes": 0.2, "cover": 10.6}
 
 
 @dataclass(frozen=True, slots=True)
