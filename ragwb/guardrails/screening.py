@@ -77,9 +77,13 @@ class Unbaited:
     "A searcher in which some chunks keep only a share of their scores."
 
     def __init__(self, inner: Searcher, shares: Mapping[Place, float]):
-        self.inner, self.shares, self.version = inner, shares, inner.version
+        self.inner, self.shares, self.version, self.scopes = inner, shares, inner.version, inner.scopes
 
-    def weighed(self, leg: Leg, k: int) -> Leg:
+    def weighed(self, weights: Mapping[str, float]) -> Searcher:
+        "The same shares of scores that are multiplied by the weights of documents."
+        return Unbaited(self.inner.weighed(weights), self.shares)
+
+    def shared(self, leg: Leg, k: int) -> Leg:
         "A leg with its shares, best first."
         pieces = self.inner.chunks([id for id, _ in leg])
         scores = [(id, score * self.shares.get(chunk_place(piece), 1.0)) for (id, score), piece in zip(leg, pieces, strict=True)]
@@ -87,11 +91,11 @@ class Unbaited:
 
     def bm25(self, query: str, k: int, where: Filter = {}) -> Leg:
         "The keyword leg."
-        return self.weighed(self.inner.bm25(query, k + len(self.shares), where), k)
+        return self.shared(self.inner.bm25(query, k + len(self.shares), where), k)
 
     def nearest(self, vector: np.ndarray, k: int, where: Filter = {}) -> Leg:
         "The vector leg."
-        return self.weighed(self.inner.nearest(vector, k + len(self.shares), where), k)
+        return self.shared(self.inner.nearest(vector, k + len(self.shares), where), k)
 
     def chunks(self, ids: Sequence[str]) -> list[Chunk]:
         "The chunks of some ids."

@@ -7,7 +7,6 @@ __all__ = ['Originals', 'Contents', 'Collection', 'Writer', 'check_not_rebuilt',
            'all_chunks', 'chunk_count', 'chunks_by_id', 'drop_old_copies']
 
 # %% ../../nbs/05_indexing/07_collection.ipynb #c03
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
@@ -26,11 +25,13 @@ from ragwb.indexing.schema import (
     Entry,
     VersionGone,
     built_with,
+    check_age,
     check_config,
     check_format,
     check_scan,
     described,
     quoted,
+    read_info,
     table_rows,
 )
 from .table import LANCE_ERRORS, NativeIndex, PastTable, Table, TableReader, count_rows, named_versions, read_rows, rewrite
@@ -90,7 +91,7 @@ class Contents:
 
     def documents(self) -> list[DocumentInfo]:
         "The documents, by id."
-        return sorted((DocumentInfo(**json.loads(row["info"])) for row in self.select("kind = 'document'", ["info"])), key=lambda info: info.id)
+        return sorted((read_info(row["info"]) for row in self.select("kind = 'document'", ["info"])), key=lambda info: info.id)
 
     def stored(self, id: str) -> Document:
         "A document as the table has it. Raises CollectionError if it is not there."
@@ -139,7 +140,9 @@ class Collection(Contents):
         return self.built.chunking
 
     def check(self, config: PipelineConfig) -> None:
-        "Raises CollectionError if the collection was built with another scan, embedder or chunking than the config's."
+        "Raises CollectionError if the collection was built with another scan, embedder or chunking than the config's, or is written to and of an earlier format."
+        if isinstance(self.table, Table):  # an earlier version is replayed as it is
+            check_age(self.name, self.meta)
         check_config(self.name, self.meta, config)
 
     def check_scan(self, asked: GuardrailConfig) -> None:

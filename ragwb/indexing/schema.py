@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['FORMAT', 'CHUNK_FIELDS', 'SNAPSHOT_COLUMNS', 'schema', 'describe', 'built_with', 'described', 'labels_of',
-           'DocumentInfo', 'Entry', 'table_rows', 'is_name', 'quoted', 'CollectionError', 'VersionGone', 'damaged',
-           'check_format', 'check_config', 'check_scan', 'scan_in_words']
+           'DocumentInfo', 'Entry', 'read_info', 'table_rows', 'is_name', 'quoted', 'CollectionError', 'VersionGone',
+           'damaged', 'check_format', 'check_age', 'check_config', 'check_scan', 'scan_in_words']
 
 # %% ../../nbs/05_indexing/04_schema.ipynb #c03
 import json
@@ -17,11 +17,12 @@ import numpy as np
 
 from ..config import GuardrailConfig, PipelineConfig, config_from
 from ..documents.document import Document
+from ..documents.identity import Identity, identity_labels, identity_of, telling_title
 from ..documents.language import terms
 from .chunking import Chunk
 
 # %% ../../nbs/05_indexing/04_schema.ipynb #c08
-FORMAT = "1"  # of the table; a newer one is refused
+FORMAT = "2"  # of the table; a newer one is refused, an older one is read and wants to be rebuilt
 CHUNK_FIELDS = ("document", "start", "end", "text", "context", "parent_start", "parent_end", "page")
 SNAPSHOT_COLUMNS = ("id", *CHUNK_FIELDS, "terms", "labels", "vector")
 
@@ -63,18 +64,22 @@ def described(schema: Any) -> dict[str, str]:
 # %% ../../nbs/05_indexing/04_schema.ipynb #c13
 def labels_of(
     document: Document,
+    identity: Identity,
 ) -> list[str]:  # "key=value"
-    "What filters can ask for: document, format, folder, title and the file's own metadata."
+    "What filters can ask for: what the document is, its id, format, folder and title, and the file's own metadata."
     folder = document.id.rpartition("/")[0]
-    values = {**document.metadata, "document": document.id, "format": document.format, "folder": folder, "title": document.title}
-    return [f"{key}={value}" for key, value in values.items() if value]
+    values = {"document": document.id, "format": document.format, "folder": folder, "title": document.title}
+    known = identity_labels(identity)
+    stated = {label.partition("=")[0] for label in known} | set(values)
+    others = [f"{key}={value}" for key, value in document.metadata.items() if value and key not in stated]
+    return [*known, *(f"{key}={value}" for key, value in values.items() if value), *others]
 
 # %% ../../nbs/05_indexing/04_schema.ipynb #c15
 @dataclass(frozen=True)
 class DocumentInfo:
     "A document as a list shows it."
     id: str
-    title: str
+    title: str       # tells it from its neighbours, as `telling_title` gives it
     format: str
     pages: int       # 0 where the format has none
     characters: int
@@ -82,6 +87,7 @@ class DocumentInfo:
     size: int        # bytes of the original
     updated: str     # ISO 8601, UTC
     content_hash: str
+    identity: Identity = Identity()  # what it is
 
 
 @dataclass(frozen=True)
@@ -92,14 +98,26 @@ class Entry:
     vectors: np.ndarray  # (len(chunks), dimensions)
     size: int            # bytes of the original
     terms: Sequence[str] = field(init=False, repr=False)  # of each chunk, for BM25; found when the entry is made, outside any lock
+    identity: Identity = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "terms", [" ".join(terms(piece.indexed)) for piece in self.chunks])
+        object.__setattr__(self, "identity", identity_of(self.document))
 
     def info(self, updated: str) -> DocumentInfo:
         "The document as a list shows it once it is written."
-        document = self.document
-        return DocumentInfo(document.id, document.title, document.format, len(document.pages), len(document.text), len(self.chunks), self.size, updated, document.content_hash)
+        document, title = self.document, telling_title(self.document, self.identity)
+        sizes = (len(document.pages), len(document.text), len(self.chunks), self.size)
+        return DocumentInfo(document.id, title, document.format, *sizes, updated, document.content_hash, self.identity)
+
+
+def read_info(
+    info: str,  # JSON, as `table_rows` writes it; of an index of format 1 without an identity
+) -> DocumentInfo:
+    "What a table keeps of a document."
+    values = json.loads(info)
+    known = values.pop("identity", {})
+    return DocumentInfo(**values, identity=Identity(**{**known, "aliases": tuple(known.get("aliases", ()))}))
 
 # %% ../../nbs/05_indexing/04_schema.ipynb #c16
 def table_rows(
@@ -108,7 +126,7 @@ def table_rows(
 ) -> list[dict[str, Any]]:
     "A document's row and the rows of its chunks."
     document = entry.document
-    shared = {"document": document.id, "content_hash": document.content_hash, "labels": labels_of(document)}
+    shared = {"document": document.id, "content_hash": document.content_hash, "labels": labels_of(document, entry.identity)}
     info = json.dumps(asdict(entry.info(updated)))
     rows: list[dict[str, Any]] = [shared | {"kind": "document", "id": document.id, "text": document.text, "info": info, "maps": document.maps()}]
     for piece, words, vector in zip(entry.chunks, entry.terms, entry.vectors, strict=True):
@@ -152,6 +170,15 @@ def check_format(name: str, meta: Mapping[str, str]) -> None:
     found = meta.get("format", "")
     if not found.isdigit() or int(found) > int(FORMAT):
         raise CollectionError(f"collection {name!r} is of {found or 'no ragwb format'}; this ragwb reads up to format {FORMAT}: upgrade ragwb, or use another data folder")
+
+
+def check_age(name: str, meta: Mapping[str, str]) -> None:
+    "Raises CollectionError for a table of an earlier format: it can be read, and lacks what documents are."
+    if int(meta["format"]) < int(FORMAT):
+        raise CollectionError(
+            f"collection {name!r} was built by an earlier ragwb, which did not note what each document is (company, period, version) and cut pages in another way: "
+            f"rebuild it, which needs no files: ragwb reindex --collection {name}"
+        )
 
 
 def check_config(name: str, meta: Mapping[str, str], config: PipelineConfig) -> None:

@@ -287,25 +287,26 @@ class NativeIndex:
     def __init__(self, table: TableReader):
         self.table = table
 
-    def keywords(self, terms: Sequence[str], k: int, labels: Mapping[str, str] = {}) -> list[tuple[str, float]]:
-        "Ids and BM25 scores of the k best chunks that have all labels."
+    def keywords(self, terms: Sequence[str], k: int, labels: Mapping[str, str] = {}, documents: Sequence[str] = ()) -> list[tuple[str, float]]:
+        "Ids and BM25 scores of the k best chunks that have all labels, of all documents or of some."
         from lancedb.query import MatchQuery
 
         def query(lance: Any) -> Any:
             search = lance.search(MatchQuery(" ".join(terms), "terms"), query_type="fts")  # type: ignore[call-arg]
-            return search.where(chunks_with(labels), prefilter=True).select(["id", "_score"]).limit(k).to_arrow()
+            return search.where(chunks_with(labels, documents), prefilter=True).select(["id", "_score"]).limit(k).to_arrow()
 
         return [(row["id"], row["_score"]) for row in self.table.read(query).to_pylist()] if terms else []
 
-    def nearest(self, vector: np.ndarray, k: int, labels: Mapping[str, str] = {}) -> list[tuple[str, float]]:
-        "Ids and cosines of the k nearest chunks that have all labels. Candidates are refined on the stored vectors: HNSW's own distance is the squared Euclidean one."
+    def nearest(self, vector: np.ndarray, k: int, labels: Mapping[str, str] = {}, documents: Sequence[str] = ()) -> list[tuple[str, float]]:
+        "Ids and cosines of the k nearest chunks that have all labels, of all documents or of some. Refined on stored vectors: HNSW's own distance is the squared Euclidean one."
         def query(lance: Any) -> Any:
             search = lance.search(vector, vector_column_name="vector").distance_type("cosine").refine_factor(4)
-            return search.where(chunks_with(labels), prefilter=True).select(["id", "_distance"]).limit(k).to_arrow()
+            return search.where(chunks_with(labels, documents), prefilter=True).select(["id", "_distance"]).limit(k).to_arrow()
 
         return [(row["id"], 1 - row["_distance"]) for row in self.table.read(query).to_pylist() if row["_distance"] < 1]
 
 
-def chunks_with(labels: Mapping[str, str]) -> str:
-    "The condition, in LanceDB's SQL, for the chunks that have some labels."
-    return " AND ".join(["kind = 'chunk'", *(f"array_has(labels, {quoted(f'{key}={value}')})" for key, value in labels.items())])
+def chunks_with(labels: Mapping[str, str], documents: Sequence[str] = ()) -> str:
+    "The condition, in LanceDB's SQL, for the chunks that have some labels and, if documents are named, are of them."
+    named = [f"document IN ({', '.join(map(quoted, documents))})"] if documents else []
+    return " AND ".join(["kind = 'chunk'", *named, *(f"array_has(labels, {quoted(f'{key}={value}')})" for key, value in labels.items())])
