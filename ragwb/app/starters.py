@@ -116,7 +116,7 @@ def welcome(
     if questions is None:
         body = '<div class="skeleton" style="height:38px"></div>' * 3
     elif not questions and documents:
-        body = '<p class="muted">Ask in a whole sentence, and name what it is about: a product, a period, a place. Documents may be searched one by one on the Documents page.</p>'
+        body = '<p class="muted">Ask in a whole sentence, and name what it is about: a product, a period, a place.</p>'
     elif not questions:
         body = '<p class="muted">There is nothing to ask about yet. Add documents, and come back.</p><p><button data-act="page" data-page="documents">Add documents</button></p>'
     else:
