@@ -175,7 +175,15 @@ def test_one_command_makes_it_the_model_that_answers_and_one_takes_it_back(host:
     assert (after.model, after.text) == ("openai:qwen3:8b", "It needs 42 N m. [1]")
     assert json.loads(ragwb("ask", QUESTION, "--json").output)["model"] == "openai:qwen3:8b"
     assert f"openai:qwen3:8b at {host.address}/v1 answers" in ragwb("model", "list").output
+    assert serving.pipeline() is serving.pipeline(), "made again for each question"
     assert ragwb("model", "off").exit_code == 0 and serving.ask(QUESTION).model == "local:extractive"
+
+
+def test_a_choice_holds_at_once_where_it_was_made_and_is_looked_at_now_and_then_elsewhere(tmp_path: Path) -> None:
+    here, there = ModelChoice(Folder(tmp_path), 100.0), ModelChoice(Folder(tmp_path), 100.0)
+    assert here() is None and there() is None
+    here.choose(role_of("openai:qwen3"))
+    assert here() == role_of("openai:qwen3") and there() is None
 
 
 def test_nothing_is_stored_before_the_model_has_answered(host: ModelHost, tmp_path: Path) -> None:
@@ -246,7 +254,7 @@ def test_a_stopped_server_is_told_at_once_and_how_to_start_it(host: ModelHost, t
     begun = time.monotonic()
     with pytest.raises(ModelError, match="no server runs at") as caught:
         alone.ask(QUESTION)
-    assert caught.value.passages and time.monotonic() - begun < 2.0, "a server on this machine does not come back within a question"
+    assert caught.value.retry_after_s is None and caught.value.passages and time.monotonic() - begun < 2.0, "a server on this machine does not come back within a question"
 
 
 def test_the_doctor_names_what_was_found_and_what_is_wrong(host: ModelHost) -> None:

@@ -8,7 +8,6 @@ import pytest
 from click.testing import CliRunner
 from notebooks import ROOT
 
-from ragwb.answering.proof import without_thoughts
 from ragwb.api.gate import RequestGate
 from ragwb.cli import main
 from ragwb.commands.common import one_line
@@ -21,6 +20,7 @@ from ragwb.documents.rtf import rtf_paragraphs
 from ragwb.emulator.model import filled
 from ragwb.evaluation.judge_trial import load_labels
 from ragwb.evaluation.metrics import exact_match
+from ragwb.generation.replies import without_thoughts
 from ragwb.guardrails.local import grounding_policy
 from ragwb.guardrails.personal_data import iban, part_of_code
 from ragwb.storage.folder import Folder

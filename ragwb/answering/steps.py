@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['ANSWER_STEPS', 'guard_question', 'without_data', 'allowed_history', 'rewrite_question', 'retrieve_passages',
-           'rerank_hits', 'readable_passages', 'answer_prompt', 'generate', 'why_incomplete', 'conclude',
-           'guard_record', 'hidden_words', 'answer_of', 'AnswerStep', 'take_steps']
+           'rerank_hits', 'readable_passages', 'answer_prompt', 'generate', 'why_incomplete', 'about_the_model',
+           'conclude', 'guard_record', 'hidden_words', 'answer_of', 'AnswerStep', 'take_steps']
 
 # %% ../../nbs/10_answering/06_steps.ipynb #c03
 from collections.abc import Callable, Iterator, Sequence
@@ -131,12 +131,25 @@ def why_incomplete(run: QuestionRun) -> str:
     }.get(run.reply.stream.stop, "")  # fmt: skip
 
 
+def about_the_model(run: QuestionRun) -> list[str]:
+    "What a reader must know of the model: that another one answered, and what of its reply is not shown."
+    answered = [call.model for call in run.calls if call.outcome == "answered"]
+    failed = next((call for call in run.calls if call.outcome != "answered" and call.error), None)
+    notes = [f"{failed.error}. {answered[-1]} answered instead."] if failed and answered and answered[-1] != failed.model else []
+    if (left := run.reply.unproven) and not run.reply.stream.stop:  # of a reply that was cut, the last sentence is none
+        sentences = "one sentence" if left == 1 else f"{left} sentences"
+        notes.append(f"The model's reply is not shown: nothing in the passages proves it ({sentences})." if not run.reply.citations
+                     else f"Left out: {sentences} of the model that nothing in the passages proves.")
+    return notes
+
+
 def conclude(run: QuestionRun) -> str:
     "Adds the last notes; gives the answer's text."
     run.flags = tuple(dict.fromkeys((*run.flags, *run.reply.flags)))
     masked = dict.fromkeys(reason for verdict in run.reply.gate.verdicts if verdict.action == "mask" for reason in verdict.reasons)
     run.notes += [f"Masked: {reason}." for reason in masked]
     why = why_incomplete(run)
+    run.notes += about_the_model(run)
     if not run.reply.citations:
         return run.stopped or (f"There is no answer to show: {why}" if why else refusal_text(run.query, run.hits, run.question.where))
     if why:

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['IN_PROMPT', 'HEADINGS', 'THUMB', 'REASONS', 'COPY', 'AGAIN', 'place_label', 'with_chips', 'seconds', 'dollars',
-           'fact_line', 'data_table', 'passage_button', 'leg_cell', 'hit_table', 'why_facts', 'why', 'refusal_note',
-           'failure_note', 'thumb_button', 'reason_form', 'thumbs', 'icon', 'answer_text', 'answer_actions',
-           'pending_turn', 'finished_turn', 'turn']
+           'model_label', 'fact_line', 'data_table', 'passage_button', 'leg_cell', 'hit_table', 'why_facts', 'why',
+           'refusal_note', 'failure_note', 'thumb_button', 'reason_form', 'thumbs', 'icon', 'answer_text',
+           'answer_actions', 'pending_turn', 'finished_turn', 'turn']
 
 # %% ../../nbs/15_app/02_answer_view.ipynb #c03
 import re
@@ -54,10 +54,18 @@ def dollars(
     return "free" if cost == 0 else f"${cost:.4f}" if cost < 1 else f"${cost:.2f}"
 
 
+def model_label(model: str) -> str:
+    "The name of the model that answered; without a language model, the way to one."
+    provider, _, name = model.partition(":")
+    if provider == "local":
+        return 'search only <a href="/settings" data-act="page" data-page="settings" title="No language model is in use">add a model</a>'
+    return f'<span title="{escape(model)}">{escape(name or model)}</span>'
+
+
 def fact_line(record: Mapping[str, Any]) -> str:
     "Model, time, cost; cached or not, where a cache was asked."
     cached = {True: ["cached"], False: ["not cached"], None: []}[record["cached"]]
-    return " · ".join([escape(record["model"]), seconds(record["timings_ms"].get("total", 0)), dollars(record["cost_usd"]), *cached])
+    return " · ".join([model_label(record["model"]), seconds(record["timings_ms"].get("total", 0)), dollars(record["cost_usd"]), *cached])
 
 # %% ../../nbs/15_app/02_answer_view.ipynb #c14
 def data_table(

@@ -102,7 +102,9 @@ LEGAL_LINE = re.compile(
 REGISTRANT = re.compile(r"\(?\s*exact name of (?:the )?registrant[^\n|]*", re.IGNORECASE)
 FILE_NUMBER = re.compile(r"commission file (?:number|no)s?[.:\s]*[\d,\s-]+$", re.IGNORECASE | re.MULTILINE)
 REPORTS = re.compile(r"^([A-Z][\w&.,'’-]*(?: [\w&.,'’-]+){0,4}?) (?i:reports?|announces?)\b", re.MULTILINE)
-NO_NAME = re.compile(r"commission|transition|period|washington|form \d|\bact of\b|\d{5}|^or$|mark one|registrant|employer|address|\bnot applicable\b", re.IGNORECASE)
+NO_NAME = re.compile(
+    r"commission|pursuant|(?:annual|quarterly|current) report|united states|transition|period|washington|form \d|\bact of\b|^for the\b|\bended\b|\d{5}|^or$|mark one"
+    r"|registrant|employer|address|\bnot applicable\b", re.IGNORECASE)
 
 
 def name_line(lines: Iterable[str]) -> str:
@@ -126,17 +128,17 @@ def printed_name(
     return found[1] if found else ""
 
 # %% ../../nbs/01_documents/25_identity.ipynb #c15
-WRITTEN = {"INC": "Inc", "INC.": "Inc.", "CO": "Co", "CO.": "Co.", "LTD": "Ltd", "LTD.": "Ltd.", "AND": "and", "OF": "of", "THE": "The"}
+WRITTEN = {"INC": "Inc", "INC.": "Inc.", "CO": "Co", "CO.": "Co.", "LTD": "Ltd", "LTD.": "Ltd.", "AND": "and", "OF": "of", "THE": "The", "LLC": "LLC", "PLC": "plc"}
 
 
 def plain_case(name: str) -> str:
-    "A name as one would write it: 'Intel Corporation' for 'INTEL CORPORATION'. Short words and words without a vowel stay capitals."
-    def plain(word: str) -> str:
-        if len(word) <= 3 or any(c.isdigit() for c in word) or not re.search("[AEIOUY]", word):
+    "A name as one would write it: 'Intel Corporation' for 'INTEL CORPORATION'. A short first word and words without a vowel stay capitals."
+    def plain(word: str, first: bool) -> str:
+        if (len(word) <= 3 and first) or word in WRITTEN or any(c.isdigit() for c in word) or not re.search("[AEIOUY]", word):
             return WRITTEN.get(word, word)
         return "-".join(part.capitalize() for part in word.split("-"))
 
-    return name if any(c.islower() for c in name) else " ".join(plain(word) for word in name.split())
+    return name if any(c.islower() for c in name) else " ".join(plain(word, not at) for at, word in enumerate(name.split()))
 
 
 def short_name(name: str) -> str:
@@ -189,7 +191,7 @@ def organisation_of(
     if not name:
         return {}
     short = short_name(name)
-    others = (short, *tickers(head), initials(short), file_name if len(file_name.split()) <= 3 else "")
+    others = (short, *tickers(head), initials(short), initials(short).replace("&", "n"), file_name if len(file_name.split()) <= 3 else "")
     return {"organisation": name, "aliases": tuple(dict.fromkeys(other for other in others if len(other) > 1 and other != name))}
 
 # %% ../../nbs/01_documents/25_identity.ipynb #c21
@@ -231,8 +233,9 @@ def called(
     end: date,                   # of a fiscal year
     spoken: Mapping[int, int],   # how often the text names each year
 ) -> int:
-    "The name of a fiscal year."
-    return end.year - 1 if end.month <= 2 and spoken.get(end.year - 1, 0) > spoken.get(end.year, 0) else end.year
+    "The name of a fiscal year. One that ends in the first days of January is the year before, and 52 or 53 weeks long."
+    year = (end - timedelta(days=10)).year
+    return year - 1 if end.month <= 2 and year == end.year and spoken.get(year - 1, 0) > spoken.get(year, 0) else year
 
 
 def fiscal_of(
