@@ -41,7 +41,7 @@ def conversation_foot(talk: Conversation) -> str:
 def turns_region(talk: Conversation) -> str:
     "The turns, or the starter questions of an empty conversation."
     if not talk.turns:
-        return f'<div data-last="">{welcome(talk.collection, talk.starters)}</div>'
+        return f'<div data-last="">{welcome(talk.collection, talk.starters, talk.documents)}</div>'
     cited = talk.source if talk.source and talk.source.kind == "citations" else None
     parts = []
     for number, each in enumerate(talk.turns, start=1):

@@ -64,6 +64,7 @@ class Conversation:
     collection: str
     turns: tuple[Turn, ...] = ()
     starters: tuple[str, ...] | None = None  # None: being found
+    documents: bool = False                  # whether there are some to ask about
     source: OpenSource | None = None
     failure: Failure | None = None
     busy: bool = False                       # a question is being answered
@@ -252,10 +253,11 @@ class Conversing:
         try:
             pipeline = await asyncio.to_thread(self.workbench.pipeline, collection)
             starters = await asyncio.to_thread(cached_starters, pipeline, pipeline.collection.version)
+            documents = bool(await asyncio.to_thread(pipeline.collection.hashes))
         except (CollectionError, ConfigError):
-            starters = []
+            starters, documents = [], False
         if collection == self.talk.collection:
-            self.update(replace(self.talk, starters=tuple(starters)))
+            self.update(replace(self.talk, starters=tuple(starters), documents=documents))
 
 # %% ../../nbs/15_app/08_conversation.ipynb #c24a
 class Asking(Conversing):
@@ -263,8 +265,9 @@ class Asking(Conversing):
 
     async def ask(self, words: str, again: bool = False) -> None:
         "Asks a question, unless another one of the conversation is being answered. `again`: in the place of the last answer."
-        talk = self.talk
-        if talk.busy:
+        if self.talk.busy and self.talk.turns and self.talk.turns[-1].record:  # answered, and just being kept
+            await asyncio.wait([self.answering[self.talk.id]])
+        if (talk := self.talk).busy:
             return
         before = talk.turns[-1] if again and talk.turns else None
         turns = talk.turns[:-1] if before else talk.turns
@@ -313,7 +316,7 @@ class ConversationController(Asking):
 
     async def go(self, query: Mapping[str, str]) -> None:
         "Shows what an address names: a conversation or an answer with its source, or an empty page."
-        empty = Conversation(self.talk.collection, starters=self.talk.starters)
+        empty = Conversation(self.talk.collection, starters=self.talk.starters, documents=self.talk.documents)
         answer, id = query.get("answer", ""), query.get("conversation", "")
         try:
             if id in self.left:

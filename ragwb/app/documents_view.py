@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['AGE_STEPS', 'COLUMNS', 'PAGE_ROWS', 'STAGE_LABELS', 'STAGE_SHARE', 'SHOWN_UPLOADS', 'ACCEPTED_FORMATS',
-           'LOADING_ROWS', 'SHOWN_CHUNKS', 'SHOWN_CHARACTERS', 'ago', 'count_of', 'TableView', 'natural', 'matching',
-           'sort_button', 'table_row', 'turn_buttons', 'document_table', 'upload_line', 'upload_list', 'list_page',
-           'chunk_page', 'document_facts', 'chunk_body', 'page_body', 'view_buttons', 'document_page',
-           'delete_question']
+           'LOADING_ROWS', 'SHOWN_CHUNKS', 'SHOWN_CHARACTERS', 'ago', 'count_of', 'TableView', 'natural', 'searched',
+           'matching', 'sort_button', 'told_apart', 'state_of', 'table_row', 'turn_buttons', 'document_table',
+           'upload_line', 'upload_list', 'list_page', 'chunk_page', 'document_facts', 'chunk_body', 'page_body',
+           'view_buttons', 'document_page', 'delete_question']
 
 # %% ../../nbs/15_app/05_documents_view.ipynb #c03
 import re
@@ -64,13 +64,19 @@ def natural(text: str) -> list[str | int]:
     return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", text.casefold())]
 
 
+def searched(info: DocumentInfo) -> str:
+    "What the search looks through: title, name, type, and what the document is."
+    is_ = info.identity
+    return " ".join((info.title, info.id, info.format, is_.organisation, *is_.aliases, is_.kind, is_.period, is_.fiscal, is_.version, is_.status)).casefold()
+
+
 def matching(
     infos: Sequence[DocumentInfo],
     view: TableView,
 ) -> list[DocumentInfo]:  # in order
-    "The documents that have every word of the search in title, name or type."
+    "The documents that have every word of the search in title, name, type or what they are."
     words = view.search.casefold().split()
-    found = [info for info in infos if all(word in f"{info.title} {info.id} {info.format}".casefold() for word in words)]
+    found = [info for info in infos if all(word in searched(info) for word in words)]
     value = COLUMNS.get(view.sort, "title")
     return sorted(found, key=lambda info: natural(str(getattr(info, value))) if value in ("title", "format") else getattr(info, value), reverse=view.down)
 
@@ -81,12 +87,25 @@ def sort_button(heading: str, view: TableView) -> str:
     return f'<button data-act="sort" data-column="{heading}">{heading}{arrow}</button>'
 
 
+def told_apart(info: DocumentInfo) -> list[str]:
+    "What a document is, as far as its title does not say so."
+    is_ = info.identity
+    said = (is_.kind, is_.organisation, is_.period, is_.fiscal_name, is_.version and f"version {is_.version}", is_.valid_from and f"in force from {is_.valid_from}")
+    return [each for each in said if each and each.casefold() not in info.title.casefold()]
+
+
+def state_of(info: DocumentInfo) -> str:
+    "Whether a document is in force: ready, or superseded, withdrawn, draft."
+    is_ = info.identity
+    return f"{is_.status}{' by ' + is_.superseded_by if is_.superseded_by and is_.status == 'superseded' else ''}" or "ready"
+
+
 def table_row(info: DocumentInfo, now: datetime) -> list[str]:
     "A document's cells."
     id = escape(info.id)
     return [
-        f'<button data-act="open" data-document="{id}">{escape(info.title)}</button><br><small class="muted">{id}</small>', escape(info.format), f"{info.pages:,}" if info.pages else "–",
-        f"{info.chunks:,}", ago(info.updated, now), '<span class="state">ready</span>', f'<button class="plain" data-act="delete" data-document="{id}" aria-label="Delete {id}" title="Delete">✕</button>',
+        f'<button data-act="open" data-document="{id}">{escape(info.title)}</button><br><small class="muted">{" · ".join(map(escape, (info.id, *told_apart(info))))}</small>', escape(info.format), f"{info.pages:,}" if info.pages else "–",
+        f"{info.chunks:,}", ago(info.updated, now), f'<span class="state{" old" if info.identity.status else ""}">{escape(state_of(info))}</span>', f'<button class="plain" data-act="delete" data-document="{id}" aria-label="Delete {id}" title="Delete">✕</button>',
     ]  # fmt: skip
 
 
@@ -179,7 +198,8 @@ def chunk_page(document: Document, chunks: Sequence[Chunk], page: int) -> str:
 def document_facts(info: DocumentInfo, now: datetime) -> str:
     "Name, format, pages, length, chunks, size and age in a line."
     pages = count_of(info.pages, "page") if info.pages else ""
-    facts = [escape(info.id), info.format, pages, count_of(info.characters, "character"), count_of(info.chunks, "chunk"), f"{info.size / 1024:,.0f} KB", ago(info.updated, now)]
+    told = [*told_apart(info), *([state_of(info)] if info.identity.status else [])]
+    facts = [escape(info.id), *map(escape, told), info.format, pages, count_of(info.characters, "character"), count_of(info.chunks, "chunk"), f"{info.size / 1024:,.0f} KB", ago(info.updated, now)]
     return " · ".join(filter(None, facts))
 
 

@@ -28,7 +28,7 @@ PLAYGROUND_STYLE = """
 .figures{display:grid;grid-template-columns:minmax(240px,320px) minmax(0,1fr);gap:16px 32px;align-items:start}
 .numbers{display:flex;flex-wrap:wrap;gap:8px 28px}.numbers div{display:grid}.numbers strong{font-size:20px;font-weight:700}.numbers small{color:var(--muted)}
 .bars{width:100%;height:auto;fill:var(--accent)}.bars text{fill:var(--muted);font-size:10px}
-.playground table.data .n{white-space:nowrap;overflow-wrap:normal}
+.playground table.data .n{white-space:nowrap;overflow-wrap:normal}.playground [data-region=hits]{overflow-x:auto;min-width:0}.playground [data-region=hits] td:nth-child(2){min-width:20em;width:75%}.playground [data-region=hits] td:last-child{min-width:9em}
 .ranks{width:100%;max-width:560px;height:auto}.ranks path{fill:none;stroke:var(--accent);stroke-width:1.5;opacity:.6}
 .ranks circle{fill:var(--paper);stroke:var(--accent)}.ranks text{fill:var(--ink);font-size:11px}
 .chunks{max-height:60vh;overflow:auto}.chunks u{text-decoration:underline 2px #a3261b;text-underline-offset:3px}.chunks .hit{outline:2px solid #0b665c;outline-offset:-1px}

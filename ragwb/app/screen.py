@@ -190,8 +190,9 @@ function keepDraft(root) {
 function followSystem(send) {
   const dark = matchMedia("(prefers-color-scheme: dark)")
   const tell = () => { if (!/(^|; )ragwb-theme=/.test(document.cookie)) send({act: "system-theme", dark: dark.matches}) }
+  document.cookie = `ragwb-system=${dark.matches ? "dark" : "light"}; path=/; max-age=31536000; samesite=lax`
   dark.addEventListener("change", tell)
-  if (dark.matches) tell()
+  tell()
 }
 
 function reconnecting(view) {

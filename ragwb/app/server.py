@@ -21,7 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ..answering.conversations import ConversationError, Conversations, conversation_markdown
 from ..api.routes import create_api
 from .uploads import Uploads
-from .window import PAGES, THEME_COOKIE, Window, window_frame
+from .window import PAGES, SYSTEM_COOKIE, THEME_COOKIE, Window, window_frame
 from ..config import PipelineConfig
 from ..documents.pdf import render_page
 from ..indexing.schema import CollectionError
@@ -103,7 +103,7 @@ def session_of(workbench: Workbench, uploads: Uploads, page: str) -> Callable[[]
         pn.state.onload(window.start)
         pn.state.on_session_destroyed(lambda _: window.documents.sending.left())
         pn.state.add_periodic_callback(window.documents.tick, 400)  # type: ignore[arg-type]
-        return window_frame(window, pn.state.cookies.get(THEME_COOKIE) == "dark")
+        return window_frame(window, (pn.state.cookies.get(THEME_COOKIE) or pn.state.cookies.get(SYSTEM_COOKIE)) == "dark")
 
     return session
 

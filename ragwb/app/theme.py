@@ -180,7 +180,7 @@ table.list th,table.list td{vertical-align:middle}table.list{background:var(--pa
 table.list td:first-child{white-space:normal;min-width:14em}table.list td:first-child button{padding:0;border:0;background:none;text-align:left;font-size:15px;min-height:0}
 table.list td:first-child button:hover{color:var(--accent);text-decoration:underline;text-underline-offset:3px}
 table.list tr:hover td{background:var(--ground)}
-.state{color:var(--muted)}
+.state{color:var(--muted)}.state.old{color:var(--alarm)}
 @media (max-width:760px){
  table.list td:first-child{min-width:9em}table.list :is(th,td){padding:8px!important}
  table.list:not(.history) :is(th,td):is(:nth-child(3),:nth-child(4),:nth-child(6)),table.history :is(th,td):is(:nth-child(2),:nth-child(3)){display:none}
