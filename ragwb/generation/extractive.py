@@ -21,8 +21,8 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 
 from ..config import PipelineConfig
 from ..documents.language import count_tokens, terms
-from .prompts import NO_ANSWER, PASSAGES_END
 from .fit import about, candidates, rows_of
+from .prompts import NO_ANSWER, PASSAGES_END
 from .question_words import without_periods
 from .sentence_ranking import PromptPassage, RankedSentence, WeighedQuestion
 from .table_answers import row_statement, table_answer

@@ -57,7 +57,8 @@ WANTED = tuple(  # what is asked, and what an answer to it holds
         (r"\bhow (?:long|quickly|soon|fast) (?:do|does|did|is|are|can|may|must|should|will|after|before|until|it|to)\b", HAS_DURATION),
         (r"\bhow often\b", rf"\b(?:every|each|per|once|twice|times|daily|weekly|monthly|quarterly|yearly|annual(?:ly)?|hourly)\b|{HAS_DURATION}"),
         (r"\b(?:percentage|percent|what share|what proportion)\b", r"\d\s?%|\bper ?cent\b|\b(?:half|third|quarter|tenth|fifth)s?\b"),
-        (r"\bhow much (?:does|do|did|is|are|will|was|were) [^?]*\b(?:cost|pay|paid|costs)\b|\b(?:price|fee|salary|wage|reward|in dollars|in euros)\b", HAS_MONEY),
+        (r"\bhow much (?:does|do|did|is|are|will|was|were) [^?]*\b(?:cost|pay|paid|costs)\b|\b(?:price|fee|salary|wage|reward|in dollars|in euros)\b",
+         HAS_MONEY),
         (r"\bhow (?:many|much|long|old|far|often|tall|large|high|big|heavy|deep|fast|thick|wide)\b"
          r"|\b(?:percentage|percent|price|cost|torque|pressure|temperature|weight|amount|number|rate|limit)\b", HAS_NUMBER),
         (r"\bwhen\b|\b(?:what|which) (?:year|date|day|month|time|century|decade)\b", HAS_DATE),
@@ -106,8 +107,8 @@ class WordMatcher:
 
 # %% ../../nbs/07_generation/04_question_words.ipynb #0577c1d8
 SAME_THING = {
-    "spend": "expense", "spent": "expense", "earn": "income", "earned": "income", "sell": "sales", "sold": "sales", "owe": "payable", "owed": "payable", "borrow": "debt", "sales": "revenue",
-    "revenue": "sales", "revenues": "sales", "turnover": "revenue", "profit": "net income", "costs": "expenses", "cost": "expenses", "worth": "value",
+    "spend": "expense", "spent": "expense", "earn": "income", "earned": "income", "sell": "sales", "sold": "sales", "owe": "payable", "owed": "payable", "borrow": "debt",
+    "sales": "revenue", "revenue": "sales", "revenues": "sales", "turnover": "revenue", "profit": "net income", "costs": "expenses", "cost": "expenses", "worth": "value",
 }  # fmt: skip
 LIKE = 0.5  # cosine of two words below which they are not alike
 LIKE_WORD = re.compile(r"[A-Za-z][A-Za-z'’]*(?:&[A-Za-z]+)?|\d[\w.-]*")
@@ -144,7 +145,9 @@ class Likeness:
         return self.near[:, places].max(axis=0) if places and self.words else np.zeros(len(places))
 
 # %% ../../nbs/07_generation/04_question_words.ipynb #12c1e1d3
-LIGHT = frozenset(terms("how much many what which was were is are do does did have has had tell give show amount number figure please pls exactly say says said need needs want get got one mean"))
+LIGHT = frozenset(terms(
+    "how much many what which was were is are do does did have has had tell give show amount number figure "
+    "please pls exactly say says said need needs want get got one mean"))
 ABOVE, BEFORE = 0.8, 0.6  # what a word counts that is said above a sentence, or in the sentence before
 
 
