@@ -70,8 +70,8 @@ def evidence(
     )
 
 # %% ../../nbs/07_generation/09_extractive.ipynb #c12
-TRUST = {"missing": -0.8, "codes": 7.0, "window": 1.0, "kind": 0.8, "cover": 3.4, "share": 0.3}
-TRUST_BIAS = -9.6
+TRUST = {"missing": -0.1, "codes": 7.3, "window": 3.5, "kind": 0.2, "cover": 3.2, "share": 0.7}
+TRUST_BIAS = -10.7
 
 
 def confidence(found: Evidence) -> float:  # 0 to 1
@@ -82,7 +82,7 @@ def confidence(found: Evidence) -> float:  # 0 to 1
 def select_sentences(
     ranked: Sequence[RankedSentence],  # best first
     most: int,                         # sentences
-    nearly: float = 0.3,               # a further sentence must be at least this likely, compared with the best
+    nearly: float = 0.5,               # a further sentence must be at least this likely, compared with the best
     same: float = 0.7,                 # share of common terms from which two sentences say the same
 ) -> list[RankedSentence]:             # best first; at least one if there is any
     "The fewest sentences that carry the answer."

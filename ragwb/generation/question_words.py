@@ -44,7 +44,7 @@ DAYS = "Monday|Tuesday|Wednesday|Thursday|Friday|Saturday|Sunday"
 HAS_DATE = rf"\d|\b(?:{MONTHS}|{DAYS}|century|decade|until|before|after)\b"
 HAS_DURATION = (r"\b(?:\d[\d.,]*|one|two|three|four|five|six|seven|eight|nine|ten|twelve|half an?|an?)[\s-]+(?:working |business |calendar )?"
                 r"(?:second|minute|hour|day|week|month|quarter|year|shift|century|decade)s?\b|\b(?:until|immediately|at once|overnight)\b")
-HAS_MONEY = (r"[$€£¥]\s?\d|\b\d[\d.,]*\s?(?:[$€£¥]|(?:million |billion )?(?:euros?|dollars?|cents?|pounds?|EUR|USD|GBP|CHF)\b)"
+HAS_MONEY = (r"(?:[$€£¥]|\b(?:EUR|USD|GBP|CHF|[Ee]uros?|[Dd]ollars?):?)\s?\d|\b\d[\d.,]*\s?(?:[$€£¥]|(?:million |billion )?(?:euros?|dollars?|cents?|pounds?|EUR|USD|GBP|CHF)\b)"
              r"|(?:price|cost|fee|charge|rate)[^.|]{0,30}\d|\b(?:free|no charge|nothing)\b")
 HAS_REASON = (r"\b(?:because|due to|driven by|as a result|results? from|resulting from|attributable to|reflect(?:s|ed|ing)?|primarily|owing to|caused by|led by|thanks to|since"
               r"|so that|in order to|to (?:avoid|prevent|protect|ensure|keep)|otherwise|reasons?|offset)\b")

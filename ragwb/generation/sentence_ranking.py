@@ -10,7 +10,7 @@ __all__ = ['WEIGHTS', 'PromptPassage', 'WeighedQuestion', 'looks_like_heading', 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from ..documents.language import is_row, sentences, terms
+from ..documents.language import ITEM, is_row, sentences, terms
 from .question_words import Coverage, WordMatcher, answers_kind, question_weights
 from ..indexing.embedding import WordLlamaEmbedder, embedder
 
@@ -39,7 +39,7 @@ class WeighedQuestion:
 # %% ../../nbs/07_generation/05_sentence_ranking.ipynb #c12
 def looks_like_heading(sentence: str) -> bool:
     "Whether a sentence is short and has no punctuation at its end."
-    return not is_row(sentence) and len(sentence.split()) <= 9 and sentence[-1] not in ".!?:;,"
+    return not is_row(sentence) and not ITEM.match(sentence) and len(sentence.split()) <= 14 and sentence[-1] not in ".!?:;,"
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def similarities(question: str, groups: Sequence[Sequence[str]]) -> list[Similar
     return [Similarity(matcher.match(at), float(cosines[at]), float(cosines[len(flat) + at])) for at in range(len(flat))]
 
 # %% ../../nbs/07_generation/05_sentence_ranking.ipynb #c20
-WEIGHTS = {"words": 4.6, "before": -3.9, "place": 6.2, "table": 21.7, "cosine": 1.1, "window": 6.4, "kind": 2.1, "relevance": 5.3, "codes": 0.2, "cover": 10.6}
+WEIGHTS = {"words": 4.4, "before": -1.7, "place": 2.6, "table": 18.5, "cosine": 2.0, "window": 4.7, "kind": 0.0, "relevance": 5.5, "codes": 0.9, "cover": 8.7}
 
 
 @dataclass(frozen=True, slots=True)

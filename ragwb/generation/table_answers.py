@@ -21,7 +21,7 @@ import numpy as np
 
 from ..documents.language import terms
 from ..documents.periods import MONTHS, Period, periods
-from .question_words import LIGHT, Likeness, like_words, rarity
+from .question_words import LIGHT, Likeness, answers_kind, like_words, rarity
 from .sentence_ranking import PromptPassage
 from .table_rows import CHANGE, PERIODIC, UNIT, YEAR, TableRow, is_number, tables_of
 
@@ -231,7 +231,8 @@ def dates_fit(asked: TableQuestion, wanted: Period | None, row: TableRow, at: in
 
 def find_cells(asked: TableQuestion, passages: Sequence[PromptPassage]) -> list[FoundCell]:
     "The cells of dated tables that may answer, best first."
-    read = [(passage, row) for passage in passages for table in tables_of(passage.text) for row in table if row.values and row.is_dated]
+    read = [(passage, row) for passage in passages for table in tables_of(passage.text) for row in table if row.values and row.is_dated
+            and (asked.periods or ": " not in row.line)]  # a list's own dates are no reason to read it by periods
     if not read or not asked.words:
         return []
     texts = (text for passage, row in read for text in (row.label, row.section, *row.columns, passage.place, row.caption))
@@ -360,9 +361,10 @@ NAMED = 0.6  # how alike a column's name and a word of the question must be
 
 
 def row_statement(question: str, row: TableRow, passage: int) -> CellStatement:
-    "A row as a statement: the columns that the question names, or all of them."
+    "A row as a statement: the columns that the question names, or those of the kind that it asks for, or all of them."
     words, names = TableQuestion.of(question).words, [like_words(column) for column in row.columns]
     alike = Likeness(words, list(dict.fromkeys(word for name in (*names, like_words(row.label)) for word in name)))
     label = alike.best(like_words(row.label))
     asked = [at for at, name in enumerate(names) if words and name and bool(((alike.best(name) > NAMED) & (label < 0.9)).any())]
-    return cell_statement(row, passage, asked or range(len(row.values)))
+    kind = [at for at, value in enumerate(row.values) if answers_kind(question, f"{row.columns[at]}: {value}") == 1.0]
+    return cell_statement(row, passage, asked or kind or range(len(row.values)))

@@ -57,7 +57,7 @@ CHOICES = (
     by_experiment("config.RetrievalConfig.cutoff", 0.55, "01_chunking"),
     by_experiment("config.PipelineConfig.context_tokens", 3_000, "03_prompts"),
     by_experiment("config.PipelineConfig.max_sentences", 3, "04_models"),
-    by_experiment("config.PipelineConfig.refusal_threshold", 0.35, "05_refusal"),
+    by_experiment("config.PipelineConfig.refusal_threshold", 0.3, "05_refusal"),
     by_training("generation.sentence_ranking.WEIGHTS", {"words": 10.0, "before": -0.3, "place": 11.3, "table": 20.6, "cosine": 3.0, "window": 5.8,
                                                         "kind": 1.9, "relevance": 6.5, "heading": -3.6, "codes": 3.0}),
     by_training("generation.extractive.TRUST", {"first": 3.7, "missing": -1.0, "codes": 6.1, "window": 2.4, "kind": 2.0}),
