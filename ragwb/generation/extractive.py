@@ -70,7 +70,7 @@ def evidence(
     )
 
 # %% ../../nbs/07_generation/09_extractive.ipynb #c12
-TRUST = {"missing": -0.1, "codes": 7.3, "window": 3.5, "kind": 0.2, "cover": 3.2, "share": 0.7}
+TRUST = {"missing": -0.1, "codes": 7.4, "window": 3.8, "kind": 0.1, "cover": 3.1, "share": 0.8}
 TRUST_BIAS = -10.7
 
 

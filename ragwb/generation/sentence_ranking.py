@@ -89,7 +89,7 @@ def similarities(question: str, groups: Sequence[Sequence[str]]) -> list[Similar
     return [Similarity(matcher.match(at), float(cosines[at]), float(cosines[len(flat) + at])) for at in range(len(flat))]
 
 # %% ../../nbs/07_generation/05_sentence_ranking.ipynb #c20
-WEIGHTS = {"words": 4.4, "before": -1.7, "place": 2.6, "table": 18.5, "cosine": 2.0, "window": 4.7, "kind": 0.0, "relevance": 5.5, "codes": 0.9, "cover": 8.7}
+WEIGHTS = {"words": 4.3, "before": -1.5, "place": 2.9, "table": 18.0, "cosine": 2.2, "window": 4.5, "kind": 0.0, "relevance": 5.5, "codes": 0.9, "cover": 8.3}
 
 
 @dataclass(frozen=True, slots=True)
