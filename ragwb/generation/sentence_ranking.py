@@ -39,7 +39,7 @@ class WeighedQuestion:
 # %% ../../nbs/07_generation/05_sentence_ranking.ipynb #c12
 def looks_like_heading(sentence: str) -> bool:
     "Whether a sentence is short and has no punctuation at its end."
-    return not is_row(sentence) and not ITEM.match(sentence) and len(sentence.split()) <= 14 and sentence[-1] not in ".!?:;,"
+    return not is_row(sentence) and not ITEM.match(sentence) and len(sentence.split()) <= 14 and sentence[-1] not in ".!?:;,。！？：；、؟۔।…"
 
 
 @dataclass(frozen=True)
