@@ -102,7 +102,7 @@ def test_promotions_at_once_on_s3(s3_settings: Settings) -> None:
     assert registry.current("production").mark in said and registry.resolve("@production") == TIMID
     system, user = registry.prompts.load("answer:1")
     assert registry.prompts.add("brief", system + " Be brief.", user) == "brief:1"
-    assert open_registry(s3_settings).prompts.names() == ["answer:1", "brief:1", "standalone:1"]
+    assert open_registry(s3_settings).prompts.names() == ["answer:1", "brief:1", "quoted:1", "standalone:1"]
 
 
 def test_a_running_server_follows(tmp_path: Path) -> None:

@@ -233,15 +233,17 @@ def serve_command(ctx: click.Context, host: str, port: int | None) -> None:
     "Serve the API and the app on one port."
     from dataclasses import replace
 
-    from ragwb.app.server import PortTaken, run_server
+    from ragwb.app.server import PortTaken, check_port, run_server
     from ragwb.generation.discovery import chosen_model, found_models, in_use
     from ragwb.settings import load_settings
 
     settings = load_settings(ctx.obj)
-    if not settings.config:
-        click.echo(in_use(chosen_model(settings), found_models(settings)))
+    settings = replace(settings, host=host or settings.host, port=port or settings.port)
     try:
-        run_server(replace(settings, host=host or settings.host, port=port or settings.port), read_config(settings.config, settings))
+        check_port(settings.host, settings.port)
+        if not settings.config:
+            click.echo(in_use(chosen_model(settings), found_models(settings)))
+        run_server(settings, read_config(settings.config, settings))
     except PortTaken as error:
         raise click.ClickException(str(error)) from None
 

@@ -179,7 +179,7 @@ def try_model(
     return time.monotonic() - begun
 
 # %% ../../nbs/07_generation/12_discovery.ipynb #c19
-CHOICE, MODEL_PROMPT = "model.json", "answer:2"
+CHOICE, MODEL_PROMPT = "model.json", "quoted:1"
 
 
 class ModelChoice:

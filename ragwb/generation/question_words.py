@@ -15,7 +15,7 @@ from math import log
 
 import numpy as np
 
-from ..documents.language import JOINT, POSSESSIVE, STOP_WORDS, WORD, terms, tokenizer
+from ..documents.language import CJK, JOINT, POSSESSIVE, STOP_WORDS, WORD, terms, tokenizer, word_terms
 from ..documents.periods import periods
 from ..indexing.embedding import WordLlamaEmbedder, embedder
 
@@ -112,12 +112,13 @@ SAME_THING = {
     "sales": "revenue", "revenue": "sales", "revenues": "sales", "turnover": "revenue", "profit": "net income", "costs": "expenses", "cost": "expenses", "worth": "value",
 }  # fmt: skip
 LIKE = 0.5  # cosine of two words below which they are not alike
-LIKE_WORD = re.compile(r"[A-Za-z][A-Za-z'’]*(?:&[A-Za-z]+)?|\d[\w.-]*")
+LIKE_WORD = re.compile(r"[^\W\d_][^\W\d_'’]*(?:['’&][^\W\d_]+)*|\d[\w.-]*")
 
 
 def like_words(text: str) -> list[str]:
-    "The words of a text that say something, lower case, each once; `R&D` is one word."
-    return [word for word in dict.fromkeys(LIKE_WORD.findall(POSSESSIVE.sub("", text.lower()))) if word not in STOP_WORDS]
+    "The words of a text that say something, lower case, each once; `R&D` is one word, scripts without spaces give pairs of signs."
+    words = (part for word in LIKE_WORD.findall(POSSESSIVE.sub("", text.lower())) for part in (word_terms(word) if CJK.search(word) else (word,)))
+    return [word for word in dict.fromkeys(words) if word not in STOP_WORDS]
 
 
 class Likeness:
