@@ -139,7 +139,8 @@ def period_fit(
         return 0.0
     away = abs((printed.end - asked.end).days)
     if asked.start == asked.end:
-        return 1.0 if away == 0 else 0.9 if away <= NEAR_DAY and LOOSE.match(asked.text) else 0.6 if away <= 3 else 0.0
+        near = 1.0 if away == 0 else 0.9 if away <= NEAR_DAY and LOOSE.match(asked.text) else 0.6 if away <= 3 else 0.0
+        return near if length == 0 else 0.8 * near  # what holds on a day is not what happened until then
     wanted = round(((asked.end - asked.start).days + 1) / 30.4)
     if length == 0 and wanted <= 1:
         return 0.9 if asked.start - timedelta(days=3) <= printed.end <= asked.end + timedelta(days=3) else 0.0
@@ -172,8 +173,10 @@ def initials_of(text: str) -> set[str]:
 
 
 def own_periods(place: str) -> list[Period]:
-    "The period that a passage's document reports on, and its fiscal name."
-    return [period for period in periods(place) if period.end or period.quarter]
+    "The period that a passage's document reports on, and its fiscal name; the name of a quarter tells no dates."
+    found = [period for period in periods(place) if period.end or period.quarter]
+    dated = any("ended" in period.text for period in found)
+    return [Period(None, None, period.year, period.quarter, period.text) if dated and period.quarter else period for period in found]
 
 # %% ../../nbs/07_generation/07_table_answers.ipynb #c15
 class RowMatch:
