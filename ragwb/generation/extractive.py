@@ -70,8 +70,8 @@ def evidence(
     )
 
 # %% ../../nbs/07_generation/09_extractive.ipynb #c12
-TRUST = {"missing": -0.1, "codes": 7.4, "window": 3.8, "kind": 0.1, "cover": 3.1, "share": 0.8}
-TRUST_BIAS = -10.7
+TRUST = {"missing": -0.1, "codes": 7.2, "window": 3.2, "kind": 0.1, "cover": 3.5, "share": 0.5}
+TRUST_BIAS = -10.3
 
 
 def confidence(found: Evidence) -> float:  # 0 to 1

@@ -89,7 +89,7 @@ def similarities(question: str, groups: Sequence[Sequence[str]]) -> list[Similar
     return [Similarity(matcher.match(at), float(cosines[at]), float(cosines[len(flat) + at])) for at in range(len(flat))]
 
 # %% ../../nbs/07_generation/05_sentence_ranking.ipynb #c20
-WEIGHTS = {"words": 4.3, "before": -1.5, "place": 2.9, "table": 18.0, "cosine": 2.2, "window": 4.5, "kind": 0.0, "relevance": 5.5, "codes": 0.9, "cover": 8.3}
+WEIGHTS = {"words": 4.7, "before": -1.5, "place": 2.8, "table": 17.6, "cosine": 2.3, "window": 4.4, "kind": 0.0, "relevance": 5.8, "codes": 0.9, "cover": 7.9}
 
 
 @dataclass(frozen=True, slots=True)
