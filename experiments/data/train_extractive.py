@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +24,7 @@ from ragwb.documents.document import Span
 from ragwb.evaluation.benchmark import index_dataset
 from ragwb.evaluation.datasets import CHOOSING, GoldenQuestion, anchor_questions, for_choosing, load_dataset, with_split
 from ragwb.evaluation.metrics import is_evidence
-from ragwb.generation.extractive import Evidence, evidence
+from ragwb.generation.extractive import Evidence, evidence, select_sentences
 from ragwb.generation.fit import about, candidates
 from ragwb.generation.models import standalone_by_rule
 from ragwb.generation.sentence_ranking import Features, PromptPassage, RankedSentence
@@ -49,9 +49,13 @@ class Reading:
         return np.array([astuple(sentence.features) for sentence in self.ranked])
 
     def trust(self, weights: np.ndarray) -> np.ndarray:
-        """The evidence that the passages hold the answer, for the sentence that these weights put first."""
-        best = self.ranked[int(np.argmax(self.features @ weights))]
-        return np.array(astuple(evidence(self.query, self.given, best)))
+        """The evidence that the passages hold the answer, when these weights rank the sentences."""
+        return np.array(astuple(evidence(self.query, self.given, self.by(weights))))
+
+    def by(self, weights: np.ndarray) -> list[RankedSentence]:
+        """The sentences as these weights rank them, best first."""
+        scores = self.features @ weights
+        return [replace(self.ranked[at], score=float(scores[at])) for at in np.argsort(-scores, kind="stable")]
 
 
 @dataclass
@@ -60,6 +64,11 @@ class Example:
 
     read: Reading
     right: np.ndarray        # which sentences are evidence
+
+    def is_said(self, weights: np.ndarray) -> bool:
+        """Whether what is said holds evidence."""
+        said = {(one.passage, one.text) for one in select_sentences(self.read.by(weights), PipelineConfig.max_sentences)}
+        return any(right and (one.passage, one.text) in said for one, right in zip(self.read.ranked, self.right, strict=True))
 
 
 def example(pipeline: Pipeline, question: GoldenQuestion) -> Example | None:
@@ -95,7 +104,7 @@ def descend(loss: Callable[[np.ndarray], tuple[float, np.ndarray]], size: int) -
     return np.asarray(minimize(loss, np.zeros(size), jac=True, method="L-BFGS-B").x)
 
 
-def train_ranking(train: Sequence[Example], l2: float = 1e-3) -> np.ndarray:
+def train_ranking(train: Sequence[Example], l2: float = 3e-3) -> np.ndarray:
     """Weights by which the sentences with evidence come first: softmax over the sentences of each question."""
     usable = [one for one in train if one.right.any()]
     features = np.concatenate([one.read.features for one in usable])
@@ -118,9 +127,9 @@ def train_ranking(train: Sequence[Example], l2: float = 1e-3) -> np.ndarray:
 
 
 def train_trust(train: Sequence[Example], weights: np.ndarray, l2: float = 2e-3) -> tuple[np.ndarray, float]:
-    """Weights and bias of the probability that the sentence put first is evidence: logistic regression."""
+    """Weights and bias of the probability that what is said holds evidence: logistic regression."""
     rows = np.array([one.read.trust(weights) for one in train])
-    sign = np.array([1.0 if one.right[int(np.argmax(one.read.features @ weights))] else -1.0 for one in train])
+    sign = np.array([1.0 if one.is_said(weights) else -1.0 for one in train])
     scale = rows.std(axis=0) + 1e-9
     inputs = np.c_[rows / scale, np.ones(len(rows))]
 

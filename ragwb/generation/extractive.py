@@ -21,7 +21,7 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 
 from ..config import PipelineConfig
 from ..documents.language import count_tokens, terms
-from .fit import about, candidates, rows_of
+from .fit import about, all_named, candidates, of_reports, rows_of
 from .prompts import NO_ANSWER, PASSAGES_END
 from .question_words import without_periods
 from .sentence_ranking import PromptPassage, RankedSentence, WeighedQuestion
@@ -42,36 +42,34 @@ def read_prompt(prompt: str) -> tuple[str, list[PromptPassage]]:
 @dataclass(frozen=True, slots=True)
 class Evidence:
     "The features of the confidence."
-    missing: float  # weight of the rarest word that is in no passage, in tens
+    absent: float   # share of the question's weight whose terms are in no passage, 0 to 1
     codes: float    # share of the question's codes that are in any passage, 0 to 1; 1 if it has none
     window: float   # cosine of the question and the surroundings of the best sentence
-    kind: float     # whether the best sentence holds the kind of thing asked for
-    cover: float    # share of the question's content that the best sentence says, or what stands above it, 0 to 1
-    share: float    # share of the question's weight whose very terms are in the best sentence, 0 to 1
+    kind: float     # whether the best sentence holds what is asked for
+    lead: float     # probability that the best sentence is the right one if any is, 0 to 1
 
 # %% ../../nbs/07_generation/09_extractive.ipynb #c10
 def evidence(
     question: str,
     passages: Sequence[PromptPassage],
-    best: RankedSentence,
+    ranked: Sequence[RankedSentence],  # best first, at least one
 ) -> Evidence:
     "The evidence that the passages hold the answer."
     asked = WeighedQuestion(without_periods(question))
-    held = [set(terms(f"{passage.place} {passage.text}")) for passage in passages]
-    there = set().union(*held)
+    there = {term for passage in passages for term in terms(f"{passage.place} {passage.text}")}
+    best = ranked[0]
     codes = [term for term in asked.weights if any(c.isdigit() for c in term) and any(c.isalpha() for c in term)]
     return Evidence(
-        missing=max((weight for term, weight in asked.weights.items() if term not in there), default=0.0) / 10,
+        absent=1 - asked.share(there),
         codes=sum(code in there for code in codes) / len(codes) if codes else 1.0,
         window=best.features.window,
         kind=best.features.kind,
-        cover=best.features.cover,
-        share=asked.share(set(terms(best.text))),
+        lead=1 / sum(exp(sentence.score - best.score) for sentence in ranked),
     )
 
 # %% ../../nbs/07_generation/09_extractive.ipynb #c12
-TRUST = {"missing": -0.1, "codes": 7.2, "window": 3.2, "kind": 0.1, "cover": 3.5, "share": 0.5}
-TRUST_BIAS = -10.3
+TRUST = {"absent": -3.6, "codes": 6.2, "window": 3.4, "kind": 1.0, "lead": 2.0}
+TRUST_BIAS = -8.0
 
 
 def confidence(found: Evidence) -> float:  # 0 to 1
@@ -86,7 +84,7 @@ def select_sentences(
     ranked: Sequence[RankedSentence],  # best first
     most: int,                         # sentences
     codes: Collection[str] = (),       # that the question names: a sentence with one that is not yet said adds something
-    nearly: float = 0.5,               # a further sentence must be at least this likely, compared with the best
+    nearly: float = 0.15,              # a further sentence must be at least this likely, compared with the best
     same: float = 0.7,                 # share of common terms from which two sentences say the same
 ) -> list[RankedSentence]:             # best first; at least one if there is any
     "The fewest sentences that carry the answer."
@@ -94,7 +92,7 @@ def select_sentences(
     said: list[set[str]] = []
     for sentence in ranked:
         likely = exp(sentence.score - ranked[0].score)
-        if len(chosen) == most or likely < min(nearly, FURTHER):
+        if len(chosen) == most or likely < FURTHER:
             break
         here = set(terms(sentence.text))
         if chosen and likely < nearly and not any(code in here and not any(code in other for other in said) for code in codes):
@@ -116,11 +114,13 @@ def answer_replies(
     most: int,                          # sentences
 ) -> list[str]:                         # statements with their proofs; empty: no sure answer
     "What the passages answer."
-    cells = table_answer(question, passages, CELL_LEAST)
-    if cells.statements:
-        return [statement.reply for statement in cells.statements]
+    named = all_named(question, passages)
+    if not named and of_reports(passages):
+        return []
+    if named and (cells := table_answer(question, passages, CELL_LEAST).statements):
+        return [statement.reply for statement in cells]
     ranked = candidates(question, passages)
-    if not ranked or confidence(evidence(question, passages, ranked[0])) < threshold:
+    if not ranked or confidence(evidence(question, passages, ranked)) < threshold:
         return []
     rows, chosen = rows_of(passages), select_sentences(ranked, most, [term for term in terms(question) if any(c.isdigit() for c in term)])
     return [row_statement(question, row, one.passage).reply if (row := rows.get((one.passage, one.text))) else f"{one.text} [[{one.passage}|{one.text}]]" for one in chosen]

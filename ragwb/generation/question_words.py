@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['HAS_NUMBER', 'MONTHS', 'DAYS', 'HAS_DATE', 'HAS_DURATION', 'HAS_MONEY', 'HAS_REASON', 'HAS_NAME', 'WANTED', 'NEAR',
-           'SAME_THING', 'LIKE', 'LIKE_WORD', 'LIGHT', 'ABOVE', 'BEFORE', 'rarity', 'question_weights', 'answers_kind',
-           'content_words', 'WordMatcher', 'like_words', 'Likeness', 'without_periods', 'Coverage']
+           'SAME_THING', 'LIKE', 'LIKE_WORD', 'LIGHT', 'ABOVE', 'BEFORE', 'COUNTED', 'ALIKE', 'ASKS_VALUE',
+           'OWN_NUMBER', 'FOOTNOTE', 'rarity', 'question_weights', 'answers_kind', 'content_words', 'WordMatcher',
+           'like_words', 'Likeness', 'without_periods', 'Coverage', 'counted', 'valued', 'kind_of_answer']
 
 # %% ../../nbs/07_generation/04_question_words.ipynb #c03
 import re
@@ -175,3 +176,39 @@ class Coverage:
         best = self.alike.best
         match = np.maximum.reduce([best(like_words(sentence)), ABOVE * best(like_words(above)), BEFORE * best(like_words(before))])
         return float((match * self.weight).sum() / self.weight.sum())
+
+# %% ../../nbs/07_generation/04_question_words.ipynb #79ff3339
+COUNTED = re.compile(r"\bhow many\s+((?:[\w’'-]+\s+){0,2}?[\w’'-]+s)\b", re.I)
+ALIKE = 0.45  # of the word for what is counted
+ASKS_VALUE = re.compile(r"\bhow (?:many|much|large|big|high|low|heavy|fast|far)\b|\b(?:percentage|percent)\b|\b(?:what|which)(?:'s| is| was)?(?: the)? (?:[a-z]+ ){0,2}"
+                        r"(?:torque|pressure|temperature|weight|price|cost|fee|speed|voltage|power|flow|length|width|depth)\b|\bwhat (?:do|does|did) .{2,60}\bcost\b", re.I)
+OWN_NUMBER = re.compile(r"(?<![\w.-])[-+$€£¥(]*\d[\d.,]*(?=\s?(?:[%°$€£¥)’']|[^\w-]|$|[a-z]+\b))"
+                        r"|\b(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|thirty|forty|fifty|hundred|thousand|million|billion|half|dozen|none|no)\b", re.I)
+FOOTNOTE = re.compile(r"^\(?\d{1,2}[).]?\s|\b(?:note|item|section|chapter|page)\s+\d+", re.I)
+
+
+def counted(question: str, sentence: str) -> bool:
+    "Whether a sentence has a word for what a question asks the number of."
+    match = COUNTED.search(question)
+    noun = like_words(match[1])[-1:] if match else []
+    there = like_words(sentence)
+    return not noun or bool((Likeness(noun, there).best(there) > ALIKE).all())
+
+
+def valued(question: str, sentence: str) -> bool:
+    "Whether a sentence has a number of its own, if a question asks for one."
+    if not ASKS_VALUE.search(question):
+        return True
+    known = set(terms(question))
+    return any(not set(terms(match.group())) <= known for match in OWN_NUMBER.finditer(FOOTNOTE.sub("", without_periods(sentence))))
+
+
+def kind_of_answer(
+    question: str,
+    sentence: str,
+) -> float:         # 1: holds what is asked for; 0: does not; 0.5: a number of something else, or no special kind is asked for
+    "Whether a sentence holds the kind of thing that a question asks for, and of what it asks for."
+    if not valued(question, sentence):
+        return 0.0
+    kind = answers_kind(question, sentence)
+    return kind if kind <= 0.5 or counted(question, sentence) else 0.5

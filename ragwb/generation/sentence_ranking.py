@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from ..documents.language import ITEM, is_row, sentences, terms
-from .question_words import Coverage, WordMatcher, answers_kind, question_weights
+from .question_words import Coverage, WordMatcher, kind_of_answer, question_weights
 from ..indexing.embedding import WordLlamaEmbedder, embedder
 
 # %% ../../nbs/07_generation/05_sentence_ranking.ipynb #c06
@@ -89,7 +89,7 @@ def similarities(question: str, groups: Sequence[Sequence[str]]) -> list[Similar
     return [Similarity(matcher.match(at), float(cosines[at]), float(cosines[len(flat) + at])) for at in range(len(flat))]
 
 # %% ../../nbs/07_generation/05_sentence_ranking.ipynb #c20
-WEIGHTS = {"words": 4.7, "before": -1.5, "place": 2.8, "table": 17.6, "cosine": 2.3, "window": 4.4, "kind": 0.0, "relevance": 5.8, "codes": 0.9, "cover": 7.9}
+WEIGHTS = {"words": 3.4, "before": -1.9, "place": 3.6, "table": 17.2, "cosine": 3.1, "window": 3.7, "kind": 1.8, "relevance": 5.2, "codes": 1.0, "cover": 8.1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ class Features:
     table: float      # of a table row: share that is in the table's first row, and not here
     cosine: float     # of the sentence and the question
     window: float     # cosine of the question and the sentence with its two neighbours
-    kind: float       # whether it holds the kind of thing asked for
+    kind: float       # whether it holds what is asked for, see `kind_of_answer`
     relevance: float  # of its passage
     codes: float      # share of the question's codes and numbers that are here
     cover: float      # share of the question's content that is said here or above, see `Coverage`
@@ -129,7 +129,7 @@ def features_of(
         table=question.share(around.head - above, here),
         cosine=alike.cosine,
         window=alike.window,
-        kind=answers_kind(question.text, sentence),
+        kind=kind_of_answer(question.text, sentence),
         relevance=passage.relevance,
         codes=sum(code in here for code in codes) / len(codes) if codes else 0.0,
         cover=cover,
