@@ -76,9 +76,10 @@ def example(pipeline: Pipeline, question: GoldenQuestion) -> Example | None:
     query = standalone_by_rule(question.question, question.history)
     passages = prompt_passages(pipeline.index.reader(pipeline.index.searcher.version), pipeline.retrieve(query), pipeline.config.context_tokens)
     given = about(query, [PromptPassage(p.number, p.place, p.text, p.relevance) for p in passages])
-    ranked = candidates(query, given)
-    if not ranked:
+    found = candidates(query, given)
+    if not found:
         return None
+    ranked = found[0]
     places = []
     for candidate in ranked:
         passage = passages[candidate.passage - 1]

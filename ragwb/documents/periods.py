@@ -4,9 +4,10 @@
 
 # %% auto #0
 __all__ = ['MONTHS', 'MONTH', 'YEAR', 'DATE_PATTERN', 'DATE', 'ORDINALS', 'COUNTS', 'SEASONS', 'SHORT_YEAR', 'FISCAL', 'ORDINAL',
-           'TO', 'EDGE', 'PERIODS', 'LENGTH', 'month_number', 'day_of', 'dates', 'Period', 'month_span', 'full_year',
-           'quarter_period', 'months_period', 'quarter_to_month', 'first_months', 'edge_period', 'season_period',
-           'fiscal_year', 'month_period', 'year_period', 'dated_period', 'periods']
+           'TO', 'EDGE', 'PERIODS', 'LENGTH', 'NAMES', 'NTH', 'AND', 'LATER_YEAR', 'month_number', 'day_of', 'dates',
+           'Period', 'month_span', 'full_year', 'quarter_period', 'months_period', 'quarter_to_month', 'first_months',
+           'edge_period', 'season_period', 'fiscal_year', 'month_period', 'year_period', 'dated_period', 'periods',
+           'with_years']
 
 # %% ../../nbs/01_documents/24_periods.ipynb #c03
 import re
@@ -200,3 +201,21 @@ def periods(text: str) -> list[Period]:  # in order
             found.append((match.start(), made(match)))
             left = left[:match.start()] + "\0" * len(match[0]) + left[match.end():]
     return [period for _, period in sorted(found, key=lambda item: item[0])]
+
+# %% ../../nbs/01_documents/24_periods.ipynb #9dd4f3a5
+NAMES = "|".join(MONTHS)
+NTH = "first|second|third|fourth"
+AND = r"(?:and|to|until|through|versus|vs\.?|or|against|-|–)"
+LATER_YEAR = (  # a date or a quarter that takes its year from the one after it
+    (re.compile(rf"\b((?:{NAMES})\s+\d{{1,2}}),?(\s+{AND}\s+(?:{NAMES})\s+\d{{1,2}},?\s+)((?:19|20)\d\d)", re.I), r"\1, \3\2\3"),
+    (re.compile(rf"\b({NTH})(?:\s+quarter)?(\s+{AND}\s+(?:the\s+)?(?:{NTH})\s+quarter of (?:fiscal (?:year )?)?)((?:19|20)\d\d)", re.I), r"\1 quarter of \3\2\3"),
+    (re.compile(rf"\b((?:{NAMES})) quarter(\s+[a-z ]{{0,30}}?(?:{NAMES}) quarter (?:of )?)((?:19|20)\d\d)", re.I), r"\1 \3 quarter\2\3"),
+    (re.compile(rf"\b((?:{NAMES})) ((?:19|20)\d\d)(\s+{AND}\s+(?:the\s+)?(?:{NAMES}) (?:19|20)\d\d) quarter", re.I), r"\1 \2 quarter\3 quarter"),
+)
+
+
+def with_years(text: str) -> str:
+    "A text in which every period has its year, where one year stands for two."
+    for rule, whole in LATER_YEAR:
+        text = rule.sub(whole, text)
+    return text

@@ -119,10 +119,11 @@ def answer_replies(
         return []
     if named and (cells := table_answer(question, passages, CELL_LEAST).statements):
         return [statement.reply for statement in cells]
-    ranked = candidates(question, passages)
-    if not ranked or confidence(evidence(question, passages, ranked)) < threshold:
+    found = candidates(question, passages)
+    if not found or any(confidence(evidence(question, passages, ranked)) < threshold for ranked in found):
         return []
-    rows, chosen = rows_of(passages), select_sentences(ranked, most, [term for term in terms(question) if any(c.isdigit() for c in term)])
+    codes = [term for term in terms(question) if any(c.isdigit() for c in term)]
+    rows, chosen = rows_of(passages), [one for ranked in found for one in select_sentences(ranked, most if len(found) == 1 else 1, codes)]
     return [row_statement(question, row, one.passage).reply if (row := rows.get((one.passage, one.text))) else f"{one.text} [[{one.passage}|{one.text}]]" for one in chosen]
 
 # %% ../../nbs/07_generation/09_extractive.ipynb #c18

@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['NAME', 'FIRST_NAME', 'REPORTS', 'OUT_OF_FORCE', 'NO_NAMES', 'FITS', 'names_of', 'title_of', 'about', 'is_named',
-           'all_named', 'of_reports', 'timely', 'within', 'compares_both', 'says_something', 'rows_of', 'candidates']
+           'all_named', 'of_reports', 'timely', 'within', 'compares_both', 'says_something', 'rows_of', 'statements',
+           'candidates']
 
 # %% ../../nbs/07_generation/08_fit.ipynb #c03
 import re
@@ -12,7 +13,7 @@ from collections.abc import Sequence
 
 from ..documents.language import is_row, terms
 from ..documents.periods import MONTHS, Period, periods
-from .question_words import without_periods
+from .question_words import has_figure, without_periods
 from .sentence_ranking import PromptPassage, RankedSentence, looks_like_heading, rank_sentences
 from .table_answers import IN_WORDS, TableQuestion, initials_of, own_periods, period_fit, printed_periods
 from .table_rows import TableRow, tables_of
@@ -104,8 +105,18 @@ def rows_of(passages: Sequence[PromptPassage]) -> dict[tuple[int, str], TableRow
     return {(passage.number, row.line): row for passage in passages for table in tables_of(passage.text) for row in table}
 
 
-def candidates(question: str, passages: Sequence[PromptPassage]) -> list[RankedSentence]:
-    "The sentences and rows that may answer, best first."
-    places, rows, asked = {passage.number: passage.place for passage in passages}, rows_of(passages), TableQuestion.of(question)
-    return [sentence for sentence in rank_sentences(question, passages) if says_something(sentence, rows.get((sentence.passage, sentence.text)))
-              and timely(asked.periods, places[sentence.passage], sentence.text) and compares_both(asked, sentence.text)]
+def statements(question: str, passages: Sequence[PromptPassage]) -> list[RankedSentence]:
+    "The sentences and rows that are statements, best first."
+    rows = rows_of(passages)
+    return [sentence for sentence in rank_sentences(question, passages) if says_something(sentence, rows.get((sentence.passage, sentence.text)))]
+
+
+def candidates(question: str, passages: Sequence[PromptPassage]) -> list[list[RankedSentence]]:
+    "The statements that may answer, best first; a comparison that none of them makes has those of each period, if there are any of each."
+    places, asked, found = {passage.number: passage.place for passage in passages}, TableQuestion.of(question), statements(question, passages)
+    timed = [sentence for sentence in found if timely(asked.periods, places[sentence.passage], sentence.text)]
+    both = [sentence for sentence in timed if compares_both(asked, sentence.text)]
+    if both or not timed or not asked.compares:
+        return [both] if both else []
+    each = [[sentence for sentence in timed if timely((one,), places[sentence.passage], sentence.text) and has_figure(sentence.text)] for one in asked.periods]
+    return each if all(each) and len({sentences[0].text for sentences in each}) == len(each) else []

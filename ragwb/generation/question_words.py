@@ -6,11 +6,11 @@
 __all__ = ['HAS_NUMBER', 'MONTHS', 'DAYS', 'HAS_DATE', 'HAS_DURATION', 'HAS_MONEY', 'HAS_REASON', 'HAS_NAME', 'WANTED', 'NEAR',
            'SAME_THING', 'LIKE', 'LIKE_WORD', 'LIGHT', 'ABOVE', 'BEFORE', 'COUNTED', 'ALIKE', 'ASKS_VALUE',
            'OWN_NUMBER', 'FOOTNOTE', 'rarity', 'question_weights', 'answers_kind', 'content_words', 'WordMatcher',
-           'like_words', 'Likeness', 'without_periods', 'Coverage', 'counted', 'valued', 'kind_of_answer']
+           'like_words', 'Likeness', 'without_periods', 'Coverage', 'counted', 'has_figure', 'valued', 'kind_of_answer']
 
 # %% ../../nbs/07_generation/04_question_words.ipynb #c03
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import cache
 from math import log
 
@@ -110,7 +110,7 @@ class WordMatcher:
 # %% ../../nbs/07_generation/04_question_words.ipynb #0577c1d8
 SAME_THING = {
     "spend": "expense", "spent": "expense", "earn": "income", "earned": "income", "sell": "sales", "sold": "sales", "owe": "payable", "owed": "payable", "borrow": "debt",
-    "sales": "revenue", "revenue": "sales", "revenues": "sales", "turnover": "revenue", "profit": "net income", "costs": "expenses", "cost": "expenses", "worth": "value",
+    "sales": "revenue", "revenue": "sales", "revenues": "sales", "turnover": "revenue", "profit": "income", "costs": "expenses", "cost": "expenses", "worth": "value",
 }  # fmt: skip
 LIKE = 0.5  # cosine of two words below which they are not alike
 LIKE_WORD = re.compile(r"[^\W\d_][^\W\d_'’]*(?:['’&][^\W\d_]+)*|\d[\w.-]*")
@@ -195,12 +195,16 @@ def counted(question: str, sentence: str) -> bool:
     return not noun or bool((Likeness(noun, there).best(there) > ALIKE).all())
 
 
+def has_figure(sentence: str, known: Collection[str] = ()) -> bool:
+    "Whether a sentence has a number that is no date, no number of a note, and none of the terms that are known."
+    return any(not set(terms(match.group())) <= set(known) for match in OWN_NUMBER.finditer(FOOTNOTE.sub("", without_periods(sentence))))
+
+
 def valued(question: str, sentence: str) -> bool:
     "Whether a sentence has a number of its own, if a question asks for one."
     if not ASKS_VALUE.search(question):
         return True
-    known = set(terms(question))
-    return any(not set(terms(match.group())) <= known for match in OWN_NUMBER.finditer(FOOTNOTE.sub("", without_periods(sentence))))
+    return has_figure(sentence, set(terms(question)))
 
 
 def kind_of_answer(

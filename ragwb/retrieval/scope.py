@@ -16,7 +16,7 @@ from datetime import date, timedelta
 from typing import TypeVar
 
 from ..documents.identity import Identity, short_name
-from ..documents.periods import Period, periods
+from ..documents.periods import Period, periods, with_years
 
 # %% ../../nbs/06_retrieval/03_scope.ipynb #c08
 PIECE = re.compile(r"[^\W_]+")
@@ -189,7 +189,7 @@ class Scopes:
     def by_period(self, question: str, inside: frozenset[str]) -> tuple[dict[str, float], tuple[frozenset[str], ...]]:
         "How well each document fits the periods that are asked for, relative to the best; the best of each period, where no document is the best of all."
         fits, best = dict[str, float](), list[frozenset[str]]()
-        for asked in periods(question):
+        for asked in periods(with_years(question)):
             fit = {id: value for id in inside if (value := fit_of(asked, self.identities[id])) is not None}
             most = max(fit.values(), default=0.0)
             if most >= LEAST_FIT:
