@@ -23,7 +23,7 @@ from ..config import PipelineConfig
 from ..documents.language import count_tokens, terms
 from .fit import about, all_named, candidates, of_reports, rows_of
 from .prompts import NO_ANSWER, PASSAGES_END
-from .question_words import without_periods
+from .question_words import codes_of, without_periods
 from .sentence_ranking import PromptPassage, RankedSentence, WeighedQuestion
 from .table_answers import row_statement, table_answer
 
@@ -68,8 +68,8 @@ def evidence(
     )
 
 # %% ../../nbs/07_generation/09_extractive.ipynb #c12
-TRUST = {"absent": -3.6, "codes": 6.2, "window": 3.4, "kind": 1.0, "lead": 2.0}
-TRUST_BIAS = -8.0
+TRUST = {"absent": -3.3, "codes": 6.2, "window": 3.7, "kind": 1.0, "lead": 2.2}
+TRUST_BIAS = -8.3
 
 
 def confidence(found: Evidence) -> float:  # 0 to 1
@@ -95,10 +95,10 @@ def select_sentences(
         if len(chosen) == most or likely < FURTHER:
             break
         here = set(terms(sentence.text))
-        if chosen and likely < nearly and not any(code in here and not any(code in other for other in said) for code in codes):
+        further = any(code in here and not any(code in other for other in said) for code in codes)
+        if chosen and not further and (likely < nearly or sentence.features.codes < chosen[0].features.codes):
             continue
-        neighbour = bool(chosen) and 0 < sentence.features.codes < chosen[0].features.codes
-        if not neighbour and not any(len(here & other) >= same * len(here | other) for other in said):
+        if not any(len(here & other) >= same * len(here | other) for other in said):
             chosen.append(sentence)
             said.append(here)
     return chosen
@@ -122,7 +122,7 @@ def answer_replies(
     found = candidates(question, passages)
     if not found or any(confidence(evidence(question, passages, ranked)) < threshold for ranked in found):
         return []
-    codes = [term for term in terms(question) if any(c.isdigit() for c in term)]
+    codes = codes_of(question)
     rows, chosen = rows_of(passages), [one for ranked in found for one in select_sentences(ranked, most if len(found) == 1 else 1, codes)]
     return [row_statement(question, row, one.passage).reply if (row := rows.get((one.passage, one.text))) else f"{one.text} [[{one.passage}|{one.text}]]" for one in chosen]
 

@@ -97,7 +97,7 @@ def says_something(sentence: RankedSentence, row: TableRow | None) -> bool:
     "Whether a sentence, or a row, is a statement by itself."
     if is_row(sentence.text):
         return row is not None and any(row.columns) and not all(printed_periods(column) for column in row.columns)
-    return not looks_like_heading(sentence.text) and sentence.text.rstrip()[-1] not in ":?"
+    return not looks_like_heading(sentence.text) and not sentence.text.startswith("---") and sentence.text.rstrip()[-1] not in ":?"
 
 
 def rows_of(passages: Sequence[PromptPassage]) -> dict[tuple[int, str], TableRow]:

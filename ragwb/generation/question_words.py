@@ -5,8 +5,9 @@
 # %% auto #0
 __all__ = ['HAS_NUMBER', 'MONTHS', 'DAYS', 'HAS_DATE', 'HAS_DURATION', 'HAS_MONEY', 'HAS_REASON', 'HAS_NAME', 'WANTED', 'NEAR',
            'SAME_THING', 'LIKE', 'LIKE_WORD', 'LIGHT', 'ABOVE', 'BEFORE', 'COUNTED', 'ALIKE', 'ASKS_VALUE',
-           'OWN_NUMBER', 'FOOTNOTE', 'rarity', 'question_weights', 'answers_kind', 'content_words', 'WordMatcher',
-           'like_words', 'Likeness', 'without_periods', 'Coverage', 'counted', 'has_figure', 'valued', 'kind_of_answer']
+           'OWN_NUMBER', 'DEFINITION', 'FOOTNOTE', 'rarity', 'question_weights', 'code_parts', 'codes_of',
+           'answers_kind', 'content_words', 'WordMatcher', 'like_words', 'Likeness', 'without_periods', 'Coverage',
+           'counted', 'has_figure', 'valued', 'defines', 'kind_of_answer']
 
 # %% ../../nbs/07_generation/04_question_words.ipynb #c03
 import re
@@ -34,9 +35,18 @@ def question_weights(
     question: str,
 ) -> dict[str, float]:  # weight by term; the parts of a code count a quarter
     "The weights of the terms of a question."
-    wanted = terms(question)
-    parts = {part for term in wanted for part in terms(JOINT.sub(" ", term)) if JOINT.search(term)}
+    wanted, parts = terms(question), code_parts(question)
     return {term: rarity(term) * (0.25 if term in parts else 1.0) for term in wanted}
+
+
+def code_parts(question: str) -> set[str]:
+    "The terms that are only parts of a code."
+    return {part for term in terms(question) for part in terms(JOINT.sub(" ", term)) if JOINT.search(term)}
+
+
+def codes_of(question: str) -> list[str]:
+    "The codes and numbers of a question, whole."
+    return [term for term in terms(question) if any(c.isdigit() for c in term) and term not in code_parts(question)]
 
 # %% ../../nbs/07_generation/04_question_words.ipynb #c12
 HAS_NUMBER = r"\d|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|thirty|forty|fifty|hundred|thousand|million|billion|half|dozen|several|once|twice)\b"
@@ -184,6 +194,8 @@ ASKS_VALUE = re.compile(r"\bhow (?:many|much|large|big|high|low|heavy|fast|far)\
                         r"(?:torque|pressure|temperature|weight|price|cost|fee|speed|voltage|power|flow|length|width|depth)\b|\bwhat (?:do|does|did) .{2,60}\bcost\b", re.I)
 OWN_NUMBER = re.compile(r"(?<![\w.-])[-+$€£¥(]*\d[\d.,]*(?=\s?(?:[%°$€£¥)’']|[^\w-]|$|[a-z]+\b))"
                         r"|\b(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|thirty|forty|fifty|hundred|thousand|million|billion|half|dozen|none|no)\b", re.I)
+DEFINITION = re.compile(r"^\s*wh(?:at|o)(?:['’]s| is| are| was) (?:an? |the )?([\w’'&./-]+(?: [\w’'&./-]+){0,2}?)(?: (?:mean|stand for))?\s*\?*\s*$"
+                        r"|^\s*what (?:does|do) (?:an? |the )?([\w’'&./-]+(?: [\w’'&./-]+){0,2}?) (?:mean|stand for)\b", re.I)
 FOOTNOTE = re.compile(r"^\(?\d{1,2}[).]?\s|\b(?:note|item|section|chapter|page)\s+\d+", re.I)
 
 
@@ -207,11 +219,19 @@ def valued(question: str, sentence: str) -> bool:
     return has_figure(sentence, set(terms(question)))
 
 
+def defines(name: str, sentence: str) -> bool:
+    "Whether a sentence begins with a name, or says what it is or means."
+    bare = re.sub(r"[*`_“”\"]", "", sentence)
+    return bool(re.search(rf"^\W*(?:(?:an?|the)\s+)?{re.escape(name)}\b|\b{re.escape(name)}\s+(?:is|are|was|means|stands for|refers to|describes)\b|\b(?:called|known as|named|means)\s+(?:an?\s+|the\s+)?{re.escape(name)}\b", bare, re.I))
+
+
 def kind_of_answer(
     question: str,
     sentence: str,
 ) -> float:         # 1: holds what is asked for; 0: does not; 0.5: a number of something else, or no special kind is asked for
     "Whether a sentence holds the kind of thing that a question asks for, and of what it asks for."
+    if defined := DEFINITION.search(question):
+        return 1.0 if defines(defined[1] or defined[2], sentence) else 0.5
     if not valued(question, sentence):
         return 0.0
     kind = answers_kind(question, sentence)

@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from ..documents.language import ITEM, is_row, sentences, terms
-from .question_words import Coverage, WordMatcher, kind_of_answer, question_weights
+from .question_words import Coverage, WordMatcher, codes_of, kind_of_answer, question_weights
 from ..indexing.embedding import WordLlamaEmbedder, embedder
 
 # %% ../../nbs/07_generation/05_sentence_ranking.ipynb #c06
@@ -89,7 +89,7 @@ def similarities(question: str, groups: Sequence[Sequence[str]]) -> list[Similar
     return [Similarity(matcher.match(at), float(cosines[at]), float(cosines[len(flat) + at])) for at in range(len(flat))]
 
 # %% ../../nbs/07_generation/05_sentence_ranking.ipynb #c20
-WEIGHTS = {"words": 3.4, "before": -1.9, "place": 3.6, "table": 17.2, "cosine": 3.1, "window": 3.7, "kind": 1.8, "relevance": 5.2, "codes": 1.0, "cover": 8.1}
+WEIGHTS = {"words": 3.5, "before": -1.8, "place": 3.4, "table": 17.1, "cosine": 3.1, "window": 3.5, "kind": 1.8, "relevance": 5.3, "codes": 0.8, "cover": 8.1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ class Features:
     window: float     # cosine of the question and the sentence with its two neighbours
     kind: float       # whether it holds what is asked for, see `kind_of_answer`
     relevance: float  # of its passage
-    codes: float      # share of the question's codes and numbers that are here
+    codes: float      # share of the question's codes and numbers that are here, whole
     cover: float      # share of the question's content that is said here or above, see `Coverage`
 
     def score(self) -> float:
@@ -121,7 +121,7 @@ def features_of(
 ) -> Features:
     "The features of one sentence."
     here, above = around.here, set(terms(passage.place)) | around.section
-    codes = [term for term in question.weights if any(c.isdigit() for c in term)]
+    codes = codes_of(question.text)
     return Features(
         words=alike.words,
         before=question.share(around.before, here),

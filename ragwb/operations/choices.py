@@ -57,7 +57,7 @@ CHOICES = (
     by_experiment("config.RetrievalConfig.cutoff", 0.55, "01_chunking"),
     by_experiment("config.PipelineConfig.context_tokens", 3_000, "03_prompts"),
     by_experiment("config.PipelineConfig.max_sentences", 3, "04_models"),
-    by_experiment("config.PipelineConfig.refusal_threshold", 0.3, "05_refusal"),
+    by_experiment("config.PipelineConfig.refusal_threshold", 0.35, "05_refusal"),
     by_training("generation.sentence_ranking.WEIGHTS", {"words": 4.7, "before": -1.5, "place": 2.8, "table": 17.6, "cosine": 2.3, "window": 4.4,
                                                         "kind": 0.0, "relevance": 5.8, "codes": 0.9, "cover": 7.9}),
     by_training("generation.extractive.TRUST", {"missing": -0.1, "codes": 7.2, "window": 3.2, "kind": 0.1, "cover": 3.5, "share": 0.5}),
