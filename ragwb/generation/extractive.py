@@ -23,7 +23,7 @@ from ..config import PipelineConfig
 from ..documents.language import count_tokens, terms
 from .fit import about, all_named, candidates, of_reports, rows_of
 from .prompts import NO_ANSWER, PASSAGES_END
-from .question_words import codes_of, without_periods
+from .question_words import codes_of, valued, without_periods
 from .sentence_ranking import PromptPassage, RankedSentence, WeighedQuestion
 from .table_answers import row_statement, table_answer
 
@@ -68,8 +68,8 @@ def evidence(
     )
 
 # %% ../../nbs/07_generation/09_extractive.ipynb #c12
-TRUST = {"absent": -3.3, "codes": 6.2, "window": 3.7, "kind": 1.0, "lead": 2.2}
-TRUST_BIAS = -8.3
+TRUST = {"absent": -3.2, "codes": 6.0, "window": 3.4, "kind": 1.0, "lead": 2.3}
+TRUST_BIAS = -8.1
 
 
 def confidence(found: Evidence) -> float:  # 0 to 1
@@ -84,7 +84,7 @@ def select_sentences(
     ranked: Sequence[RankedSentence],  # best first
     most: int,                         # sentences
     codes: Collection[str] = (),       # that the question names: a sentence with one that is not yet said adds something
-    nearly: float = 0.15,              # a further sentence must be at least this likely, compared with the best
+    nearly: float = 0.2,               # a further sentence must be at least this likely, compared with the best
     same: float = 0.7,                 # share of common terms from which two sentences say the same
 ) -> list[RankedSentence]:             # best first; at least one if there is any
     "The fewest sentences that carry the answer."
@@ -124,6 +124,8 @@ def answer_replies(
         return []
     codes = codes_of(question)
     rows, chosen = rows_of(passages), [one for ranked in found for one in select_sentences(ranked, most if len(found) == 1 else 1, codes)]
+    if not any(valued(question, one.text) for one in chosen):
+        return []
     return [row_statement(question, row, one.passage).reply if (row := rows.get((one.passage, one.text))) else f"{one.text} [[{one.passage}|{one.text}]]" for one in chosen]
 
 # %% ../../nbs/07_generation/09_extractive.ipynb #c18
