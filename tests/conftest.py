@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 from profiles import bedrock, placed  # noqa: F401  # fixtures for whoever asks
-from servers import bucket, proxy, s3_settings, seaweed  # noqa: F401  # fixtures for whoever asks
+from servers import bucket, host, proxy, s3_settings, seaweed  # noqa: F401  # fixtures for whoever asks
 
 from ragwb.guardrails.factory import guardrail
 from ragwb.indexing.embedding import provider_embedder

@@ -15,6 +15,8 @@ import pytest
 from profiles import PROFILES, environment_of, profile_settings
 from reportlab.pdfgen.canvas import Canvas
 
+from ragwb.settings import Settings
+
 SERVE = """
 import sys
 import uvicorn
@@ -34,17 +36,14 @@ if CHROMIUM is None and os.environ.get("RAGWB_REQUIRE_BROWSER") != "1":
     pytest.skip("no Chromium here: apt-get install chromium (or set it on the PATH) to run the browser tests", allow_module_level=True)
 
 
-@pytest.fixture(scope="module", params=PROFILES)
-def server(request, tmp_path_factory):
-    "The address of API and app in each profile, served by uvicorn in a process of its own."
-    folder = tmp_path_factory.mktemp("app")
+@contextmanager
+def serving(settings, folder):
+    "The address of API and app, served by uvicorn in a process of its own."
+    folder.mkdir(exist_ok=True)
     (folder / "serve.py").write_text(SERVE)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    with profile_settings(request.param, folder / "home", request, port=port, workers=1, max_file_mb=2, config=request.param) as (settings, _), (folder / "log").open("w") as log:
+    with (folder / "log").open("w") as log:
         process = subprocess.Popen([sys.executable, str(folder / "serve.py")], stdout=log, stderr=log, cwd=folder, env=os.environ | environment_of(settings))
-        url, patience = f"http://127.0.0.1:{port}", time.monotonic() + 120
+        url, patience = f"http://127.0.0.1:{settings.port}", time.monotonic() + 120
         try:
             while True:
                 assert process.poll() is None and time.monotonic() < patience, (folder / "log").read_text()
@@ -57,6 +56,21 @@ def server(request, tmp_path_factory):
         finally:
             process.terminate()
             process.wait(20)
+
+
+def free_port():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+@pytest.fixture(scope="module", params=PROFILES)
+def server(request, tmp_path_factory):
+    "The address of API and app in each profile."
+    folder = tmp_path_factory.mktemp("app")
+    with (profile_settings(request.param, folder / "home", request, port=free_port(), workers=1, max_file_mb=2, config=request.param) as (settings, _),
+          serving(settings, folder) as url):
+        yield url
 
 
 @pytest.fixture(scope="module")
@@ -291,3 +305,44 @@ def test_many_files_show_life_at_once(chromium, server, tmp_path):
 def test_page_says_that_nothing_may_be_fetched_from_elsewhere(server):
     policy = httpx.get(f"{server}/documents").headers["content-security-policy"]
     assert "default-src 'self'" in policy and "http" not in policy
+
+
+def test_the_model_taken_in_settings_answers_and_a_stopped_server_gives_its_advice(chromium, host, tmp_path):
+    from playwright.sync_api import expect
+
+    settings = Settings(home=tmp_path / "home", port=free_port(), workers=1)
+    with serving(settings, tmp_path / "served") as url, window(chromium, url) as page:
+        httpx.post(f"{url}/v1/documents", files=[("files", ("seals.md", b"# Seals\n\nThe A1-990 is tightened with 42 N m.\n"))], timeout=30).raise_for_status()
+        page.goto(f"{url}/ask")
+        expect(ask(page, "Which torque does the A1-990 need?").locator("summary")).to_contain_text("search only")
+        page.get_by_role("link", name="Settings").click()
+        in_use = page.locator("[data-region=use]")
+        expect(in_use).to_contain_text("Search only")
+        row = page.locator("[data-region=found] tr", has_text="qwen3:8b")
+        host.reply = (404, {"error": {"message": "model 'qwen3:8b' not found"}})
+        row.get_by_role("button", name="Use").click()
+        expect(in_use.get_by_role("alert")).to_contain_text("there is no model qwen3:8b")
+        expect(in_use).to_contain_text("Search only")  # it does not answer, and was not taken
+        host.reply = (200, "It needs 42 N m. [[1|tightened with 42 N m]]")
+        row.get_by_role("button", name="Use").click()
+        expect(row).to_contain_text("in use")
+        expect(in_use).to_contain_text(re.compile(r"qwen3:8b.*ready"))
+
+        page.get_by_role("link", name="Ask", exact=True).click()
+        turn = ask(page, "What torque does the A1-990 take?")
+        expect(turn.locator(".answer")).to_contain_text("It needs 42 N m.")
+        expect(turn.locator("summary")).to_contain_text("qwen3:8b")
+
+        host.shutdown()
+        host.server_close()
+        turn = ask(page, "With which torque is the A1-990 tightened?")
+        expect(turn).to_contain_text(f"no server runs at {host.address}/v1; start it")
+        expect(turn.locator(".answer")).to_contain_text("The A1-990 is tightened with 42 N m.")  # the local reader stands in
+        page.get_by_role("link", name="Settings").click()
+        expect(in_use).to_contain_text(f"no server runs at {host.address}/v1: start it")
+        in_use.get_by_role("button", name="Test").click()
+        expect(in_use.get_by_role("alert")).to_contain_text(f"no server runs at {host.address}/v1")
+        in_use.get_by_role("button", name="Search only").click()
+        expect(in_use).to_contain_text("No language model is in use")
+        page.get_by_role("link", name="Ask", exact=True).click()
+        expect(ask(page, "What is the torque of the A1-990?").locator("summary")).to_contain_text("search only")

@@ -2,15 +2,13 @@
 
 import json
 import re
-import threading
 import time
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from servers import ModelHost, models
 
 from ragwb.cli import main
 from ragwb.config import ModelConfig, PipelineConfig, config_from
@@ -24,82 +22,6 @@ from ragwb.storage.folder import Folder
 from ragwb.workbench import Workbench
 
 QUESTION = "Which torque does the A1-990 need?"
-
-
-class Handler(BaseHTTPRequestHandler):
-    "A server of models that behaves as it is told."
-
-    protocol_version = "HTTP/1.1"
-    server: "ModelHost"
-
-    def do_GET(self) -> None:
-        self.server.asked.append((self.path, self.headers.get("Authorization", "")))
-        time.sleep(self.server.slow_s)
-        status, body = self.server.pages.get(self.path, (404, "404 page not found"))
-        self.send(status, "application/json" if isinstance(body, (dict, list)) else "text/html", body if isinstance(body, str) else json.dumps(body))
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.server.asked.append((self.path, self.headers.get("Authorization", "")))
-        status, said = self.server.reply
-        if status != 200:
-            return self.send(status, "application/json" if isinstance(said, dict) else "text/html", json.dumps(said) if isinstance(said, dict) else str(said))
-        if isinstance(said, tuple):  # words of another protocol
-            return self.send(200, "text/html", said[0])
-        shared = {"id": "1", "created": 0, "model": body["model"]}
-        if not body.get("stream"):
-            choice = {"index": 0, "message": {"role": "assistant", "content": said}, "finish_reason": "stop"}
-            return self.send(200, "application/json", json.dumps(shared | {"object": "chat.completion", "choices": [choice]}))
-        parts = [{"choices": [{"index": 0, "delta": {"role": "assistant", "content": said}, "finish_reason": None}]},
-                 {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}]  # fmt: skip
-        self.send(200, "text/event-stream", "".join(f"data: {json.dumps(shared | {'object': 'chat.completion.chunk'} | part)}\n\n" for part in parts) + "data: [DONE]\n\n")
-
-    def send(self, status: int, kind: str, body: str) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(body.encode())))
-        self.end_headers()
-        self.wfile.write(body.encode())
-
-    def log_message(self, format: str, *args: object) -> None:
-        "Nothing."
-
-
-class ModelHost(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.asked: list[tuple[str, str]] = []
-        self.pages: dict[str, tuple[int, Any]] = {"/v1/models": (200, models("qwen3:8b", "llama3.2", "nomic-embed-text"))}
-        self.reply: tuple[int, Any] = (200, "It needs 42 N m. [[1|tightened with 42 N m]]")
-        self.slow_s = 0.0
-
-    @property
-    def address(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
-
-    @property
-    def role(self) -> ModelConfig:
-        return role_of("openai:qwen3:8b", f"{self.address}/v1")
-
-
-def models(*names: str, owner: str = "library") -> dict[str, Any]:
-    return {"object": "list", "data": [{"id": name, "object": "model", "owned_by": owner} for name in names]}
-
-
-@pytest.fixture
-def host(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[ModelHost]:
-    "A running server of models, the only one that is looked at, and no keys."
-    for name in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GOOGLE_API_KEY", "MISTRAL_API_KEY", "GROQ_API_KEY", "AWS_PROFILE", "AWS_ACCESS_KEY_ID"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    with ModelHost() as running:
-        threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-        monkeypatch.setenv("RAGWB_MODEL_SERVERS", running.address)
-        monkeypatch.setenv("RAGWB_HOME", str(tmp_path / "home"))
-        yield running
-        running.shutdown()
 
 
 def bench(tmp_path: Path, config: PipelineConfig | None = None) -> Workbench:
@@ -255,6 +177,16 @@ def test_a_stopped_server_is_told_at_once_and_how_to_start_it(host: ModelHost, t
     with pytest.raises(ModelError, match="no server runs at") as caught:
         alone.ask(QUESTION)
     assert caught.value.retry_after_s is None and caught.value.passages and time.monotonic() - begun < 2.0, "a server on this machine does not come back within a question"
+
+
+def test_a_follow_up_is_searched_by_its_own_words_while_the_local_reader_stands_in(host: ModelHost, tmp_path: Path) -> None:
+    ModelChoice(Folder(tmp_path / "home")).choose(host.role)
+    serving = bench(tmp_path)
+    host.shutdown()
+    host.server_close()
+    answer = serving.ask({"question": "And which torque does it need?", "history": ["What is the A1-990?"]})
+    assert answer.standalone == "What is the A1-990? And which torque does it need?" and "42 N m" in answer.text
+    assert any("no server runs at" in note and "local:extractive answered instead" in note for note in answer.notes)
 
 
 def test_the_doctor_names_what_was_found_and_what_is_wrong(host: ModelHost) -> None:

@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -234,15 +235,21 @@ def test_the_command_line_says_why_and_what_is_nearest(bedrock: EmulatedBedrock,
     assert "the AWS session has expired" in done.stderr and "seals.md" in done.stderr and "42 N m" in done.stderr
 
 
+def kinds_of_threads() -> Counter[str]:
+    "The threads of this process by kind: those that ragwb names, and all others but the emulator's."
+    names = [thread.name for thread in threading.enumerate() if not thread.name.startswith("AnyIO")]
+    return Counter(name.partition("_")[0] if name.startswith("ragwb-") else "other" for name in names)
+
+
 def test_stalled_calls_pile_up_no_threads(bedrock: EmulatedBedrock, home: Path) -> None:
     bench = workbench(bedrock, home, {"guardrail.provider": ""}, deadline_s=2, concurrency=4)
     bench.ask(TORQUE)
-    before, most, done = threading.active_count(), 0, threading.Event()
+    before, most, done = kinds_of_threads(), Counter[str](), threading.Event()
 
     def watch() -> None:
         nonlocal most
         while not done.wait(0.01):
-            most = max(most, threading.active_count())
+            most |= kinds_of_threads()
 
     watching = threading.Thread(target=watch)
     watching.start()
@@ -254,7 +261,12 @@ def test_stalled_calls_pile_up_no_threads(bedrock: EmulatedBedrock, home: Path) 
     done.set()
     watching.join()
     assert max(waits) < 2 + SLACK, max(waits)  # each within its deadline
-    assert most - before <= 32 + 2 * 4 + 8 + 1, (most, before)  # who asks, places of two models, legs of the search, the watch
+    allowed = {
+        "ragwb-call": 3 * 4 + 4,  # places of two models and of the embedder, and a few that gave theirs back and have not ended yet
+        "ragwb-leg": 8, "ragwb-titan": 4,
+        "other": 32 + 1,  # who asks, the watch
+    }  # fmt: skip
+    assert all(count <= allowed.get(kind, 0) for kind, count in (most - before).items()), (most, before)
     assert seconds < 200 / 32 * 2 + SLACK  # and once it is known to be down, nobody waits any more
 
 

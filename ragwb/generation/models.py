@@ -136,4 +136,6 @@ def standalone(
     if not history or isinstance(model, ExtractiveChatModel):
         return standalone_by_rule(question, history), ()
     reply = model.invoke(messages("standalone:1", history="\n".join(f"- {earlier}" for earlier in history), question=question))
-    return str(reply.text).strip() or question, calls_of(reply, name)
+    calls = calls_of(reply, name)
+    rewritten = standalone_by_rule(question, history) if calls[-1].model == LOCAL_MODEL else str(reply.text).strip()
+    return rewritten or question, calls
