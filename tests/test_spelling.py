@@ -65,7 +65,7 @@ def test_a_search_without_an_answer_is_respelt_too(workbench):
 
 
 @pytest.mark.parametrize("question", ["Is there a parking space?", "What did Warrenty Ltd deliver?", "WARANTY", "Who is Packinger?", "warrant4y A1-99O re-packng", "wasn't itz", "Paking's pump",
-                                      "hvor lenge kan en pumpe brukes", "Гарантия на насос", "waranty@example.com"])
+                                      "hvor lenge varer kontroller garantien", "Гарантия на насос", "waranty@example.com"])
 def test_right_words_names_codes_and_other_languages_stay(workbench, question):
     assert workbench.pipeline().run(question).components.spelling.of(question).words == {}
 
