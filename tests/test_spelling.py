@@ -60,6 +60,12 @@ def test_a_follow_up_is_respelt_after_it_was_made_standalone(workbench):
     assert answer.standalone == f"{RIGHT} And for the controller of it?" and answer.question == "And for the contorller of it?"
 
 
+def test_a_misspelling_with_the_stem_of_the_right_word_is_one_too(workbench):
+    "The keyword leg would find it, the vector leg another passage."
+    right, misspelt = workbench.ask("When is the controller replaced?"), workbench.ask("When is the controler replaced?")
+    assert dict(misspelt.searched_for) == {"controler": "controller"} and (misspelt.text, misspelt.hits) == (right.text, right.hits)
+
+
 def test_a_search_without_an_answer_is_respelt_too(workbench):
     assert workbench.pipeline().retrieve("waranty")[0].document == "warranty.md" and workbench.pipeline().retrieve("waranty") == workbench.pipeline().retrieve("warranty")
 
