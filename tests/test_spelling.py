@@ -76,6 +76,15 @@ def test_right_words_names_codes_and_other_languages_stay(workbench, question):
     assert workbench.pipeline().run(question).components.spelling.of(question).words == {}
 
 
+def test_a_word_of_a_chunk_that_was_not_counted_is_right(tmp_path, monkeypatch):
+    monkeypatch.setattr("ragwb.retrieval.spelling.CHUNKS_READ", 1)
+    workbench = Workbench(Settings(home=tmp_path))
+    workbench.ingest_files([("a.md", b"The xelinor closes in two seconds."), ("b.md", b"The xelinar closes in three seconds.")])
+    spelling = workbench.pipeline().run("x").components.spelling
+    assert len({"xelinor", "xelinar"} & {*spelling.words.words}) == 1
+    assert [spelling.of(f"How fast does the {word} close?").words for word in ("xelinor", "xelinar")] == [{}, {}]
+
+
 def test_no_question_of_the_sample_changes(tmp_path):
     "The half to choose on; questions that are answered and questions that are not."
     workbench = Workbench(Settings(home=tmp_path))
