@@ -80,7 +80,7 @@ def answer_dict(answer: "Answer") -> dict[str, Any]:
         "cached": answer.cached, "model": answer.model, "route": answer.route, "config": answer.config.fingerprint, "index_version": answer.index_version,
         "usage": asdict(answer.usage), "cost_usd": answer.cost_usd, "timings_ms": {name: round(value, 1) for name, value in answer.timings_ms.items()},
         "question": answer.question, "standalone": answer.standalone, "collection": answer.collection, "created": answer.created,
-        "dropped_citations": answer.dropped, "notes": list(answer.notes), "guard": dict(answer.guard),
+        "searched_for": dict(answer.searched_for), "dropped_citations": answer.dropped, "notes": list(answer.notes), "guard": dict(answer.guard),
         "interrupted_calls": sum(call.outcome == "interrupted" for call in answer.calls), "passages": answer.passages,
     }  # fmt: skip
 
@@ -120,6 +120,7 @@ class Answer:
     calls: tuple[Call, ...] = ()           # to models, also those that were refused or broke off
     charges: tuple[Charge, ...] = ()
     hidden: Mapping[str, str] = field(default_factory=dict)  # words that the guardrail masked or blocked -> their kind; never shown or kept
+    searched_for: Mapping[str, str] = field(default_factory=dict)  # misspelt words of the question -> the words searched for instead
 
     @property
     def passages(self) -> list[dict[str, Any]]:

@@ -34,6 +34,7 @@ from ..indexing.embedding import Embedder
 from ..retrieval.hybrid import Hits, retrieve
 from ..retrieval.rerank import Reranking, reranker
 from ..retrieval.search import Filter, Searcher, searcher
+from ..retrieval.spelling import Spelling
 from ..settings import Settings
 
 _all_ = [Answer, Event, Question, QuestionError, passages_of, refusal_text]  # of earlier pages; part of this module's face
@@ -46,6 +47,7 @@ class LatestIndex:
         self.collection, self.lock = collection, threading.Lock()
         self.kept_searcher: Searcher | None = None
         self.kept_reader: IndexReader | None = None
+        self.kept_spelling: Spelling | None = None
 
     @property
     def searcher(self) -> Searcher:
@@ -54,6 +56,13 @@ class LatestIndex:
             if self.kept_searcher is None or self.kept_searcher.version != self.collection.version:
                 self.kept_searcher = searcher(self.collection)
             return self.kept_searcher
+
+    def spelling(self, searcher: Searcher) -> Spelling:
+        "The spelling of the words that a searcher finds."
+        with self.lock:
+            if self.kept_spelling is None or self.kept_spelling.searcher is not searcher:
+                self.kept_spelling = Spelling(searcher)
+            return self.kept_spelling
 
     def reader(self, version: int) -> IndexReader:
         "The documents of an index version."
@@ -120,7 +129,7 @@ class Pipeline(AnswerRunnable):
     def run(self, given: Any) -> QuestionRun:
         "A question at its beginning, on the last commit. Raises QuestionError."
         question, searcher = Question.of(given, self.settings.max_question_chars), self.index.searcher
-        parts = (searcher, self.index.reader(searcher.version), self.embedder, self.model, self.guard, self.reranker)
+        parts = (searcher, self.index.reader(searcher.version), self.embedder, self.model, self.guard, self.reranker, self.index.spelling(searcher))
         return QuestionRun(question, Components(self.config, self.settings, *parts))
 
     def events(self, given: Any) -> Iterator[Event]:
@@ -133,8 +142,8 @@ class Pipeline(AnswerRunnable):
 
     def retrieve(self, question: str, k: int | None = None, where: Filter = {}) -> Hits:
         "The hits for a standalone question; k: as many, see `deeper`."
-        retrieval = self.config.retrieval if k is None else deeper(self.config.retrieval, k)
-        return retrieve(self.index.searcher, self.embedder, question, retrieval, where, Reranking(self.reranker) if self.reranker else None)
+        retrieval, searcher = self.config.retrieval if k is None else deeper(self.config.retrieval, k), self.index.searcher
+        return retrieve(searcher, self.embedder, self.index.spelling(searcher).of(question).text, retrieval, where, Reranking(self.reranker) if self.reranker else None)
 
     def standalone(self, question: str, history: Sequence[str]) -> str:
         "The query that `ask` would make of a follow-up question. With a language model that is a call. Raises ModelError."

@@ -37,6 +37,7 @@ from ..network.resilience import CircuitOpen, Deadline
 from ..retrieval.hybrid import Hits, retrieve
 from ..retrieval.rerank import BedrockReranker, Reranking
 from ..retrieval.search import Searcher
+from ..retrieval.spelling import Spelling
 from ..settings import Settings
 
 # %% ../../nbs/10_answering/05_question_run.ipynb #c08
@@ -51,6 +52,7 @@ class Components:
     model: BaseChatModel                       # of the config's role
     guard: Guard
     reranker: BedrockReranker | None = None
+    spelling: Spelling | None = None           # of the same version; None: words stay as they were typed
 
 # %% ../../nbs/10_answering/05_question_run.ipynb #c11
 Event = str | Citation | Answer  # what a stream yields; the Answer comes last
@@ -77,6 +79,7 @@ class QuestionRun:
         self.flags: tuple[Flag, ...] = ()          # prompt attacks in what was found
         self.calls: list[Call] = []
         self.notes: list[str] = []
+        self.searched_for: Mapping[str, str] = {}  # misspelt words -> the words searched for instead
         self.timings: dict[str, float] = {}        # step -> milliseconds
         self.stopped = ""                          # said instead of an answer, by the step that ended the run
 

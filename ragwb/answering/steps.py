@@ -69,9 +69,12 @@ def allowed_history(run: QuestionRun) -> tuple[str, ...]:
 
 # %% ../../nbs/10_answering/06_steps.ipynb #c14
 def rewrite_question(run: QuestionRun) -> None:
-    "The query: a question that can be understood alone."
+    "The query: a question that can be understood alone, without misspelt words."
     run.query, calls = standalone(run.question.text, run.question.history, run.model, run.role.model)
     run.calls += calls
+    if run.components.spelling and (respelt := run.components.spelling.of(run.query)).words:
+        run.query, run.searched_for = respelt.text, respelt.words
+        run.notes.append(f"Searched for: {', '.join(f'{meant} (not {typed})' for typed, meant in respelt.words.items())}.")
 
 # %% ../../nbs/10_answering/06_steps.ipynb #c17
 def retrieve_passages(run: QuestionRun) -> None:
@@ -182,7 +185,7 @@ def answer_of(run: QuestionRun, text: str) -> Answer:
         index_version=run.components.reader.version, model=answered[-1] if answered else run.role.model, usage=sum((call.usage for call in run.calls), Usage()),
         timings_ms=run.timings | {"total": 1e3 * (perf_counter() - run.begun)}, created=run.at.isoformat(timespec="seconds"), route=run.route or None,
         cost_usd=total(charges), notes=tuple(run.notes), guard=guard_record(run), calls=tuple(run.calls), charges=charges,
-        hidden=hidden_words(run.reply.gate.verdicts),
+        hidden=hidden_words(run.reply.gate.verdicts), searched_for=run.searched_for,
     )  # fmt: skip
 
 # %% ../../nbs/10_answering/06_steps.ipynb #c35
