@@ -134,7 +134,7 @@ class PipelineConfig:
     strong: ModelConfig = field(default_factory=ModelConfig)  # answers hard questions
     role: str = "fast"                 # which of the two answers: fast or strong
     guardrail: GuardrailConfig = field(default_factory=GuardrailConfig)
-    refusal_threshold: float = 0.35    # local model: confidence below which it refuses, 0 to 1
+    refusal_threshold: float = 0.3     # local model: confidence below which it refuses, 0 to 1
     max_sentences: int = 3             # local model: the most sentences it cites
     context_tokens: int = 3_000        # budget for passages in the prompt
 

@@ -68,8 +68,8 @@ def evidence(
     )
 
 # %% ../../nbs/07_generation/09_extractive.ipynb #c12
-TRUST = {"absent": -3.2, "codes": 6.0, "window": 3.4, "kind": 1.0, "lead": 2.3}
-TRUST_BIAS = -8.1
+TRUST = {"absent": -3.7, "codes": 6.1, "window": 3.4, "kind": 0.9, "lead": 2.0}
+TRUST_BIAS = -7.9
 
 
 def confidence(found: Evidence) -> float:  # 0 to 1
@@ -92,7 +92,7 @@ def select_sentences(
     said: list[set[str]] = []
     for sentence in ranked:
         likely = exp(sentence.score - ranked[0].score)
-        if len(chosen) == most or likely < FURTHER:
+        if len(chosen) == most or likely < min(nearly, FURTHER):
             break
         here = set(terms(sentence.text))
         further = any(code in here and not any(code in other for other in said) for code in codes)

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['NAME', 'FIRST_NAME', 'REPORTS', 'OUT_OF_FORCE', 'NO_NAMES', 'FITS', 'POINTER', 'names_of', 'title_of', 'about',
-           'is_named', 'all_named', 'of_reports', 'timely', 'within', 'compares_both', 'says_something', 'rows_of',
-           'statements', 'candidates']
+           'is_named', 'all_named', 'of_reports', 'timely', 'within', 'compares_both', 'says_something', 'shape',
+           'of_another', 'rows_of', 'statements', 'candidates']
 
 # %% ../../nbs/07_generation/08_fit.ipynb #c03
 import re
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from ..documents.language import is_row, terms
 from ..documents.periods import MONTHS, Period, periods
-from .question_words import has_figure, without_periods
+from .question_words import codes_of, has_figure, without_periods
 from .sentence_ranking import PromptPassage, RankedSentence, looks_like_heading, rank_sentences
 from .table_answers import IN_WORDS, TableQuestion, initials_of, own_periods, period_fit, printed_periods
 from .table_rows import TableRow, tables_of
@@ -93,7 +93,8 @@ def compares_both(asked: TableQuestion, sentence: str) -> bool:
     return all(any(period_fit(one, period, ()) >= FITS for period in said) for one in asked.periods)
 
 # %% ../../nbs/07_generation/08_fit.ipynb #c15
-POINTER = re.compile(r"---|(?:note: )?(?:see|refer to|for (?:more|further|additional)|more (?:details|information)|learn more)\b", re.I)  # the data above a file, or a pointer elsewhere
+# the data above a file, or a pointer elsewhere
+POINTER = re.compile(r"---|(?:note: )?(?:see|refer to|for (?:more|further|additional)|more (?:details|information)|learn more)\b", re.I)
 
 
 def says_something(sentence: RankedSentence, row: TableRow | None) -> bool:
@@ -103,6 +104,19 @@ def says_something(sentence: RankedSentence, row: TableRow | None) -> bool:
     return not looks_like_heading(sentence.text) and not POINTER.match(sentence.text) and sentence.text.rstrip()[-1] not in ":?"
 
 
+def shape(code: str) -> str:
+    "What a code looks like: `a9-9` for `A1-990`."
+    return re.sub(r"[^\W\d_]+", "a", re.sub(r"\d+", "9", code.lower()))
+
+
+def of_another(question: str, sentence: str, place: str) -> bool:
+    "Whether a sentence is about the part next to the one that a question names: it has a code of the same shape, and none of the question's."
+    asked = [code for code in codes_of(without_periods(question)) if any(c.isalpha() for c in code)]
+    here = codes_of(sentence)
+    named = any(code in here or code in terms(place) for code in asked)
+    return not named and bool({shape(code) for code in asked} & {shape(code) for code in here})
+
+
 def rows_of(passages: Sequence[PromptPassage]) -> dict[tuple[int, str], TableRow]:
     "The rows of all passages, by passage number and line."
     return {(passage.number, row.line): row for passage in passages for table in tables_of(passage.text) for row in table}
@@ -110,8 +124,9 @@ def rows_of(passages: Sequence[PromptPassage]) -> dict[tuple[int, str], TableRow
 
 def statements(question: str, passages: Sequence[PromptPassage]) -> list[RankedSentence]:
     "The sentences and rows that are statements, best first."
-    rows = rows_of(passages)
-    return [sentence for sentence in rank_sentences(question, passages) if says_something(sentence, rows.get((sentence.passage, sentence.text)))]
+    rows, places = rows_of(passages), {passage.number: passage.place for passage in passages}
+    return [sentence for sentence in rank_sentences(question, passages)
+            if says_something(sentence, rows.get((sentence.passage, sentence.text))) and not of_another(question, sentence.text, places[sentence.passage])]
 
 
 def candidates(question: str, passages: Sequence[PromptPassage]) -> list[list[RankedSentence]]:

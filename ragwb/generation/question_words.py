@@ -220,9 +220,10 @@ def valued(question: str, sentence: str) -> bool:
 
 
 def defines(name: str, sentence: str) -> bool:
-    "Whether a sentence begins with a name, or says what it is or means."
-    bare = re.sub(r"[*`_“”\"]", "", sentence)
-    return bool(re.search(rf"^\W*(?:(?:an?|the)\s+)?{re.escape(name)}\b|\b{re.escape(name)}\s+(?:is|are|was|means|stands for|refers to|describes)\b|\b(?:called|known as|named|means)\s+(?:an?\s+|the\s+)?{re.escape(name)}\b", bare, re.I))
+    "Whether a sentence begins with a name as a glossary does, or says what it is or means."
+    bare, name = re.sub(r"[*`_“”\"]", "", sentence), re.escape(name)
+    says = rf"^\W*(?:(?:an?|the)\s+)?{name}\s*[:.|(—–-]|\b{name}\s+(?:is|are|was|means|stands for|refers to|describes)\b"
+    return bool(re.search(says, bare, re.I) or re.search(rf"\b(?:called|known as|named)\s+(?:an?\s+|the\s+)?{name}\b", bare, re.I))
 
 
 def kind_of_answer(

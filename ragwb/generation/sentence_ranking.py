@@ -89,7 +89,7 @@ def similarities(question: str, groups: Sequence[Sequence[str]]) -> list[Similar
     return [Similarity(matcher.match(at), float(cosines[at]), float(cosines[len(flat) + at])) for at in range(len(flat))]
 
 # %% ../../nbs/07_generation/05_sentence_ranking.ipynb #c20
-WEIGHTS = {"words": 3.5, "before": -1.8, "place": 3.4, "table": 17.1, "cosine": 3.1, "window": 3.5, "kind": 1.8, "relevance": 5.3, "codes": 0.8, "cover": 8.1}
+WEIGHTS = {"words": 3.5, "before": -1.6, "place": 3.2, "table": 17.0, "cosine": 2.9, "window": 3.8, "kind": 1.9, "relevance": 5.2, "codes": 0.4, "cover": 7.8}
 
 
 @dataclass(frozen=True, slots=True)
