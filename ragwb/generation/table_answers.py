@@ -317,7 +317,7 @@ def cell_statement(row: TableRow, passage: int, columns: Sequence[int], sectione
 
 # %% ../../nbs/07_generation/07_table_answers.ipynb #c23
 IN_WORDS = re.compile(r"\b(?:why|reasons?|because|mean|means|stand for|include[sd]?|consist|leave out|exclude[sd]?|definition|explains?|explained|caused?|drove|drives|driven"
-                      r"|led to|widened)\b", re.I)
+                      r"|led to|widened)\b|\bhow (?:long|often|soon|quickly)\b|^\s*(?:when|where|who)\b", re.I)
 
 
 @dataclass(frozen=True)
