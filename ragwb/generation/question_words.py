@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['HAS_NUMBER', 'MONTHS', 'DAYS', 'HAS_DATE', 'HAS_DURATION', 'HAS_MONEY', 'HAS_REASON', 'HAS_NAME', 'WANTED', 'NEAR',
            'SAME_THING', 'LIKE', 'LIKE_WORD', 'LIGHT', 'ABOVE', 'BEFORE', 'COUNTED', 'ALIKE', 'ASKS_VALUE',
-           'OWN_NUMBER', 'DEFINITION', 'FOOTNOTE', 'rarity', 'question_weights', 'code_parts', 'codes_of',
-           'answers_kind', 'content_words', 'WordMatcher', 'like_words', 'Likeness', 'without_periods', 'Coverage',
-           'counted', 'has_figure', 'valued', 'defines', 'kind_of_answer']
+           'OWN_NUMBER', 'THING', 'DEFINITION', 'FOOTNOTE', 'SAYS_WHAT', 'rarity', 'question_weights', 'code_parts',
+           'codes_of', 'answers_kind', 'content_words', 'WordMatcher', 'like_words', 'Likeness', 'without_periods',
+           'Coverage', 'counted', 'has_figure', 'valued', 'defines', 'kind_of_answer']
 
 # %% ../../nbs/07_generation/04_question_words.ipynb #c03
 import re
@@ -194,8 +194,8 @@ ASKS_VALUE = re.compile(r"\bhow (?:many|much|large|big|high|low|heavy|fast|far)\
                         r"(?:torque|pressure|temperature|weight|price|cost|fee|speed|voltage|power|flow|length|width|depth)\b|\bwhat (?:do|does|did) .{2,60}\bcost\b", re.I)
 OWN_NUMBER = re.compile(r"(?<![\w.-])[-+$€£¥(]*\d[\d.,]*(?=\s?(?:[%°$€£¥)’']|[^\w-]|$|[a-z]+\b))"
                         r"|\b(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|thirty|forty|fifty|hundred|thousand|million|billion|half|dozen|none|no)\b", re.I)
-DEFINITION = re.compile(r"^\s*wh(?:at|o)(?:['’]s| is| are| was) (?:an? |the )?([\w’'&./-]+(?: [\w’'&./-]+){0,2}?)(?: (?:mean|stand for))?\s*\?*\s*$"
-                        r"|^\s*what (?:does|do) (?:an? |the )?([\w’'&./-]+(?: [\w’'&./-]+){0,2}?) (?:mean|stand for)\b", re.I)
+THING = r"(?:an? |the )?([\w’'&./-]+(?: (?!in\b|of\b|on\b|for\b|at\b)[\w’'&./-]+){0,2}?)"
+DEFINITION = re.compile(rf"^\s*what(?:['’]s| is| are) {THING}(?: (?:in|of|on|for|at) [\w ]{{1,40}})?\s*\?*\s*$|^\s*what (?:does|do) {THING} (?:mean|do|stand for)\b", re.I)
 FOOTNOTE = re.compile(r"^\(?\d{1,2}[).]?\s|\b(?:note|item|section|chapter|page)\s+\d+", re.I)
 
 
@@ -219,11 +219,14 @@ def valued(question: str, sentence: str) -> bool:
     return has_figure(sentence, set(terms(question)))
 
 
+SAYS_WHAT = "is|are|means?|stands? for|refers? to|describes?|defines?|provides?|lets?|allows?|contains?|controls?|represents?|consists? of"
+
+
 def defines(name: str, sentence: str) -> bool:
-    "Whether a sentence begins with a name as a glossary does, or says what it is or means."
+    "Whether a sentence begins with a name as a glossary does, or says what it is, means or does."
     bare, name = re.sub(r"[*`_“”\"]", "", sentence), re.escape(name)
-    says = rf"^\W*(?:(?:an?|the)\s+)?{name}\s*[:.|(—–-]|\b{name}\s+(?:is|are|was|means|stands for|refers to|describes)\b"
-    return bool(re.search(says, bare, re.I) or re.search(rf"\b(?:called|known as|named)\s+(?:an?\s+|the\s+)?{name}\b", bare, re.I))
+    says = rf"^\W*(?:(?:an?|the)\s+)?{name}s?\s*[:.|(—–-]|\b{name}s?\s+(?:\w+\s+)?(?:{SAYS_WHAT})\b"
+    return bool(re.search(says, bare, re.I) or re.search(rf"\b(?:called|known as|named)\s+(?:an?\s+|the\s+)?{name}s?\b", bare, re.I))
 
 
 def kind_of_answer(
@@ -231,9 +234,9 @@ def kind_of_answer(
     sentence: str,
 ) -> float:         # 1: holds what is asked for; 0: does not; 0.5: a number of something else, or no special kind is asked for
     "Whether a sentence holds the kind of thing that a question asks for, and of what it asks for."
-    if defined := DEFINITION.search(question):
-        return 1.0 if defines(defined[1] or defined[2], sentence) else 0.5
     if not valued(question, sentence):
         return 0.0
     kind = answers_kind(question, sentence)
+    if kind == 0.5 and (defined := DEFINITION.search(question)):
+        return 1.0 if defines(defined[1] or defined[2], sentence) else 0.5
     return kind if kind <= 0.5 or counted(question, sentence) else 0.5
