@@ -235,7 +235,7 @@ def test_two_writers_and_a_reader_at_once(tmp_path: Path) -> None:
         seen, asked = [], 0
         while any(process.poll() is None for process in counted):
             seen.append(chunk_ids(collection))
-            answer = workbench.ask("What torque does pump 0 take at the flange?")
+            answer = workbench.ask("What does pump 0 take at the flange?")
             asked += not answer.refused
             time.sleep(0.02)
             for citation in answer.citations:

@@ -111,9 +111,9 @@ def shape(code: str) -> str:
 
 def of_another(question: str, sentence: str, place: str) -> bool:
     "Whether a sentence is about the part next to the one that a question names: it has a code of the same shape, and none of the question's."
-    asked = [code for code in codes_of(without_periods(question)) if any(c.isalpha() for c in code)]
-    here = codes_of(sentence)
-    named = any(code in here or code in terms(place) for code in asked)
+    asked = {code for code in codes_of(without_periods(question)) if any(c.isalpha() for c in code)}
+    here = set(codes_of(sentence)) if asked else set()
+    named = bool(asked & (here | set(terms(place))))
     return not named and bool({shape(code) for code in asked} & {shape(code) for code in here})
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from spellchecker import SpellChecker
 
 # %% ../../nbs/06_retrieval/07_spelling.ipynb #c08
-WHOLE = re.compile(r"(?<![\w.'’/@-])[^\W\d_]{4,}(?=['’]s\b|$|[^\w.'’/@-]|[.'’/-](?!\w))")
+WHOLE = re.compile(r"(?<![\w.'’/@-])[^\W\d_]{4,40}(?=['’]s\b|$|[^\w.'’/@-]|[.'’/-](?!\w))")
 LATIN = re.compile(r"[a-zß-öø-ɏḀ-ỿ]+")
 BEGINS = re.compile(r"(?:^|[.!?])\s*$")
 NAME_GOES_ON = re.compile(r"['’]s\b|\s+[A-Z]")
@@ -72,11 +72,11 @@ def folded(word: str) -> str:
     return word if word.isascii() else "".join(sign for sign in normalize("NFKD", word) if not combining(sign))
 
 
-def letter_counts(words: Collection[str]) -> np.ndarray:  # int8, shape (n, 32)
+def letter_counts(words: Collection[str]) -> np.ndarray:  # int16, shape (n, 32)
     "How often each letter occurs in each word; rare letters share a column."
     letters = np.frombuffer("".join(words).encode("utf-32-le"), np.uint32) % 32
     rows = np.repeat(np.arange(len(words)), [len(word) for word in words])
-    return np.bincount(rows * 32 + letters, minlength=32 * len(words)).reshape(-1, 32).astype(np.int8)
+    return np.bincount(rows * 32 + letters, minlength=32 * len(words)).reshape(-1, 32).clip(max=1_000).astype(np.int16)
 
 
 def letter_marks(counts: np.ndarray) -> np.ndarray:  # uint32, shape (n,)
@@ -90,7 +90,7 @@ class Words:
     def __init__(self, counts: Mapping[str, int]):
         self.words = sorted(counts, key=lambda word: (-counts[word], word))
         self.plain = [folded(word) for word in self.words]
-        self.lengths, self.letters = np.array([len(word) for word in self.plain], np.int8), letter_counts(self.plain)
+        self.lengths, self.letters = np.array([len(word) for word in self.plain], np.int32), letter_counts(self.plain)
         self.marks = letter_marks(self.letters)
 
     def nearest(
