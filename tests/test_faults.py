@@ -27,10 +27,11 @@ from ragwb.answering.answer_store import AnswerError, AnswerStore
 from ragwb.answering.pipeline import Answer
 from ragwb.cli import main
 from ragwb.config import PipelineConfig
+from ragwb.indexing import maintenance
 from ragwb.indexing.chunking import chunk
 from ragwb.indexing.collection import Collection, all_chunks
 from ragwb.indexing.schema import CollectionError, describe, schema
-from ragwb.indexing.table import Table
+from ragwb.indexing.table import Table, versions_of
 from ragwb.ingestion.sources import content_hash
 from ragwb.retrieval.search import Snapshot
 from ragwb.settings import Settings
@@ -291,6 +292,25 @@ def test_disk_full(tiny_disk: Path, tmp_path: Path) -> None:
     assert "42 N m" in call(home, "ask", "What does the first take?")[1]
     (folder / "one.md").write_bytes(one.read_bytes())
     assert_sound(home, folder)
+
+
+def test_a_deletion_on_a_full_disk_takes_nothing_away_or_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    workbench = Workbench(Settings(home=tmp_path, workers=1))
+    workbench.ingest_files([("one.md", b"# One\n\nThe first takes 42 N m.\n"), ("two.md", b"# Two\n\nThe second takes 43 N m.\n")])
+    collection, tries = workbench.store.open("default"), []
+
+    def full(table: Table, where: str, rewrite: Callable[..., None] = maintenance.rewrite) -> None:
+        tries.append(len(versions_of(table)))
+        if len(tries) != 4:  # the second deletion finds room once the earlier versions are gone
+            raise RuntimeError("lance error: LanceError(IO): No space left on device (os error 28)")
+        rewrite(table, where)
+
+    monkeypatch.setattr(maintenance, "rewrite", full)
+    with pytest.raises(RuntimeError, match="No space left"):
+        workbench.delete(["one.md"])
+    assert collection.originals.read(collection.document("one.md")) and len(collection.hashes()) == 2
+    assert workbench.delete(["one.md"]) == 1
+    assert tries[0] > 1 and tries[3] == 1 and not places_of(b"42 N m", workbench.store.settings)
 
 
 def test_a_file_that_may_not_grow(tmp_path: Path) -> None:

@@ -2,11 +2,13 @@
 
 import asyncio
 import json
+import os
 import shutil
 import sqlite3
 import subprocess
 import sys
 import tempfile
+import time
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -323,6 +325,37 @@ def test_a_killed_deletion_is_completed_by_the_next_that_opens(at: str, tmp_path
     Workbench(settings).ask(QUESTIONS[4])
     assert finder.in_folder(settings.home) == {}
     assert not any((settings.home / "deletions").iterdir())
+
+
+def later(manifest: Path, seconds: int) -> None:
+    "Moves the time that a manifest states, a protobuf varint, to later."
+    def varint(number: int) -> bytes:
+        low, high = number & 127, number >> 7
+        return bytes([low | 128]) + varint(high) if high else bytes([low])
+
+    data, now = manifest.read_bytes(), int(manifest.stat().st_mtime)
+    for second in range(now - 30, now + 2):
+        data = data.replace(b"\x08" + varint(second), b"\x08" + varint(second + seconds))
+    assert data != manifest.read_bytes()
+    manifest.write_bytes(data)
+
+
+def test_versions_of_a_clock_that_was_ahead_go_too(tmp_path: Path) -> None:
+    "Before the clock went back, or from another machine: LanceDB would keep what is younger than now."
+    workbench = Workbench(Settings(home=tmp_path, workers=1))
+    for name, text in ((NAME, SECRET), *OTHERS.items()):
+        workbench.ingest_files([(name, text.encode())])
+    manifests = list(tmp_path.glob("lancedb/*.lance/_versions/*.manifest"))
+    assert len(manifests) > 2
+    for path in (path for path in tmp_path.rglob("*") if path.is_file()):
+        if path in manifests:
+            later(path, 864_000)
+        os.utime(path, (time.time() + 864_000,) * 2)
+    fresh = Workbench(Settings(home=tmp_path, workers=1))
+    assert fresh.delete([NAME]) == 1
+    assert Finder(WORDS).in_folder(tmp_path) == {}
+    assert len(list(tmp_path.glob("lancedb/*.lance/_versions/*.manifest"))) == 1
+    assert set(fresh.store.open("default").hashes()) == OTHERS.keys()
 
 
 def test_a_deletion_at_work_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

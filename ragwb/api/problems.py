@@ -29,8 +29,8 @@ from ..documents.document import DocumentError
 from ..generation.fallback import PAUSE_S, ModelError
 from ..indexing.schema import CollectionError
 from ..indexing.titan import EmbeddingError
-from ..ingestion.ingest import is_disk_full
 from ..network.aws import AwsError
+from ..storage.objects import is_disk_full
 
 # %% ../../nbs/14_api/01_problems.ipynb #c06
 TITLES = {

@@ -67,7 +67,7 @@ def need(*modules: str) -> None:
 # %% ../../nbs/17_commands/01_common.ipynb #c08
 def one_line(error: Exception) -> str:
     "The line that a user reads about an error; empty for a bug."
-    from ragwb.ingestion.ingest import is_disk_full
+    from ragwb.storage.objects import is_disk_full
 
     if isinstance(error, known_errors()):
         return str(error)
