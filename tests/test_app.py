@@ -302,6 +302,20 @@ def test_many_files_show_life_at_once(chromium, server, tmp_path):
         expect(rows.nth(2)).to_contain_text("note 2.md")  # and not note 10
 
 
+def test_an_idle_window_is_told_nothing(chromium, server):
+    "Panel tells every window when a periodic callback begins and ends: with twenty windows open, a question waited for seconds."
+    with window(chromium, server) as page:
+        heard = []
+        page.on("websocket", lambda socket: socket.on("framereceived", lambda payload: heard.append(payload)))
+        page.goto(f"{server}/documents?collection=nothing-here")
+        page.get_by_text("No documents yet").wait_for()
+        while before := len(heard):
+            page.wait_for_timeout(2_000)  # five looks at the uploads
+            if len(heard) == before:
+                break
+            assert before < 500, "messages without end"
+
+
 def test_page_says_that_nothing_may_be_fetched_from_elsewhere(server):
     policy = httpx.get(f"{server}/documents").headers["content-security-policy"]
     assert "default-src 'self'" in policy and "http" not in policy
