@@ -10,6 +10,7 @@ import tomllib
 from importlib.metadata import packages_distributions, version
 from pathlib import Path
 
+import nbformat
 import pytest
 from notebooks import NOTEBOOKS, PAGES, ROOT, readme
 from packaging.requirements import Requirement
@@ -93,6 +94,17 @@ def test_one_notebook_per_module():
             of.setdefault(module_of(path), []).append(PAGES[path])
     assert "" not in of, f"no default_exp in {', '.join(of[''])}"
     assert not (shared := {module: names for module, names in of.items() if len(names) > 1}), f"notebooks that overwrite each other's module: {shared}"
+
+
+def test_an_exported_cell_can_be_read_at_once():
+    "At most 60 lines: what is longer is two things, or wants a name for its parts."
+    long = []
+    for path in sorted((ROOT / "nbs").rglob("*.ipynb")):
+        for cell in nbformat.read(path, as_version=4).cells:
+            lines = len(cell.source.strip().splitlines()) - 1
+            if cell.cell_type == "code" and cell.source.startswith("#| export") and lines > 60:
+                long.append(f"{path.relative_to(ROOT)} {cell.id} ({lines} lines)")
+    assert not long, f"exported cells of more than 60 lines: {', '.join(long)}"
 
 
 def test_only_earlier_modules():

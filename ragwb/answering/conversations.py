@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['CONVERSATION_ID', 'TITLE_LENGTH', 'ConversationError', 'new_conversation_id', 'KeptConversation', 'cut',
-           'conversation_key', 'Conversations', 'record_markdown', 'conversation_markdown', 'without', 'take_out',
-           'forget_conversations', 'delete_conversation']
+           'conversation_key', 'ConversationFiles', 'Conversations', 'record_markdown', 'conversation_markdown',
+           'without', 'take_out', 'forget_conversations', 'delete_conversation']
 
 # %% ../../nbs/10_answering/11_conversations.ipynb #c03
 import json
@@ -61,8 +61,8 @@ def conversation_key(collection: str, id: str) -> str:
     return f"conversations/{collection}/{id}.json"
 
 # %% ../../nbs/10_answering/11_conversations.ipynb #c10
-class Conversations:
-    "The conversations of a data folder or a bucket."
+class ConversationFiles:
+    "A file for each conversation, in a data folder or a bucket."
 
     def __init__(self, objects: Objects):
         self.objects, self.answers = objects, AnswerStore(objects)
@@ -90,6 +90,10 @@ class Conversations:
         except FileExistsError:
             return False
         return True
+
+# %% ../../nbs/10_answering/11_conversations.ipynb #c10s
+class Conversations(ConversationFiles):
+    "The conversations of a data folder or a bucket."
 
     def add(self, collection: str, id: str, answers: Sequence[str], instead: str = "") -> None:
         "Adds the answers that are not in it yet; one of them may take the place of another. Makes the conversation if it is not there."

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['NOTHING_FOUND', 'SETTINGS_SKELETON', 'SettingsState', 'short', 'in_use_card', 'model_row', 'settings_regions',
-           'SettingsPage']
+           'SettingsScreen', 'SettingsPage']
 
 # %% ../../nbs/15_app/15_settings_page.ipynb #c03
 import asyncio
@@ -76,13 +76,13 @@ def settings_regions(state: SettingsState) -> dict[str, str]:
 SETTINGS_SKELETON = '<div class="documents"><h1>Language model</h1><div class="stack" data-region="use"></div><div class="stack" data-region="found"></div></div>'
 
 
-class SettingsPage:
-    "The Settings page of one browser window."
+class SettingsScreen:
+    "What the Settings page shows: the model in use, and those that were found."
 
     def __init__(self, workbench: Workbench, moved: Callable[[], None] = lambda: None, find: Callable[[Any], Sequence[ModelSource]] = found_models):
         self.workbench, self.moved, self.find, self.title = workbench, moved, find, "Settings"
         self.state = SettingsState(config=workbench.settings.config)
-        self.screen = Screen(self.act, skeleton=SETTINGS_SKELETON, sizing_mode="stretch_both")
+        self.screen = Screen(skeleton=SETTINGS_SKELETON, sizing_mode="stretch_both")
         self.show()
 
     def show(self, **changes: Any) -> None:
@@ -111,6 +111,14 @@ class SettingsPage:
 
     def choose(self, collection: str) -> None:
         "The model is the same for all collections."
+
+# %% ../../nbs/15_app/15_settings_page.ipynb #c11s
+class SettingsPage(SettingsScreen):
+    "The Settings page of one browser window."
+
+    def __init__(self, *given: Any, **named: Any):
+        super().__init__(*given, **named)
+        self.screen.act = self.act
 
     async def ask(self, role: ModelConfig) -> bool:
         "Whether a model answers; if it does not, the page says why."

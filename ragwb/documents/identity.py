@@ -10,7 +10,7 @@ __all__ = ['HEAD', 'LEGAL_FORM', 'LEGAL', 'LEGAL_LINE', 'REGISTRANT', 'FILE_NUMB
            'FUNCTION_WORDS', 'Identity', 'said', 'identity_labels', 'from_labels', 'name_line', 'printed_name',
            'plain_case', 'short_name', 'initials', 'tickers', 'file_words', 'organisation_of', 'kind_of', 'called',
            'fiscal_of', 'reported', 'named_period', 'period_of', 'cell_below', 'version_of', 'validity_of', 'state_of',
-           'language_of', 'identity_of', 'telling_title']
+           'language_of', 'identity_of', 'found_identity', 'telling_title']
 
 # %% ../../nbs/01_documents/25_identity.ipynb #c03
 import re
@@ -18,6 +18,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import Any
 
 from .document import Document
 from .periods import DATE_PATTERN, Period, dates, periods
@@ -371,7 +372,15 @@ def language_of(
 
 # %% ../../nbs/01_documents/25_identity.ipynb #c37
 def identity_of(document: Document) -> Identity:
-    "What a document is, by its beginning, its metadata and its file's name."
+    "What a document is, by its beginning, its metadata and its file's name; found out once for a document, which never changes."
+    known: dict[str, Any] = vars(document)
+    if "identity" not in known:
+        known["identity"] = found_identity(document)
+    return known["identity"]  # type: ignore[no-any-return]
+
+
+def found_identity(document: Document) -> Identity:
+    "As `identity_of`, found out anew."
     kind = kind_of(document)
     edition = validity_of(document) | version_of(document)
     period = {} if edition and not reported(document, kind) else period_of(document, kind)

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['PIECE', 'ARTICLE', 'TOO_COMMON', 'SAME_END', 'YEAR', 'YEAR_LATER', 'TWO_YEARS_LATER', 'OTHER_ORGANISATION',
            'OTHER_PERIOD', 'OTHER_TIME', 'OTHER_VERSION', 'OUT_OF_FORCE', 'LEAST_FIT', 'VERSION_ASKED', 'LATEST',
-           'Item', 'squashed', 'Organisations', 'is_a_name', 'shared', 'fiscal_fit', 'fit_of', 'Scope', 'is_known',
+           'Item', 'squashed', 'is_a_name', 'Organisations', 'shared', 'fiscal_fit', 'fit_of', 'Scope', 'is_known',
            'Scopes', 'with_each_group']
 
 # %% ../../nbs/06_retrieval/03_scope.ipynb #c03
@@ -29,6 +29,13 @@ def squashed(text: str) -> str:
     return "".join(PIECE.findall(text.lower()))
 
 
+def is_a_name(text: str, word: re.Match[str]) -> bool:
+    "Whether one word is meant as a name."
+    if len(word[0]) <= 3:
+        return word[0].isupper() or any(c.isdigit() for c in word[0])
+    return not word[0].islower() or not ARTICLE.search(text[:word.start()])
+
+# %% ../../nbs/06_retrieval/03_scope.ipynb #c08s
 class Organisations:
     "The organisations of some documents, by all that they are called."
 
@@ -73,13 +80,6 @@ class Organisations:
                     break
             at += 1
         return found
-
-
-def is_a_name(text: str, word: re.Match[str]) -> bool:
-    "Whether one word is meant as a name."
-    if len(word[0]) <= 3:
-        return word[0].isupper() or any(c.isdigit() for c in word[0])
-    return not word[0].islower() or not ARTICLE.search(text[:word.start()])
 
 # %% ../../nbs/06_retrieval/03_scope.ipynb #c11
 SAME_END, YEAR = 10, timedelta(days=365)  # days by which the ends of one quarter differ: a fiscal one ends on a Saturday
