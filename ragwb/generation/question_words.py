@@ -46,7 +46,8 @@ def code_parts(question: str) -> set[str]:
 
 def codes_of(question: str) -> list[str]:
     "The codes and numbers of a question, whole."
-    return [term for term in terms(question) if any(c.isdigit() for c in term) and term not in code_parts(question)]
+    parts = code_parts(question)
+    return [term for term in terms(question) if any(c.isdigit() for c in term) and term not in parts]
 
 # %% ../../nbs/07_generation/04_question_words.ipynb #c12
 HAS_NUMBER = r"\d|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|thirty|forty|fifty|hundred|thousand|million|billion|half|dozen|several|once|twice)\b"
@@ -55,7 +56,7 @@ DAYS = "Monday|Tuesday|Wednesday|Thursday|Friday|Saturday|Sunday"
 HAS_DATE = rf"\d|\b(?:{MONTHS}|{DAYS}|century|decade|until|before|after)\b"
 HAS_DURATION = (r"\b(?:\d[\d.,]*|one|two|three|four|five|six|seven|eight|nine|ten|twelve|half an?|an?)[\s-]+(?:working |business |calendar )?"
                 r"(?:second|minute|hour|day|week|month|quarter|year|shift|century|decade)s?\b|\b(?:until|immediately|at once|overnight)\b")
-HAS_MONEY = (r"(?:[$€£¥]|\b(?:EUR|USD|GBP|CHF|[Ee]uros?|[Dd]ollars?):?)\s?\d|\b\d[\d.,]*\s?(?:[$€£¥]|(?:million |billion )?(?:euros?|dollars?|cents?|pounds?|EUR|USD|GBP|CHF)\b)"
+HAS_MONEY = (r"(?:[$€£¥]|\b(?:EUR|USD|GBP|CHF|[Ee]uros?|[Dd]ollars?):?)\s?\d|\b\d[\d.,]{0,30}\s?(?:[$€£¥]|(?:million |billion )?(?:euros?|dollars?|cents?|pounds?|EUR|USD|GBP|CHF)\b)"
              r"|(?:price|cost|fee|charge|rate)[^.|]{0,30}\d|\b(?:free|no charge|nothing)\b")
 HAS_REASON = (r"\b(?:because|due to|driven by|as a result|results? from|resulting from|attributable to|reflect(?:s|ed|ing)?|primarily|owing to|caused by|led by|thanks to|since"
               r"|so that|in order to|to (?:avoid|prevent|protect|ensure|keep)|otherwise|reasons?|offset)\b")
@@ -68,7 +69,7 @@ WANTED = tuple(  # what is asked, and what an answer to it holds
         (r"\bhow (?:long|quickly|soon|fast) (?:do|does|did|is|are|can|may|must|should|will|after|before|until|it|to)\b", HAS_DURATION),
         (r"\bhow often\b", rf"\b(?:every|each|per|once|twice|times|daily|weekly|monthly|quarterly|yearly|annual(?:ly)?|hourly)\b|{HAS_DURATION}"),
         (r"\b(?:percentage|percent|what share|what proportion)\b", r"\d\s?%|\bper ?cent\b|\b(?:half|third|quarter|tenth|fifth)s?\b"),
-        (r"\bhow much (?:does|do|did|is|are|will|was|were) [^?]*\b(?:cost|pay|paid|costs)\b|\bwhat (?:do|does|did) [^?]*\bcost\b"
+        (r"\bhow much (?:does|do|did|is|are|will|was|were) [^?]{0,200}\b(?:cost|pay|paid|costs)\b|\bwhat (?:do|does|did) [^?]{0,200}\bcost\b"
          r"|\b(?:price|fee|salary|wage|reward|in dollars|in euros)\b",
          HAS_MONEY),
         (r"\bhow (?:many|much|long|old|far|often|tall|large|high|big|heavy|deep|fast|thick|wide)\b"
@@ -192,10 +193,10 @@ COUNTED = re.compile(r"\bhow many\s+((?:[\w’'-]+\s+){0,2}?[\w’'-]+s)\b", re.
 ALIKE = 0.45  # of the word for what is counted
 ASKS_VALUE = re.compile(r"\bhow (?:many|much|large|big|high|low|heavy|fast|far)\b|\b(?:percentage|percent)\b|\b(?:what|which)(?:'s| is| was)?(?: the)? (?:[a-z]+ ){0,2}"
                         r"(?:torque|pressure|temperature|weight|price|cost|fee|speed|voltage|power|flow|length|width|depth)\b|\bwhat (?:do|does|did) .{2,60}\bcost\b", re.I)
-OWN_NUMBER = re.compile(r"(?<![\w.-])[-+$€£¥(]*\d[\d.,]*(?=\s?(?:[%°$€£¥)’']|[^\w-]|$|[a-z]+\b))"
+OWN_NUMBER = re.compile(r"(?<![\w.-])[-+$€£¥(]{0,6}\d[\d.,]{0,30}(?=\s?(?:[%°$€£¥)’']|[^\w-]|$|[a-z]+\b))"
                         r"|\b(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|thirty|forty|fifty|hundred|thousand|million|billion|half|dozen|none|no)\b", re.I)
 THING = r"(?:an? |the )?([\w’'&./-]+(?: (?!in\b|of\b|on\b|for\b|at\b)[\w’'&./-]+){0,2}?)"
-DEFINITION = re.compile(rf"^\s*what(?:['’]s| is| are) {THING}(?: (?:in|of|on|for|at) [\w ]{{1,40}})?\s*\?*\s*$|^\s*what (?:does|do) {THING} (?:mean|do|stand for)\b", re.I)
+DEFINITION = re.compile(rf"^\s*what(?:['’]s| is| are) {THING}(?: (?:in|of|on|for|at) [\w ]{{1,40}})?\s*+\?*\s*+$|^\s*what (?:does|do) {THING} (?:mean|do|stand for)\b", re.I)
 FOOTNOTE = re.compile(r"^\(?\d{1,2}[).]?\s|\b(?:note|item|section|chapter|page)\s+\d+", re.I)
 
 
