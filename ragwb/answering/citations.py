@@ -84,7 +84,7 @@ def find_quote(
     return None
 
 # %% ../../nbs/10_answering/01_citations.ipynb #q05
-LEFT_OUT = re.compile(r"\s*(?:\[\s*(?:…|\.{3})\s*\]|…|\.{3,})\s*")
+LEFT_OUT = re.compile(r"(?:(?<!\s)\s++)?+(?:\[\s*+(?:…|\.{3})\s*+\]|…|\.{3,})\s*+")
 LONGEST = 600  # characters of a citation from the first part of a quote to the last
 
 

@@ -35,7 +35,7 @@ def is_topic(words: str, title: str) -> bool:
 def topics(document: Document) -> Iterator[tuple[str, Heading]]:
     "Questions about a document, each with the heading that names its topic."
     for heading in document.headings:
-        words = re.sub(r"^(?:[\dIVX]+[.)]?(?:\d+\.?)*)\s+", "", heading.title).strip().rstrip(".:")
+        words = re.sub(r"^[\dIVX]++[.)]?+(?:\d++\.?+)*+\s+", "", heading.title).strip().rstrip(".:")
         if words.endswith("?") and len(words.split()) > 3:
             yield words, heading
         elif is_topic(words, document.title):

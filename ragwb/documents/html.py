@@ -236,7 +236,7 @@ def html_metadata(root: etree._Element) -> dict[str, str]:
     return {name: value for name, value in found.items() if value and name in wanted}
 
 # %% ../../nbs/01_documents/08_html.ipynb #c39
-CHARSET = re.compile(rb"""(?:charset|encoding)\s*=\s*["']?\s*([\w.:-]+)""", re.IGNORECASE)
+CHARSET = re.compile(rb"""(?:charset|encoding)\s*+=\s*+["']?+\s*+([\w.:-]+)""", re.IGNORECASE)
 
 
 def parse_html(data: bytes, id: str, content_hash: str, max_characters: int = 20_000_000) -> Document:

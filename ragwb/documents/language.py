@@ -63,7 +63,10 @@ def block_spans(
     return [span for low, high in found if (span := trim(text, low, high))]
 
 # %% ../../nbs/01_documents/03_language.ipynb #c16
-SENTENCE_END = re.compile(r"[.!?…]+[\"'”’)\]»]*\s+(?=[\"'“‘«(\[]?[A-ZÀ-ÖØ-Þ0-9$€£¥])|(?<=[a-z]{4})[.!?]+\s+(?=[a-z])|[。！？]+[」』”’]*\s*|[.!?]+[\"”’)\]]*\[\d+\]\s*")
+SENTENCE_END = re.compile(
+    r"(?<![.!?…])[.!?…]++[\"'”’)\]»]*+\s++(?=[\"'“‘«(\[]?[A-ZÀ-ÖØ-Þ0-9$€£¥])|(?<=[a-z]{4})[.!?]++\s++(?=[a-z])"
+    r"|[。！？]++[」』”’]*+\s*+|(?<![.!?])[.!?]++[\"”’)\]]*\[\d+\]\s*+"
+)
 ABBREVIATION = re.compile(
     r"(?:^|[\s(\[\"“])(?:[A-Z]|(?:[A-Za-z]\.)+[A-Za-z]|Mr|Mrs|Ms|Dr|Prof|Sen|Rep|Gen|Col|Lt|Sgt|Capt|Gov|Pres|St|Jr|Sr|Inc|Ltd|Co|Corp|Bros|vs|etc|e\.g|i\.e"
     r"|cf|al|approx|No|Nos|Fig|Figs|Eq|Sec|Art|Vol|pp|ed|eds|Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec|Dept|Univ|Est|ca|max|min)\.$"

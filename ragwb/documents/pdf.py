@@ -37,7 +37,7 @@ def read_page(pdf: pdfium.PdfDocument, id: str, number: int) -> list[list[PageRo
 # %% ../../nbs/01_documents/21_pdf.ipynb #c11
 def is_title(text: str) -> bool:
     "Whether a PDF's title is one that an author wrote."
-    return re.search(r"[^\W\d_]{2,}\s+\S*[^\W\d_]{2,}", text) is not None and not text.startswith("Microsoft ")
+    return re.search(r"(?<![^\W\d_])[^\W\d_]{2,}+\s++\S*[^\W\d_]{2}", text) is not None and not text.startswith("Microsoft ")
 
 # %% ../../nbs/01_documents/21_pdf.ipynb #c13
 def pdf_metadata(facts: Mapping[str, str]) -> dict[str, str]:

@@ -152,7 +152,7 @@ def year_period(match: re.Match[str]) -> Period:
 SHORT_YEAR = r"(?P<year>(?:19|20)\d\d|['’]?\d\d)\b"
 FISCAL = r"(?P<fiscal>\bfiscal(?:\s+year)?\s*|\bf\.?y\.?\s*['’]?)"
 ORDINAL = r"\b(?P<n>first|opening|second|third|fourth|final|1st|2nd|3rd|4th)"
-TO = r"\s*(?:-|–|—|to|through|thru|until|and)\s*"
+TO = r"\s*+(?:-|–|—|to|through|thru|until|and)\s*+"
 EDGE = r"\b(?P<edge>early|beginning of|start of|mid|middle of|late|end of|final months of|close of)"
 PERIODS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], Period]], ...] = tuple((re.compile(pattern, re.IGNORECASE), made) for pattern, made in (
     (rf"(?P<before>\bfiscal\s+)?{ORDINAL}\s+(?P<between>fiscal\s+)?quarter(?:\s+(?:of|in|for))?(?:\s+the)?\s+{FISCAL}?(?:year\s+)?{SHORT_YEAR}", quarter_period),
@@ -162,15 +162,15 @@ PERIODS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], Period]], ...] =
     (rf"{FISCAL}(?P<year>(?:19|20)?\d\d)[\s,_-]*Q(?P<n>[1-4])\b", quarter_period),
     (r"\b(?P<year>(?:19|20)\d\d)[\s,_-]*Q(?P<n>[1-4])\b", quarter_period),
     (rf"\b(?P<n>[1-4])Q[\s,_-]*{FISCAL}?{SHORT_YEAR}", quarter_period),
-    (rf"\b(?P<a>{MONTH}){TO}(?P<b>{MONTH})\s*,?\s*(?:of\s+)?(?P<year>{YEAR})", months_period),
-    (rf"\b(?P<a>{MONTH})[\s-]+quarter\s*,?\s*(?:of\s+)?(?P<year>{YEAR})", quarter_to_month),
+    (rf"\b(?P<a>{MONTH}){TO}(?P<b>{MONTH})\s*+,?\s*+(?:of\s+)?(?P<year>{YEAR})", months_period),
+    (rf"\b(?P<a>{MONTH})[\s-]+quarter\s*+,?\s*+(?:of\s+)?(?P<year>{YEAR})", quarter_to_month),
     (rf"\b(?P<a>{MONTH})\s+(?P<year>{YEAR})[\s-]+quarter", quarter_to_month),
     (rf"\bquarter\s+(?:(?:that|which)\s+)?(?:ended|ending|closed|to)\s+(?:in\s+)?(?:(?:late|early|mid-?)\s*)?(?P<a>{MONTH})\s+(?P<year>{YEAR})", quarter_to_month),
     (rf"\b(?P<which>first|last)\s+(?P<n>three|six|nine|3|6|9)\s+months\s+of\s+(?:the\s+year\s+)?(?P<year>{YEAR})", first_months),
     (rf"{EDGE}[\s-]+(?:the\s+)?(?:(?P<a>{MONTH})\s+)?(?P<year>{YEAR})", edge_period),
     (rf"\b(?P<season>spring|summer|autumn|holiday|christmas)(?:\s+(?:of|quarter|season))*\s+(?P<year>{YEAR})", season_period),
     (rf"{FISCAL}{SHORT_YEAR}", fiscal_year),
-    (rf"\b(?P<a>{MONTH})\s*,?\s*(?P<year>{YEAR})", month_period),
+    (rf"\b(?P<a>{MONTH})\s*+,?\s*+(?P<year>{YEAR})", month_period),
     (rf"(?<![\w.,/$€£#-])(?P<year>{YEAR})(?![\w/]|[.,-]\w|\s?(?:mm|cm|kg|km|kW|W|V|Nm|rpm|hours|euros?|EUR|USD)\b)", year_period),
 ))
 
@@ -209,7 +209,7 @@ AND = r"(?:and|to|until|through|versus|vs\.?|or|against|-|–)"
 LATER_YEAR = (  # a date or a quarter that takes its year from the one after it
     (re.compile(rf"\b((?:{NAMES})\s+\d{{1,2}}),?(\s+{AND}\s+(?:{NAMES})\s+\d{{1,2}},?\s+)((?:19|20)\d\d)", re.I), r"\1, \3\2\3"),
     (re.compile(rf"\b({NTH})(?:\s+quarter)?(\s+{AND}\s+(?:the\s+)?(?:{NTH})\s+quarter of (?:fiscal (?:year )?)?)((?:19|20)\d\d)", re.I), r"\1 quarter of \3\2\3"),
-    (re.compile(rf"\b((?:{NAMES})) quarter(\s+[a-z ]{{0,30}}?(?:{NAMES}) quarter (?:of )?)((?:19|20)\d\d)", re.I), r"\1 \3 quarter\2\3"),
+    (re.compile(rf"\b((?:{NAMES})) quarter(\s++[a-z ]{{0,30}}?(?:{NAMES}) quarter (?:of )?)((?:19|20)\d\d)", re.I), r"\1 \3 quarter\2\3"),
     (re.compile(rf"\b((?:{NAMES})) ((?:19|20)\d\d)(\s+{AND}\s+(?:the\s+)?(?:{NAMES}) (?:19|20)\d\d) quarter", re.I), r"\1 \2 quarter\3 quarter"),
 )
 

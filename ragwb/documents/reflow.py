@@ -88,7 +88,7 @@ def document_words(blocks: Iterable[Block]) -> Counter[str]:
     "How often each word occurs, in lower case; a word that a line's end may have broken does not count."
     words: Counter[str] = Counter()
     for line, _ in (line for block in blocks for line in block.lines):
-        words.update(re.findall(r"[^\W\d_]+(?:-[^\W\d_]+)*(?![\w-])(?!-?$)", line.lower()))
+        words.update(re.findall(r"(?<![^\W\d_])(?<![^\W\d_]-)[^\W\d_]++(?:-[^\W\d_]++)*+(?![\w-])(?!-?$)", line.lower()))
     return words
 
 # %% ../../nbs/01_documents/19_reflow.ipynb #c17

@@ -37,7 +37,7 @@ MARKDOWN = MarkdownIt("commonmark")
 
 def without_marks(markdown: str) -> str:
     "One line of Markdown without its marks and without a trailing `{#anchor}`."
-    text = re.sub(r"\s*\{[#.:][^}]*\}\s*$", "", markdown)
+    text = re.sub(r"(?:(?<!\s)\s++)?+\{[#.:][^{}]*+\}\s*+$", "", markdown)
     if re.search(r"[*_`\[<&\\\n]", text):  # most headings need no parser
         pieces = MARKDOWN.parseInline(text)[0].children or []
         text = "".join(" " if piece.type == "softbreak" else piece.content for piece in pieces if piece.type != "html_inline")

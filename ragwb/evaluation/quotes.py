@@ -53,8 +53,9 @@ def row_occurrences(text: str, quote: str) -> list[tuple[int, int]]:
     cells = [cell.strip(" \t*_`") for cell in quote.translate(PLAIN).strip(" |\n").split("|")]
     if len(cells) < 2 or "\n" in quote.strip():
         return []
-    whole = [rf"(?<![\w.,-]){re.escape(cell)}(?!\w|[.,-]\w)" for cell in cells if cell]
-    return [match.span() for match in re.finditer(r"[^\n]*?".join(whole), text.translate(PLAIN))]
+    first, *rest = [rf"(?<![\w.,-]){re.escape(cell)}(?!\w|[.,-]\w)" for cell in cells if cell]
+    row = first + "".join(rf"(?>[^\n]*?{cell})" for cell in rest)  # each cell at its first place: a later one leaves less for those after it
+    return [match.span() for match in re.finditer(row, text.translate(PLAIN))]
 
 # %% ../../nbs/11_evaluation/03_quotes.ipynb #c13
 class AnchorError(ValueError):

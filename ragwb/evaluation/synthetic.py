@@ -63,7 +63,7 @@ def lowered(term: str) -> str:
     return term if re.search(r"\d|[A-Z]{2}", term) else term[:1].lower() + term[1:]
 
 # %% ../../nbs/11_evaluation/16_synthetic.ipynb #c10
-DEFINITION = re.compile(r"\*\*(?P<term>[^*.]{3,40})\.\*\* |(?:An? |The )?(?P<subject>[A-Za-z][\w-]+(?: [\w-]+){0,2}) (?:is|means) (?:an?|the) [a-z]")
+DEFINITION = re.compile(r"\*\*(?P<term>[^*.]{3,40})\.\*\* |(?:An? |The )?(?P<subject>[A-Za-z][\w-]{1,60}+(?: [\w-]{1,60}+){0,2}) (?:is|means) (?:an?|the) [a-z]")
 HEADING_NUMBER = re.compile(r"^(?:\d+(?:\.\d+)*[.)]?|[A-Z][.)])\s+(?=\w)")
 POINTING_WORDS = frozenset("it this that there here he she which what one first rest its his her their our your my".split())  # no subject begins with them
 

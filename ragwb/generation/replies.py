@@ -42,14 +42,14 @@ def without_thoughts(pieces: Iterable[str]) -> Iterator[str]:
 # %% ../../nbs/07_generation/13_replies.ipynb #c09
 NAMED = r"(?:(?:passages?|sources?|p\.?)\s*)?"
 NUMBERS = r"(\d{1,3}(?:\s*(?:,|;|and)\s*\d{1,3})*)"
-QUOTED = r"(?:\s*[:,–-]?\s*(?:\"([^\"\n]{2,600})\"|“([^“”\n]{2,600})[”\"]|„([^„“”\n]{2,600})[“”\"]|«([^«»\n]{2,600})»))?"
+QUOTED = r"(?:\s*+[:,–-]?\s*+(?:\"([^\"\n]{2,600})\"|“([^“”\n]{2,600})[”\"]|„([^„“”\n]{2,600})[“”\"]|«([^«»\n]{2,600})»))?"
 MARK_FORMS = (
     rf"\[\[\s*{NAMED}(\d{{1,3}})\s*[|:]((?:(?!\[\[\s*\d).)*?)\]\]"                  # [[1|words]]
     rf"|\[{{1,2}}\s*{NAMED}(\d{{1,3}})\s*[|:]([^\[\]\n]{{1,600}})\]"                # [1|words], [[1|words]
     rf"|(?:\[{{1,2}}\s*{NAMED}{NUMBERS}\s*\]{{1,2}}|【\s*{NAMED}{NUMBERS}[^】\n]{{0,20}}】|\((?:passages?|sources?)\s*{NUMBERS}\)){QUOTED}"  # [1] "words", [1], (passage 1)
 )
 MARK = re.compile(MARK_FORMS, re.DOTALL | re.IGNORECASE)
-MARKS = re.compile(rf"(?:\s*(?:{MARK_FORMS}))+", re.DOTALL | re.IGNORECASE)
+MARKS = re.compile(rf"(?:(?:(?<!\s)\s++)?+(?:{MARK_FORMS}))+", re.DOTALL | re.IGNORECASE)
 OPENED = re.compile(rf"\[\[\s*{NAMED}\d{{1,3}}\s*[|:]", re.IGNORECASE)
 
 
@@ -71,7 +71,7 @@ def proofs_in(marks: str) -> tuple[tuple[int, str], ...]:
     return tuple(found)
 
 # %% ../../nbs/07_generation/13_replies.ipynb #c12
-PARAGRAPH = re.compile(r"\n[ \t]*\n\s*(?=[^\s\[【(\"“„«:,–-])")
+PARAGRAPH = re.compile(r"(?<!\s)(?=\s*?\n[ \t]*+\n)\s++(?=[^\s\[【(\"“„«:,–-])")
 CLOSED_THOUGHT = re.compile(r"</(?:thinking|think|reasoning)>", re.IGNORECASE)
 
 
@@ -180,7 +180,7 @@ def is_excuse(sentence: str) -> bool:
 # %% ../../nbs/07_generation/13_replies.ipynb #c23
 LABEL = re.compile(r"^\s*(?:[-*•]\s+|\d{1,2}[.)]\s+)?(?:\*\*)?(?:(?:final |short )?answer|statement \d+|a)(?:\*\*)?\s*:\s*(?:\*\*)?"
                    r"|^\s*(?:[-*•]|\d{1,2}[.)])\s+|^\s*#{1,6}\s+", re.IGNORECASE)
-REFERRING = re.compile(r"\b(?:according to|based on|as stated in|in)\s+(?:the\s+)?(?:passages?|sources?)\s*\d*(?:\s*(?:,|and)\s*\d+)*\s*,\s*(\w)", re.IGNORECASE)
+REFERRING = re.compile(r"\b(?:according to|based on|as stated in|in)\s+(?:the\s+)?(?:passages?|sources?)\s*+\d*+(?:\s*+(?:,|and)\s*+\d++)*\s*+,\s*+(\w)", re.IGNORECASE)
 
 
 def plain(text: str) -> str:

@@ -37,7 +37,7 @@ SMALL_CHANGE = LIGHT | frozenset(terms(
     + " ".join(MONTHS) + " " + " ".join(month[:3] for month in MONTHS)))
 YEAR_BEFORE = re.compile(r"\b(?:year[- ]?(?:over[- ]year|earlier|before|ago)|(?:previous|prior|last) year|same (?:quarter|period|months|time)"
                          r"|(?:year|months?) (?:earlier|before|ago))\b", re.I)
-SAME_OF = re.compile(r"\bsame (?:quarter|period|months?|time)[a-z ]* (?:of|in) ((?:19|20)\d\d)\b", re.I)
+SAME_OF = re.compile(r"\bsame (?:quarter|period|months?|time)[a-z ]{0,80} (?:of|in) ((?:19|20)\d\d)\b", re.I)
 FROM_TO = re.compile(r"\b(?:from|between)\b", re.I)
 COMPARES = re.compile(r"\b(?:compar\w*|versus|vs\.?|against|than|or (?:down|less|fewer|lower)|from what to what|stack(?:ed)? up|which of the two|difference|both|respectively"
                       r"|change[ds]? (?:from|between)"
@@ -264,7 +264,7 @@ def unit_of(row: TableRow, at: int) -> str:
         return ""
     if own := UNIT.search(column):
         return own[1].lower().removesuffix("s")
-    if re.search(r"except[^)]*per share", row.unit, re.I) and re.search(r"per share", row.section, re.I):
+    if re.search(r"except[^)]{0,200}per share", row.unit, re.I) and re.search(r"per share", row.section, re.I):
         return ""
     if re.search(r"\bshares\b", f"{row.label} {row.section}", re.I) and "$" not in row.values[at] and (shares := SHARES.search(row.unit)):
         return shares[1].lower().removesuffix("s")
@@ -274,7 +274,7 @@ def unit_of(row: TableRow, at: int) -> str:
 
 def value_text(row: TableRow, at: int) -> str:
     "A value with its currency and its unit: `$7,382 million`."
-    value, unit = re.sub(r"(?<=[$€£¥])\s+|\s+(?=[%)])", "", row.values[at]), unit_of(row, at)
+    value, unit = re.sub(r"(?<=[$€£¥])\s++|(?<!\s)\s++(?=[%)])", "", row.values[at]), unit_of(row, at)
     if not re.search(r"[$€£¥%]", value) and not COUNTS.search(f"{row.label} {row.columns[at]}"):
         value = row.money[at] + value
     return f"{value} {unit}" if unit else value
@@ -282,7 +282,7 @@ def value_text(row: TableRow, at: int) -> str:
 
 def name_of(row: TableRow, sectioned: bool) -> str:
     "A row's label, with its section where that says more."
-    label, section = (" ".join(re.sub(r"\s*(?:\(\d+\)|[®™])$", "", text).split()).strip(" :") for text in (row.label, row.section if sectioned else ""))
+    label, section = (" ".join(re.sub(r"(?:(?<!\s)\s++)?+(?:\(\d+\)|[®™])$", "", text).split()).strip(" :") for text in (row.label, row.section if sectioned else ""))
     return section if not label else f"{label} ({section})" if section and section.lower() not in label.lower() and len(section) <= 60 else label
 
 # %% ../../nbs/07_generation/07_table_answers.ipynb #c20

@@ -16,7 +16,7 @@ from ..documents.language import is_row
 from ..documents.periods import MONTHS
 
 # %% ../../nbs/07_generation/06_table_rows.ipynb #c08
-NUMBER = re.compile(r"(?:[$€£¥]\s*)?\(?\s*(?:[$€£¥]\s*)?[-−–]?\s*\d[\d.,]*\s*(?:%|x|bps)?\s*\)?\s*%?(?:\s*\(\w\))?|[—–-]\s*%?|[$€£¥]\s*[—–-]|N/M|n/m|NM|nm|\*")
+NUMBER = re.compile(r"(?:[$€£¥]\s*+)?\(?\s*+(?:[$€£¥]\s*+)?[-−–]?\s*+\d[\d.,]*+\s*+(?:%|x|bps)?\s*+\)?\s*+%?(?:\s*+\(\w\))?|[—–-]\s*%?|[$€£¥]\s*[—–-]|N/M|n/m|NM|nm|\*")
 YEAR = re.compile(r"(?:19|20)\d\d")
 PAIR = re.compile(r"([^:|]{1,60}): (.+)")
 
@@ -79,7 +79,7 @@ def column_names(heads: Sequence[Sequence[str]], changes: Sequence[bool]) -> tup
     return tuple(" ".join(name) for name in names)
 
 # %% ../../nbs/07_generation/06_table_rows.ipynb #c14
-UNIT = re.compile(r"\b(?:in|of)\s+(?:[a-z. ]{0,20})?(thousands|millions|billions)\b", re.I)
+UNIT = re.compile(r"\b(?:in|of)\s++(?:[a-z. ]{0,20})?(thousands|millions|billions)\b", re.I)
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,8 +21,8 @@ def pattern_of(
     "A rule as a regular expression of Python."
     def read(match: re.Match[str]) -> str:
         if match[1]:
-            return rf"\w{{0,{10 * int(match[1])}}}" if joined else rf"(?:[\W_]{{1,6}}\w+){{0,{match[1]}}}[\W_]{{1,6}}"
-        return {" ": "" if joined else r"[\W_]{1,6}", " ?": "" if joined else r"[\W_]{0,6}"}.get(match[0], match[0])
+            return rf"\w{{0,{10 * int(match[1])}}}" if joined else rf"(?:[\W_]{{1,6}}+[^\W_]++){{0,{match[1]}}}[\W_]{{1,6}}+"
+        return {" ": "" if joined else r"[\W_]{1,6}+", " ?": "" if joined else r"[\W_]{0,6}+"}.get(match[0], match[0])
 
     return re.compile(BLANKS.sub(read, rule), re.IGNORECASE | re.DOTALL)
 
@@ -128,13 +128,13 @@ LEAK = (
      r"\b(?:repeat|print|output|recite|reveal|translate) (?:everything|all|the (?:words|text|lines|content|instructions)) ~2 (?:above|before|so far|you (?:were"
      r"|have))\b|\bstarting with ~1 you are\b"),
     ("prompt|anweisung|instruktion",
-     r"\b(?:zeig|nenn|gib|wiederhol|verrat|druck|schreib|wie laute|was steh)\w* ~5 (?:system ?prompt\w*|systemanweisung\w*|deine[rn]? ~1 (?:anweisungen"
+     r"\b(?:zeig|nenn|gib|wiederhol|verrat|druck|schreib|wie laute|was steh)\w{0,8} ~5 (?:system ?prompt\w*|systemanweisung\w*|deine[rn]? ~1 (?:anweisungen"
      r"|instruktionen|prompt)|anweisungen (?:oben|wortlich))"),
     ("prompt|instructions|message|consignes",
-     r"\b(?:montre|affiche|revele|repete|donne|divulgue|recopie|quel(?:le)?s? (?:est|sont))\w* ~5 "
+     r"\b(?:montre|affiche|revele|repete|donne|divulgue|recopie|quel(?:le)?s? (?:est|sont))\w{0,8} ~5 "
      r"(?:prompt ~1 systeme|prompt initial|message systeme|instructions ~1 (?:initiales|systeme|cachees|ci dessus|secretes)|(?:tes|ton) (?:instructions|consignes|prompt))\b"),
     ("prompt|instrucciones|mensaje",
-     r"\b(?:muestra|revela|repite|imprime|dime|dame|ensena|cual(?:es)? (?:es|son))\w* ~5 "
+     r"\b(?:muestra|revela|repite|imprime|dime|dame|ensena|cual(?:es)? (?:es|son))\w{0,8} ~5 "
      r"(?:prompt ~2 sistema|mensaje ~2 sistema|prompt inicial|instrucciones ~1 (?:iniciales|ocultas|sistema|secretas)|(?:tus|tu) (?:instrucciones|prompt))\b"),
 )
 
@@ -232,7 +232,8 @@ TOOL = (
 # %% ../../nbs/08_guardrails/06_attack_rules.ipynb #c38
 HIDDEN = (
     ("<!--|[//]",
-     rf"<!--(?:(?!-->).){{0,600}}?\b(?:{ORDERS}|{MACHINE_ENGLISH}|instructions?|prompt)\b(?:(?!-->).){{0,600}}(?:-->|$)|\[//\]:\x20#\x20\([^)]{{0,300}}\b{ORDERS}\b[^)]{{0,300}}\)"),
+     rf"<!--(?=(?:(?!-->|<!--).){{0,600}}?\b(?:{ORDERS}|{MACHINE_ENGLISH}|instructions?|prompt)\b)(?:(?!-->|<!--).){{0,1200}}+(?:-->|$)"
+     rf"|\[//\]:\x20#\x20\((?=(?:[^)\[]|\[(?!//)){{0,300}}?\b{ORDERS}\b)[^)]{{0,600}}+\)"),
     ("style",
      r"style\s{0,3}=\s{0,3}[\"'][^\"']{0,120}(?:display\s{0,3}:\s{0,3}none|visibility\s{0,3}:\s{0,3}hidden|font-size\s{0,3}:\s{0,3}0"
      r"|opacity\s{0,3}:\s{0,3}0(?![.\d])|(?<!-)color\s{0,3}:\s{0,3}(?:white|#fff))"),

@@ -15,7 +15,7 @@ from ..generation.question_words import rarity
 # %% ../../nbs/08_guardrails/08_grounding.ipynb #c05
 FIGURE = re.compile(r"\d+(?:[.,]\d+)*")
 DENIAL = re.compile(r"\b(?:not?|never|none|nor|neither|without|cannot|nothing|nobody|kein\w*|nicht|nie|ohne|ne|pas|jamais|sans|nunca|sin|\w+n['’]t)\b", re.IGNORECASE)
-MARKS = re.compile(r"\s*\[\d+\]|\[\[\d+\|.*?\]\]", re.DOTALL)  # of citations
+MARKS = re.compile(r"(?:(?<!\s)\s++)?+\[\d+\]|\[\[\d+\|(?:(?!\[\[\d).)*?\]\]", re.DOTALL)  # of citations
 
 
 def figures(text: str) -> set[str]:

@@ -93,7 +93,7 @@ ENTITIES = re.compile(r"&(?:#\d{1,6}|#x[0-9a-f]{1,6}|[a-z]{2,8});", re.IGNORECAS
 ESCAPES = re.compile(r"\\u[0-9a-f]{4}|\\x[0-9a-f]{2}", re.IGNORECASE)
 PERCENT = re.compile(r"(?:%[0-9a-f]{2})+", re.IGNORECASE)
 APART = re.compile(r"(?<![^\W_])(?:[^\W\d_][\s.*_|~-]{1,3}){7,}[^\W\d_](?![^\W_])")
-DIGITS_IN_WORDS = re.compile(r"(?<!\w)(?=[\w@$]*[a-z])(?=[\w@$]*[0134570@$])[\w@$]{3,}", re.IGNORECASE)
+DIGITS_IN_WORDS = re.compile(r"(?<![\w@$])(?=[\w@$]*[a-z])(?=[\w@$]*[0134570@$])[\w@$]{3,}", re.IGNORECASE)
 DISGUISES: tuple[tuple[str, re.Pattern[str], Callable[[str], str]], ...] = (
     ("base64", BASE64, from_base64),
     ("hexadecimal", HEXADECIMAL, lambda run: readable(bytes.fromhex(re.sub(r"0x|[ :]", "", run, flags=re.IGNORECASE)))),

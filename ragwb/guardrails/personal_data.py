@@ -152,7 +152,7 @@ SECTION = re.compile(r"(?:^|\n)[\s#]*$")
 def ip_address(text: str) -> Matches:
     "IP addresses, versions 4 and 6."
     for match in IPV4.finditer(text):
-        section = SECTION.search(text[:match.start()][-20:]) and re.match(r"\s+[^\W\d_]", text[match.end():match.end() + 4])
+        section = SECTION.search(text[max(0, match.start() - 20):match.start()]) and re.match(r"\s+[^\W\d_]", text[match.end():match.end() + 4])
         if is_address(match.group()) and not section and not VERSION_WORD.search(before(text, match.start())):
             yield match.span()
     for match in IPV6.finditer(text):

@@ -36,7 +36,7 @@ def ordinary_words(question: str) -> list[re.Match[str]]:
     "The words of a question that may be misspelt: of four Latin letters or more, no names, codes and contractions."
     found = []
     for word in WHOLE.finditer(question):
-        first = word[0].istitle() and BEGINS.search(question[:word.start()]) and not NAME_GOES_ON.match(question, word.end())
+        first = word[0].istitle() and BEGINS.search(question[max(0, word.start() - 80):word.start()]) and not NAME_GOES_ON.match(question, word.end())
         if (word[0].islower() or first) and LATIN.fullmatch(word[0].lower()):
             found.append(word)
     return found
