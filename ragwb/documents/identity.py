@@ -96,12 +96,12 @@ def from_labels(labels: Iterable[str]) -> Identity:
 # %% ../../nbs/01_documents/25_identity.ipynb #c14
 HEAD = 6_000  # characters in which a cover says what a document is
 LEGAL_FORM = r"inc(?:orporated)?|corp(?:oration)?|compan(?:y|ies)|co|plc|ltd|limited|llc|llp|l\.?p|gmbh|ag|se|n\.?v|s\.?a|group|holdings?"
-LEGAL = re.compile(rf"[,\s]+(?:{LEGAL_FORM}|the|&)\.?\s*$", re.IGNORECASE)
+LEGAL = re.compile(rf"(?<![,\s])[,\s]++(?:{LEGAL_FORM}|the|&)\.?\s*+$", re.IGNORECASE)
 LEGAL_LINE = re.compile(
     r"^(?:[A-Z0-9][\w&.'’/-]*,? (?:(?:of|and|&|de|the|for) )?){1,6}(?:Inc|Incorporated|Corp|Corporation|Company|Companies|plc|Ltd|Limited|LLC|L\.?P|GmbH|AG|SE|N\.?V|S\.?A"
     r"|INC|INCORPORATED|CORP|CORPORATION|COMPANY|COMPANIES|PLC|LTD|LIMITED)\.?$", re.MULTILINE)
-REGISTRANT = re.compile(r"\(?\s*exact name of (?:the )?registrant[^\n|]*", re.IGNORECASE)
-FILE_NUMBER = re.compile(r"commission file (?:number|no)s?[.:\s]*[\d,\s-]+$", re.IGNORECASE | re.MULTILINE)
+REGISTRANT = re.compile(r"(?:\(\s*+)?exact name of (?:the )?registrant[^\n|]*", re.IGNORECASE)
+FILE_NUMBER = re.compile(r"commission file (?:number|no)s?(?:[.:\s]*+[\d,-][\d,\s-]*|[.:\s]*\s)$", re.IGNORECASE | re.MULTILINE)
 REPORTS = re.compile(r"^([A-Z][\w&.,'’-]*(?: [\w&.,'’-]+){0,4}?) (?i:reports?|announces?)\b", re.MULTILINE)
 NO_NAME = re.compile(
     r"commission|pursuant|(?:annual|quarterly|current) report|united states|transition|period|washington|form \d|\bact of\b|^for the\b|\bended\b|\d{5}|^or$|mark one"
@@ -221,7 +221,7 @@ def kind_of(
 
 # %% ../../nbs/01_documents/25_identity.ipynb #c24
 SPAN = r"(?:(?:quarterly|annual|fiscal|monthly)\s+)?(?:period|quarter|year|(?:three|six|nine|twelve)\s+months)\s+(?:ended|ending)[:|\s_]*"
-PERIOD_LINE = re.compile(rf"(?:^\W*|\bfor the )({SPAN})(?:{DATE_PATTERN})", re.IGNORECASE | re.MULTILINE)
+PERIOD_LINE = re.compile(rf"(?:^[^\w\n]*+|\bfor the )({SPAN})(?:{DATE_PATTERN})", re.IGNORECASE | re.MULTILINE)
 STATED = re.compile(rf"(period (?:ended|ending)\s+)(?:{DATE_PATTERN})", re.IGNORECASE)
 EVENT = re.compile(rf"date of (?:report|earliest event)[\s\S]{{0,80}}?(?:{DATE_PATTERN})", re.IGNORECASE)
 YEAR_END = re.compile(rf"(?:10-K[^.\n]{{0,40}}?|fiscal\s+)year\s+(?:ended|ending)\s+(?:{DATE_PATTERN})", re.IGNORECASE)
@@ -292,16 +292,16 @@ def period_of(document: Document, kind: str) -> dict[str, str]:
 
 # %% ../../nbs/01_documents/25_identity.ipynb #c30
 HEADER = 1_200  # characters in which a header states version and validity
-BREAK = r"(?:^|[|·/,;(–—:\[]|\s-|\s{2})\s*"  # what separates remarks
-NOT_AFTER = r"(?![\w'’.]*[A-Za-z])(?!\s+(?:or|and|of)\b)(?!\+)"  # version 3 or later, issue 2 of 2019
-VERSION = re.compile(rf"{BREAK}(?i:version|revision|rev\.|issue|edition|release)\s*(?i:no\.?|number)?[:.]?\s*(?:v(?=\d))?(\d+(?:\.\d+)*[a-z]?|[A-Z]){NOT_AFTER}", re.MULTILINE)
+BREAK = r"(?:(?<!\s\n)^|[|·/,;(–—:\[]|\s-|(?<!\s)\s{2})\s*+"  # what separates remarks
+NOT_AFTER = r"(?![\w'’.]{0,40}[A-Za-z])(?!\s+(?:or|and|of)\b)(?!\+)"  # version 3 or later, issue 2 of 2019
+VERSION = re.compile(rf"{BREAK}(?i:version|revision|rev\.|issue|edition|release)\s*+(?i:no\.?|number)?[:.]?\s*+(?:v(?=\d))?(\d{{1,9}}(?:\.\d{{1,9}}){{0,9}}[a-z]?|[A-Z]){NOT_AFTER}", re.MULTILINE)
 SHORT_VERSION = re.compile(rf"{BREAK}v(\d+(?:\.\d+)+)\s*(?:$|[|·/,;)])", re.MULTILINE)
-SUPERSEDED = re.compile(r"\b(?:superseded|replaced)\s+by\s+([^\n;,|()]{2,60}?)(?=\s+(?:on|from|as of|with effect)\b|\.\s|[;,\n|()]|$)", re.IGNORECASE)
+SUPERSEDED = re.compile(r"\b(?:superseded|replaced)\s+by\s++([^\n;,|()]{2,60}?)(?=(?<!\s)\s+(?:on|from|as of|with effect)\b|\.\s|[;,\n|()]|$)", re.IGNORECASE)
 ENDED_WORDS = r"(?:superseded|withdrawn|obsolete|no longer (?:in force|valid|applicable)|repealed|archived)"
 ENDED = re.compile(rf"{BREAK}{ENDED_WORDS}\s*(?:$|[|·/;,.)\]]|by\b|on\b|since\b)|\bthis (?:\w+ ){{1,3}}(?:is|was|has been) {ENDED_WORDS}", re.IGNORECASE | re.MULTILINE)
 DRAFT = re.compile(rf"{BREAK}draft\s*(?:$|[|·)\],;:–—-]|version|\d|for\b)", re.IGNORECASE | re.MULTILINE)
 VALID = r"\b(?:effective(?:\s+date)?|valid(?:\s+for\s+\w+)?|in force|applies|applicable|delivered)"
-FROM = re.compile(rf"{VALID}\s*(?::|from|since|as of|as from|on or after|on)*\s*(?:{DATE_PATTERN})", re.IGNORECASE)
+FROM = re.compile(rf"{VALID}\s*+(?::|from|since|as of|as from|on or after|on)*\s*+(?:{DATE_PATTERN})", re.IGNORECASE)
 UNTIL = re.compile(rf"\s*(?:until|to|and|through|-|–)\s+(?:{DATE_PATTERN})", re.IGNORECASE)
 VERSION_KEYS, FROM_KEYS = ("version", "revision", "issue", "edition"), ("effective", "valid_from", "effective_date", "valid from", "effective date")
 

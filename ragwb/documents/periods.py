@@ -6,8 +6,8 @@
 __all__ = ['MONTHS', 'MONTH', 'YEAR', 'DATE_PATTERN', 'DATE', 'ORDINALS', 'COUNTS', 'SEASONS', 'SHORT_YEAR', 'FISCAL', 'ORDINAL',
            'TO', 'EDGE', 'PERIODS', 'LENGTH', 'NAMES', 'NTH', 'AND', 'LATER_YEAR', 'month_number', 'day_of', 'dates',
            'Period', 'month_span', 'full_year', 'quarter_period', 'months_period', 'quarter_to_month', 'first_months',
-           'edge_period', 'season_period', 'fiscal_year', 'month_period', 'year_period', 'dated_period', 'periods',
-           'with_years']
+           'edge_period', 'season_period', 'fiscal_year', 'month_period', 'year_period', 'dated_period',
+           'named_periods', 'periods', 'with_years']
 
 # %% ../../nbs/01_documents/24_periods.ipynb #c03
 import re
@@ -15,6 +15,7 @@ from calendar import monthrange
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import lru_cache
 
 # %% ../../nbs/01_documents/24_periods.ipynb #c06
 MONTHS = ("january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november", "december")
@@ -189,8 +190,9 @@ def dated_period(text: str, match: re.Match[str], day: date) -> Period:
     return Period(day - timedelta(days=round(30.4 * months) - 1), day, text=length[0] + match[0])
 
 
-def periods(text: str) -> list[Period]:  # in order
-    "The dates and periods that a text names."
+@lru_cache(4_096)  # a reader looks at a sentence several times
+def named_periods(text: str) -> tuple[Period, ...]:
+    "As `periods`."
     found: list[tuple[int, Period]] = []
     left = text
     for match, day in dates(text):
@@ -200,7 +202,12 @@ def periods(text: str) -> list[Period]:  # in order
         for match in pattern.finditer(left):
             found.append((match.start(), made(match)))
             left = left[:match.start()] + "\0" * len(match[0]) + left[match.end():]
-    return [period for _, period in sorted(found, key=lambda item: item[0])]
+    return tuple(period for _, period in sorted(found, key=lambda item: item[0]))
+
+
+def periods(text: str) -> list[Period]:  # in order
+    "The dates and periods that a text names."
+    return list(named_periods(text))
 
 # %% ../../nbs/01_documents/24_periods.ipynb #9dd4f3a5
 NAMES = "|".join(MONTHS)

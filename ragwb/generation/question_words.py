@@ -5,14 +5,15 @@
 # %% auto #0
 __all__ = ['HAS_NUMBER', 'MONTHS', 'DAYS', 'HAS_DATE', 'HAS_DURATION', 'HAS_MONEY', 'HAS_REASON', 'HAS_NAME', 'WANTED', 'NEAR',
            'SAME_THING', 'LIKE', 'LIKE_WORD', 'LIGHT', 'ABOVE', 'BEFORE', 'COUNTED', 'ALIKE', 'ASKS_VALUE',
-           'OWN_NUMBER', 'THING', 'DEFINITION', 'FOOTNOTE', 'SAYS_WHAT', 'rarity', 'question_weights', 'code_parts',
-           'codes_of', 'answers_kind', 'content_words', 'WordMatcher', 'like_words', 'Likeness', 'without_periods',
-           'Coverage', 'counted', 'has_figure', 'valued', 'defines', 'kind_of_answer']
+           'OWN_NUMBER', 'THING', 'DEFINITION', 'FOOTNOTE', 'SAYS_WHAT', 'rarity', 'question_weights', 'word_stems',
+           'word_weight', 'code_parts', 'whole_codes', 'codes_of', 'answers_kind', 'content_words', 'WordMatcher',
+           'like_words', 'Likeness', 'without_periods', 'Coverage', 'counted', 'has_figure', 'valued', 'defines',
+           'kind_of_answer']
 
 # %% ../../nbs/07_generation/04_question_words.ipynb #c03
 import re
 from collections.abc import Collection, Sequence
-from functools import cache
+from functools import lru_cache
 from math import log
 
 import numpy as np
@@ -22,7 +23,7 @@ from ..documents.periods import periods
 from ..indexing.embedding import WordLlamaEmbedder, embedder
 
 # %% ../../nbs/07_generation/04_question_words.ipynb #c06
-@cache
+@lru_cache(65_536)  # bounded: documents hold any number of terms
 def rarity(
     term: str,  # a search term
 ) -> float:     # about 1 for the commonest to 10 and more for codes and rare names
@@ -39,15 +40,32 @@ def question_weights(
     return {term: rarity(term) * (0.25 if term in parts else 1.0) for term in wanted}
 
 
+@lru_cache(16_384)
+def word_stems(word: str) -> tuple[str, ...]:
+    "The terms of one word."
+    return tuple(terms(word))
+
+
+def word_weight(word: str) -> float:
+    "The weight of a word's rarest term; 0 for a word without terms."
+    return max(map(rarity, word_stems(word)), default=0.0)
+
+
 def code_parts(question: str) -> set[str]:
     "The terms that are only parts of a code."
     return {part for term in terms(question) for part in terms(JOINT.sub(" ", term)) if JOINT.search(term)}
 
 
+@lru_cache(4_096)  # the sentences of a question's passages are looked at several times
+def whole_codes(text: str) -> tuple[str, ...]:
+    "As `codes_of`."
+    parts = code_parts(text)
+    return tuple(term for term in terms(text) if any(c.isdigit() for c in term) and term not in parts)
+
+
 def codes_of(question: str) -> list[str]:
     "The codes and numbers of a question, whole."
-    parts = code_parts(question)
-    return [term for term in terms(question) if any(c.isdigit() for c in term) and term not in parts]
+    return list(whole_codes(question))
 
 # %% ../../nbs/07_generation/04_question_words.ipynb #c12
 HAS_NUMBER = r"\d|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|thirty|forty|fifty|hundred|thousand|million|billion|half|dozen|several|once|twice)\b"
@@ -56,7 +74,7 @@ DAYS = "Monday|Tuesday|Wednesday|Thursday|Friday|Saturday|Sunday"
 HAS_DATE = rf"\d|\b(?:{MONTHS}|{DAYS}|century|decade|until|before|after)\b"
 HAS_DURATION = (r"\b(?:\d[\d.,]*|one|two|three|four|five|six|seven|eight|nine|ten|twelve|half an?|an?)[\s-]+(?:working |business |calendar )?"
                 r"(?:second|minute|hour|day|week|month|quarter|year|shift|century|decade)s?\b|\b(?:until|immediately|at once|overnight)\b")
-HAS_MONEY = (r"(?:[$€£¥]|\b(?:EUR|USD|GBP|CHF|[Ee]uros?|[Dd]ollars?):?)\s?\d|\b\d[\d.,]*\s?(?:[$€£¥]|(?:million |billion )?(?:euros?|dollars?|cents?|pounds?|EUR|USD|GBP|CHF)\b)"
+HAS_MONEY = (r"(?:[$€£¥]|\b(?:EUR|USD|GBP|CHF|[Ee]uros?|[Dd]ollars?):?)\s?\d|\b\d[\d.,]{0,30}\s?(?:[$€£¥]|(?:million |billion )?(?:euros?|dollars?|cents?|pounds?|EUR|USD|GBP|CHF)\b)"
              r"|(?:price|cost|fee|charge|rate)[^.|]{0,30}\d|\b(?:free|no charge|nothing)\b")
 HAS_REASON = (r"\b(?:because|due to|driven by|as a result|results? from|resulting from|attributable to|reflect(?:s|ed|ing)?|primarily|owing to|caused by|led by|thanks to|since"
               r"|so that|in order to|to (?:avoid|prevent|protect|ensure|keep)|otherwise|reasons?|offset)\b")
@@ -69,7 +87,7 @@ WANTED = tuple(  # what is asked, and what an answer to it holds
         (r"\bhow (?:long|quickly|soon|fast) (?:do|does|did|is|are|can|may|must|should|will|after|before|until|it|to)\b", HAS_DURATION),
         (r"\bhow often\b", rf"\b(?:every|each|per|once|twice|times|daily|weekly|monthly|quarterly|yearly|annual(?:ly)?|hourly)\b|{HAS_DURATION}"),
         (r"\b(?:percentage|percent|what share|what proportion)\b", r"\d\s?%|\bper ?cent\b|\b(?:half|third|quarter|tenth|fifth)s?\b"),
-        (r"\bhow much (?:does|do|did|is|are|will|was|were) [^?]*\b(?:cost|pay|paid|costs)\b|\bwhat (?:do|does|did) [^?]*\bcost\b"
+        (r"\bhow much (?:does|do|did|is|are|will|was|were) [^?]{0,200}\b(?:cost|pay|paid|costs)\b|\bwhat (?:do|does|did) [^?]{0,200}\bcost\b"
          r"|\b(?:price|fee|salary|wage|reward|in dollars|in euros)\b",
          HAS_MONEY),
         (r"\bhow (?:many|much|long|old|far|often|tall|large|high|big|heavy|deep|fast|thick|wide)\b"
@@ -138,15 +156,19 @@ class Likeness:
 
     def __init__(self, words: Sequence[str], others: Sequence[str]):
         self.words, self.places = list(words), {word: n for n, word in enumerate(others)}
-        local, stems = embedder(WordLlamaEmbedder.name, None), [tuple(terms(word)) for word in others]
+        local, by_stem, by_first = embedder(WordLlamaEmbedder.name, None), dict[tuple[str, ...], list[int]](), dict[str, list[int]]()
+        for place, word in enumerate(others):
+            if stem := word_stems(word):
+                by_stem.setdefault(stem, []).append(place)
+                by_first.setdefault(stem[0], []).append(place)
         near = local.embed(self.words) @ local.embed(list(others)).T if words and others else np.zeros((len(words), len(others)))
         self.near = np.where(near > LIKE, 0.85 * near, 0.0)
         coded = np.array([any(c.isdigit() for c in word) for word in others], bool)
         for n, word in enumerate(self.words):
-            mine, kin = tuple(terms(word)), terms(SAME_THING.get(word, ""))
             self.near[n, coded | any(c.isdigit() for c in word)] = 0.0  # codes are the same or not
-            for k, stem in enumerate(stems):
-                self.near[n, k] = 1.0 if mine and mine == stem else max(self.near[n, k], 0.9 if stem and stem[0] in kin else 0.0)
+            kin = [place for term in word_stems(SAME_THING.get(word, "")) for place in by_first.get(term, ())]
+            self.near[n, kin] = np.maximum(self.near[n, kin], 0.9)
+            self.near[n, by_stem.get(word_stems(word), [])] = 1.0
 
     def best(self, there: Sequence[str]) -> np.ndarray:
         "For each word its best match among some of the others."
@@ -165,6 +187,7 @@ LIGHT = frozenset(terms(
 ABOVE, BEFORE = 0.8, 0.6  # what a word counts that is said above a sentence, or in the sentence before
 
 
+@lru_cache(4_096)
 def without_periods(question: str) -> str:
     "A question without the periods that it names."
     for period in periods(question):
@@ -176,8 +199,8 @@ class Coverage:
     "How much of a question's content is said by a sentence, or by what stands above it."
 
     def __init__(self, question: str, texts: Sequence[str]):
-        self.words = [word for word in like_words(without_periods(question)) if any(term not in LIGHT for term in terms(word))]
-        self.weight = np.array([max(rarity(term) for term in terms(word)) for word in self.words])
+        self.words = [word for word in like_words(without_periods(question)) if any(term not in LIGHT for term in word_stems(word))]
+        self.weight = np.array([word_weight(word) for word in self.words])
         self.alike = Likeness(self.words, list(dict.fromkeys(word for text in texts for word in like_words(text))))
 
     def of(self, sentence: str, above: str, before: str) -> float:
@@ -193,10 +216,10 @@ COUNTED = re.compile(r"\bhow many\s+((?:[\w’'-]+\s+){0,2}?[\w’'-]+s)\b", re.
 ALIKE = 0.45  # of the word for what is counted
 ASKS_VALUE = re.compile(r"\bhow (?:many|much|large|big|high|low|heavy|fast|far)\b|\b(?:percentage|percent)\b|\b(?:what|which)(?:'s| is| was)?(?: the)? (?:[a-z]+ ){0,2}"
                         r"(?:torque|pressure|temperature|weight|price|cost|fee|speed|voltage|power|flow|length|width|depth)\b|\bwhat (?:do|does|did) .{2,60}\bcost\b", re.I)
-OWN_NUMBER = re.compile(r"(?<![\w.-])[-+$€£¥(]*\d[\d.,]*(?=\s?(?:[%°$€£¥)’']|[^\w-]|$|[a-z]+\b))"
+OWN_NUMBER = re.compile(r"(?<![\w.-])[-+$€£¥(]{0,6}\d[\d.,]{0,30}(?=\s?(?:[%°$€£¥)’']|[^\w-]|$|[a-z]+\b))"
                         r"|\b(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|thirty|forty|fifty|hundred|thousand|million|billion|half|dozen|none|no)\b", re.I)
 THING = r"(?:an? |the )?([\w’'&./-]+(?: (?!in\b|of\b|on\b|for\b|at\b)[\w’'&./-]+){0,2}?)"
-DEFINITION = re.compile(rf"^\s*what(?:['’]s| is| are) {THING}(?: (?:in|of|on|for|at) [\w ]{{1,40}})?\s*\?*\s*$|^\s*what (?:does|do) {THING} (?:mean|do|stand for)\b", re.I)
+DEFINITION = re.compile(rf"^\s*what(?:['’]s| is| are) {THING}(?: (?:in|of|on|for|at) [\w ]{{1,40}})?\s*+\?*\s*+$|^\s*what (?:does|do) {THING} (?:mean|do|stand for)\b", re.I)
 FOOTNOTE = re.compile(r"^\(?\d{1,2}[).]?\s|\b(?:note|item|section|chapter|page)\s+\d+", re.I)
 
 

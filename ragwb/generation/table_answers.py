@@ -21,7 +21,7 @@ import numpy as np
 
 from ..documents.language import terms
 from ..documents.periods import MONTHS, Period, periods, with_years
-from .question_words import LIGHT, Likeness, answers_kind, counted, like_words, rarity
+from .question_words import LIGHT, Likeness, answers_kind, counted, like_words, word_weight
 from .sentence_ranking import PromptPassage
 from .table_rows import CHANGE, PERIODIC, UNIT, YEAR, TableRow, is_number, tables_of
 
@@ -188,7 +188,7 @@ class RowMatch:
         self.section = alike.best(like_words(row.section))
         self.above = np.maximum(0.95 * self.section, 0.75 * alike.best(like_words(f"{passage.place} {row.caption}")))
         said = [word for word in like_words(row.label) if word in alike.places and not PERIODIC.search(word)]
-        weight = np.array([max(map(rarity, terms(word)), default=1.0) for word in said])
+        weight = np.array([word_weight(word) or 1.0 for word in said])
         self.counts = counted(asked.text, " ".join((row.label, row.section, row.caption, row.unit, *row.columns)))
         self.precise = 0.9 if short.any() else float(alike.covered(said) @ weight / weight.sum()) if said else 0.0
 
@@ -240,7 +240,7 @@ def find_cells(asked: TableQuestion, passages: Sequence[PromptPassage]) -> list[
         return []
     texts = (text for passage, row in read for text in (row.label, row.section, *row.columns, passage.place, row.caption))
     alike = Likeness(asked.words, list(dict.fromkeys(word for text in texts for word in like_words(text))))
-    weight = np.array([max(map(rarity, terms(word)), default=3.0) for word in asked.words])
+    weight = np.array([word_weight(word) or 3.0 for word in asked.words])
     wanted: Sequence[Period | None] = asked.periods if asked.compares and asked.periods else (asked.periods[:1] or (None,))
     found = []
     for passage, row in read:

@@ -33,7 +33,7 @@ def is_a_name(text: str, word: re.Match[str]) -> bool:
     "Whether one word is meant as a name."
     if len(word[0]) <= 3:
         return word[0].isupper() or any(c.isdigit() for c in word[0])
-    return not word[0].islower() or not ARTICLE.search(text[:word.start()])
+    return not word[0].islower() or not ARTICLE.search(text[max(0, word.start() - 30):word.start()])
 
 # %% ../../nbs/06_retrieval/03_scope.ipynb #c08s
 class Organisations:
