@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['RULES', 'OTHERWISE', 'CHALLENGE', 'MOST_WRONG', 'WRONG_S', 'MOST_ADDRESSES', 'SESSION_COOKIE', 'WATCH_S', 'Rule',
            'rule_for', 'no_key', 'wrong_key', 'wrong_scope', 'WrongKeys', 'shown_key', 'of_session', 'identify',
-           'still_in', 'KeyEnded', 'Watch', 'fixes_session', 'to_sign_in', 'AccessGate']
+           'still_in', 'KeyEnded', 'Watch', 'fixes_session', 'to_sign_in', 'AccessGate', 'open_to_everyone',
+           'start_fault', 'access_told', 'check_start']
 
 # %% ../../nbs/14_api/05_access.ipynb #c03
 import asyncio
@@ -24,10 +25,13 @@ from starlette.requests import cookie_parser
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from .gate import is_loopback
 from .problems import Problem, problem_response
 from ..network.aws import AwsError
-from ..operations.keys import AccessError, Key, KeyRing, Keys, session_id
+from ..operations.keys import AccessError, KeyRing, Keys, KeyStore, session_id
 from ..operations.permission import ANY, EVERYONE, NOBODY, VISITOR, Visitor, visitor_of
+from ..settings import Settings
+from ..storage.bucket import objects
 
 # %% ../../nbs/14_api/05_access.ipynb #c06
 @dataclass(frozen=True)
@@ -264,3 +268,39 @@ class AccessGate:
             pass
         finally:
             watch.end()
+
+# %% ../../nbs/14_api/05_access.ipynb #c23
+def open_to_everyone(settings: Settings) -> bool:
+    "Whether a server asks nobody for a key as long as none was made."
+    return bool(settings.insecure) or (is_loopback(settings.host) and not settings.hosts)
+
+
+def start_fault(
+    settings: Settings,
+    valid: int,  # number of valid keys
+) -> str:        # empty: it may
+    "The reason that a server must not start, with what to do."
+    if open_to_everyone(settings):
+        return ""
+    if not valid:
+        return (f"others can reach a server at {settings.host}{f' ({settings.hosts})' if settings.hosts else ''}, and there is no valid API key: make one with "
+                "`ragwb keys create admin --scope admin`, or let everybody who reaches the server do everything, with --insecure")
+    return "" if settings.hosts else f"others can reach a server at {settings.host}, and it does not know the names that it is called by: set hosts, such as RAGWB_HOSTS=ragwb.example.com"
+
+
+def access_told(settings: Settings, ring: KeyRing | None) -> str:
+    "Who may use a server that starts with some settings and keys."
+    if ring is not None:
+        return f"{sum(key.state(datetime.now(UTC)) == 'valid' for key in ring.keys)} valid API keys; each request and each person needs one"
+    if settings.insecure and not is_loopback(settings.host):
+        return f"INSECURE: everybody who reaches {settings.host}:{settings.port} may read, upload and delete all documents, without a key"
+    return "no API key was made: everyone on this machine may do everything"
+
+
+def check_start(settings: Settings) -> str:
+    "Who may use the server. Raises AccessError if it must not start."
+    ring = KeyStore(objects(settings)).look()[0]
+    valid = sum(key.state(datetime.now(UTC)) == "valid" for key in ring.keys) if ring else 0
+    if fault := start_fault(settings, valid):
+        raise AccessError(fault)
+    return access_told(settings, ring)

@@ -7,7 +7,7 @@ __all__ = ['router', 'AddressedQuestion', 'UPLOAD', 'MAX_FILES', 'RATING_EXAMPLE
            'QUESTION_BYTES', 'DESCRIPTION', 'EXAMPLE', 'PROBLEM', 'Ask', 'addressed', 'query', 'server_event',
            'query_stream', 'upload_outcome', 'upload', 'list_documents', 'get_document', 'delete_document',
            'list_collections', 'Feedback', 'feedback', 'notebook', 'check_storage', 'healthz', 'readyz', 'metrics',
-           'docs', 'open_to_everyone', 'create_api']
+           'docs', 'create_api']
 
 # %% ../../nbs/14_api/07_routes.ipynb #c03
 import json
@@ -33,8 +33,8 @@ from starlette.responses import Response
 
 from ..answering.citations import Citation
 from ..answering.pipeline import Answer, Question
-from .access import RULES, AccessGate, WrongKeys
-from .gate import RequestGate, hosts_for, is_loopback
+from .access import RULES, AccessGate, WrongKeys, open_to_everyone
+from .gate import RequestGate, hosts_for
 from .openai_chat import chat
 from .problems import Problem, Text, install_problems, problem_of
 from .service import Service, Serving, checked_question, find_document, open_collection
@@ -45,7 +45,6 @@ from ..network.aws import AwsError
 from ..operations.keys import Keys, KeyStore
 from ..operations.metrics import MetricsMiddleware
 from ..operations.replay import notebook_of
-from ..settings import Settings
 from ..workbench import Workbench
 
 # %% ../../nbs/14_api/07_routes.ipynb #c06
@@ -271,11 +270,6 @@ QUESTION_BYTES = 4 * 2**20  # of a JSON body
 DESCRIPTION = "Questions to documents, answered with proof. Errors are problem details (RFC 9457); the two routes of OpenAI's protocol answer in its shape."
 EXAMPLE = Problem(404, "unknown-collection", "no collection 'seals'; there are: handbook").to_dict("/v1/query")
 PROBLEM = {"description": "A problem", "content": {"application/problem+json": {"example": EXAMPLE}}}
-
-
-def open_to_everyone(settings: Settings) -> bool:
-    "Whether a server asks nobody for a key as long as none was made: on a loopback address that no other name leads to, or where that was asked for."
-    return bool(settings.insecure) or (is_loopback(settings.host) and not settings.hosts)
 
 
 def create_api(workbench: Workbench) -> FastAPI:
