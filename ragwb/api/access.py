@@ -159,14 +159,14 @@ class Watch:
         self.task: asyncio.Task[None] | None = None
 
     async def send(self, message: Message) -> None:
-        "Sends a message of a response. Raises KeyEnded."
+        "Sends a message of a response. Raises KeyEnded; for a socket an OSError, as a server does for one that is closed."
         if not self.over and message["type"] == "http.response.start":
             if not await self.still():  # type: ignore[misc]
                 self.over = True
                 await problem_response(self.path, wrong_key())({"type": "http"}, self.never, self.wire)
             self.events = Headers(raw=message["headers"]).get("content-type", "").startswith("text/event-stream")
         if self.over:
-            raise KeyEnded
+            raise ConnectionAbortedError("the key has ended") if message["type"].startswith("websocket") else KeyEnded
         await self.wire(message)
         if message.get("more_body") or message["type"] == "websocket.accept":
             self.task = self.task or asyncio.create_task(self.look(message["type"] == "websocket.accept"))

@@ -37,7 +37,7 @@ main{width:min(360px,88vw);display:grid;gap:16px}h1{font-size:20px;margin:0}p{ma
 input,button{font:inherit;padding:10px 12px;border-radius:8px;border:1px solid GrayText}button{cursor:pointer;background:#1b5e8c;color:#fff;border-color:#1b5e8c}
 form{display:grid;gap:16px}[role=alert]{padding:10px 12px;border-left:4px solid #b3261e}
 """
-PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+PAGE_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
 
 def sign_in_page(
@@ -48,11 +48,11 @@ def sign_in_page(
 ) -> HTMLResponse:
     "The form that takes a key."
     told = f'<p role="alert">{escape(notice)}</p>' if notice else ""
-    page = f"""<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Sign in · ragwb</title><style>{STYLE}</style>
+    page = f"""<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Sign in · ragwb</title><link rel="icon" href="data:,"><style>{STYLE}</style>
 <main><h1>Sign in to ragwb</h1>{told}<form method="post" action="/signin"><input type="hidden" name="next" value="{escape(there)}">
 <label>API key<input name="key" type="password" autocomplete="current-password" placeholder="ragwb_…" required autofocus></label><button>Sign in</button></form>
 <p class="muted">Whoever runs this server makes keys with <code>ragwb keys create</code>.</p></main></html>"""
-    return HTMLResponse(page, status, {"Content-Security-Policy": PAGE_POLICY, "Cache-Control": "no-store", "Referrer-Policy": "no-referrer"} | (headers or {}))
+    return HTMLResponse(page, status, {"Content-Security-Policy": PAGE_POLICY, "Cache-Control": "no-store", "Referrer-Policy": "same-origin"} | (headers or {}))
 
 # %% ../../nbs/14_api/06_sign_in.ipynb #c09
 sign_in = APIRouter(include_in_schema=False)

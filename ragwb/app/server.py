@@ -88,7 +88,7 @@ APP_POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; "
     "connect-src 'self' blob: data:; worker-src 'self' blob:; object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'none'"
 )
-POLICY_HEADERS = ((b"content-security-policy", APP_POLICY.encode()), (b"referrer-policy", b"no-referrer"), (b"x-content-type-options", b"nosniff"))
+POLICY_HEADERS = ((b"content-security-policy", APP_POLICY.encode()), (b"referrer-policy", b"same-origin"), (b"x-content-type-options", b"nosniff"))
 
 
 class ContentPolicyMiddleware:
