@@ -65,6 +65,10 @@ class DataFolder:
         "The names of the collections."
         return self.store.names()
 
+    def sees(self, collection: str) -> bool:
+        "Whether a collection exists here if it exists; a view of the workbench may hide some."
+        return True
+
     def embedder(self, name: str) -> Embedder:
         "An embedder by name; vectors of a provider are kept in the data folder."
         return embedder(name, self.settings)

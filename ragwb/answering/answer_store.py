@@ -27,7 +27,7 @@ class AnswerError(LookupError):
     "An unknown answer, or an unknown rating."
 
 
-ID = re.compile(r"(\d{8})-\d{6}-[0-9a-f]{8}")
+ID = re.compile(r"(\d{8})-\d{6}-[0-9a-f]{8}(?:[0-9a-f]{16})?")  # 96 random bits; answers of earlier days had 32
 
 # %% ../../nbs/10_answering/08_answer_store.ipynb #c07
 class AnswerFiles:
@@ -73,6 +73,10 @@ def rests_on(record: Mapping[str, Any] | None, collection: str, documents: Colle
 class AnswerStore(AnswerFiles):
     "The answers of a data folder or a bucket."
 
+    def unknown(self, id: str) -> str:
+        "What is said of an answer that is not there."
+        return f"no answer {id} is kept here; it may have been deleted with a document that it cited"
+
     def save(self, answer: Answer) -> None:
         "Keeps an answer."
         self.write(self.key(answer.id), answer.record())
@@ -81,7 +85,7 @@ class AnswerStore(AnswerFiles):
         "An answer's record, with `feedback` if there is some. Raises AnswerError for an unknown answer."
         record = self.read(self.key(id))
         if record is None:
-            raise AnswerError(f"no answer {id} is kept here; it may have been deleted with a document that it cited")
+            raise AnswerError(self.unknown(id))
         given = self.read(self.key(id, ".feedback"))
         return record | ({"feedback": given} if given else {})
 

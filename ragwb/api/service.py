@@ -8,7 +8,7 @@ __all__ = ['ENDED', 'ANSWERS_AT_ONCE', 'UPLOADS_AT_ONCE', 'Serving', 'open_colle
 
 # %% ../../nbs/14_api/03_service.ipynb #c03
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, BinaryIO
 
 from anyio import CapacityLimiter, to_thread
@@ -21,6 +21,7 @@ from ..indexing.collection import Collection
 from ..indexing.schema import DocumentInfo
 from ..ingestion.ingest import IngestReport, Progress
 from ..operations.metrics import Metrics
+from ..operations.permission import VISITOR, seen_by
 from ..workbench import Workbench
 
 # %% ../../nbs/14_api/03_service.ipynb #c08
@@ -111,9 +112,9 @@ class Service:
 
 # %% ../../nbs/14_api/03_service.ipynb #c16
 def service_of(request: Request) -> Service:
-    "The service of the app that a request came to."
+    "The service of the app that a request came to, as the visitor sees it. Raises LookupError where nobody was let in."
     service: Service = request.app.state.service
-    return service
+    return replace(service, workbench=seen_by(service.workbench, VISITOR.get()))
 
 
 Serving = Annotated[Service, Depends(service_of)]

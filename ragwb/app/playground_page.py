@@ -51,21 +51,22 @@ def chunking_playground(pipeline: Pipeline) -> ChunkingPlayground:
     return ChunkingPlayground({info.id: pipeline.collection.document(info.id) for info in infos}, (), pipeline.embedder, pipeline.config.chunking, alone=False)
 
 # %% ../../nbs/15_app/14_playground_page.ipynb #c10
-def prompt_playground(workbench: Workbench, pipeline: Pipeline) -> PromptPlayground:
+def prompt_playground(workbench: Workbench, pipeline: Pipeline, keeps: bool = True) -> PromptPlayground:
     "The config's prompt beside up to three other versions of its name."
+    save = Prompts(objects(workbench.settings)).add if keeps else None
     mine = pipeline.config.prompt
     others = [name for name in TEMPLATES if name.startswith(f"{mine.partition(':')[0]}:") and name != mine]
-    return PromptPlayground(pipeline, [mine, *others[:3]], last_questions(workbench, pipeline), Prompts(objects(workbench.settings)).add, alone=False)
+    return PromptPlayground(pipeline, [mine, *others[:3]], last_questions(workbench, pipeline), save, alone=False)
 
 
-def make_playground(workbench: Workbench, collection: str, tab: str) -> Playground:
+def make_playground(workbench: Workbench, collection: str, tab: str, keeps: bool = True) -> Playground:
     "The playground of a tab. Raises CollectionError if there is no such collection, or nothing in it."
     pipeline = workbench.pipeline(collection)
     if tab == "chunking":
         return chunking_playground(pipeline)
     if tab == "retrieval":
         return RetrievalPlayground(pipeline, last_questions(workbench, pipeline)[0], alone=False)
-    return prompt_playground(workbench, pipeline)
+    return prompt_playground(workbench, pipeline, keeps)
 
 # %% ../../nbs/15_app/14_playground_page.ipynb #c13
 TAB_BAR = """<div class="line" style="padding:12px 24px 0" data-region="tabs"></div><div style="padding:0 24px" data-region="notice" role="alert"></div>"""
@@ -74,8 +75,8 @@ TAB_BAR = """<div class="line" style="padding:12px 24px 0" data-region="tabs"></
 class PlaygroundPage:
     "The Playground page of one browser window."
 
-    def __init__(self, workbench: Workbench, collection: str, moved: Callable[[], None] = lambda: None):
-        self.workbench, self.collection, self.moved = workbench, collection, moved
+    def __init__(self, workbench: Workbench, collection: str, moved: Callable[[], None] = lambda: None, keeps: bool = True):  # keeps: whether drafts of prompts may be kept for all
+        self.workbench, self.collection, self.moved, self.keeps = workbench, collection, moved, keeps
         self.tab, self.made = "chunking", dict[tuple[str, str], Playground]()
         self.bar = Screen(self.act, skeleton=TAB_BAR, sizing_mode="stretch_width", stylesheets=[":host{height:auto!important;flex:none!important}"])
         self.body = pn.Column(pn.Spacer(), sizing_mode="stretch_both")  # Panel warns of a layout without children
@@ -110,7 +111,7 @@ class PlaygroundPage:
         key = (self.collection, self.tab)
         try:
             if key not in self.made:
-                self.made[key] = await asyncio.to_thread(make_playground, self.workbench, *key)
+                self.made[key] = await asyncio.to_thread(make_playground, self.workbench, *key, self.keeps)
                 await self.made[key].draw()
             self.body[:] = [self.made[key].screen]
             self.bar.put(notice="")

@@ -110,6 +110,7 @@ function listen(root, send, upload) {
     send({...at.dataset})
   })
   root.addEventListener("submit", event => {
+    if (event.target.hasAttribute("action")) return
     event.preventDefault()
     send({...event.target.dataset, ...fields(event.target), ...(event.submitter?.name ? {[event.submitter.name]: event.submitter.value} : {})})
   })

@@ -166,6 +166,8 @@ class Uploads(UploadBoard):
     def begin(self, id: str, collection: str, name: str, size: int) -> None:
         "A file is announced."
         with self.lock:
+            if id in self.items:  # another window's
+                return
             self.items[id], self.data[id] = announced(id, collection, name, size, self.workbench.settings.max_file_mb), bytearray()
             self.changes += 1
 

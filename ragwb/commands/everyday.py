@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['ingest_command', 'print_report', 'reindex_command', 'sync_command', 'ask_command', 'print_answer', 'print_passages',
            'documents_group', 'list_documents', 'show_document', 'print_deleted', 'delete_documents', 'eval_command',
-           'serve_command', 'doctor_command']
+           'serve_command', 'check_access', 'doctor_command']
 
 # %% ../../nbs/17_commands/02_everyday.ipynb #c04
 import json
@@ -20,6 +20,7 @@ from .common import collection_option, config_option, json_option, main, open_wo
 if TYPE_CHECKING:
     from ragwb.answering.pipeline import Answer
     from ragwb.ingestion.ingest import IngestReport
+    from ragwb.settings import Settings
 
 # %% ../../nbs/17_commands/02_everyday.ipynb #c07
 @main.command("ingest")
@@ -228,17 +229,21 @@ def eval_command(ctx: click.Context, dataset: Path, config: str, split: str, row
 @main.command("serve")
 @click.option("--host", default="", help="Address to listen on; else the one of the settings (127.0.0.1).")
 @click.option("--port", type=click.IntRange(1, 65_535), default=None, help="Port; else the one of the settings.")
+@click.option("--insecure", is_flag=True, help="Serve on any address without an API key: everybody who reaches the server may do everything.")
 @click.pass_context
-def serve_command(ctx: click.Context, host: str, port: int | None) -> None:
+def serve_command(ctx: click.Context, host: str, port: int | None, insecure: bool) -> None:
     "Serve the API and the app on one port."
     from dataclasses import replace
 
+    from ragwb.api.access import check_start
     from ragwb.app.server import PortTaken, check_port, run_server
     from ragwb.generation.discovery import chosen_model, found_models, in_use
     from ragwb.settings import load_settings
 
     settings = load_settings(ctx.obj)
-    settings = replace(settings, host=host or settings.host, port=port or settings.port)
+    settings = replace(settings, host=host or settings.host, port=port or settings.port, insecure=int(insecure) or settings.insecure)
+    told = check_start(settings)
+    click.echo(click.style(told, fg="red", bold=True) if told.startswith("INSECURE") else told, err=True)
     try:
         check_port(settings.host, settings.port)
         if not settings.config:
@@ -248,6 +253,21 @@ def serve_command(ctx: click.Context, host: str, port: int | None) -> None:
         raise click.ClickException(str(error)) from None
 
 # %% ../../nbs/17_commands/02_everyday.ipynb #c26
+def check_access(settings: "Settings") -> str:
+    "A server could start, and who might use it. Raises CheckFailed."
+    from ragwb.api.access import check_start
+    from ragwb.operations.doctor import CheckFailed
+    from ragwb.operations.keys import AccessError
+
+    try:
+        told = check_start(settings)
+    except AccessError as error:
+        raise CheckFailed(str(error), "do what the message says") from None
+    if told.startswith("INSECURE"):
+        raise CheckFailed(told, "make a key with `ragwb keys create admin --scope admin`, and take insecure out of the settings (RAGWB_INSECURE)")
+    return told
+
+
 @main.command("doctor")
 @json_option
 @click.pass_context
@@ -255,7 +275,7 @@ def doctor_command(ctx: click.Context, as_json: bool) -> None:
     "Check the configuration, and print how to fix what fails."
     from ragwb.operations.doctor import checks
 
-    found = checks(ctx.obj, read_config)
+    found = checks(ctx.obj, read_config, check_access)
     if as_json:
         print_json(found)
     else:

@@ -271,6 +271,7 @@ def run_check(name: str, check: Callable[[], str]) -> dict[str, Any]:
 def checks(
     profile: str = "",
     read: Callable[[str, Settings], Any] = lambda name, settings: named_config(name) if name else None,  # gives the config of that name, or a function that gives it
+    access: Callable[[Settings], str] | None = None,  # says who may use a server; None: not asked
 ) -> list[dict[str, Any]]:  # name, ok, detail, fix
     "All checks, in order; they end with settings or a config that cannot be read."
     found = [run_check("python", check_python), run_check("packages", check_packages)]
@@ -290,4 +291,5 @@ def checks(
             found.append(run_check(name, check))
             if name in ("credentials", "network") and not found[-1]["ok"]:
                 return found  # without these every further check fails for the same reason
-    return [*found, run_check("collections", lambda: check_collections(settings, config))]
+    found.append(run_check("collections", lambda: check_collections(settings, config)))
+    return [*found, run_check("access", lambda: access(settings))] if access else found
