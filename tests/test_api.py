@@ -200,6 +200,37 @@ def test_an_error_on_the_way_is_an_event(server, monkeypatch, caplog):
     assert "secret" not in reply.text + chat.text
 
 
+@pytest.mark.parametrize(("path", "body"), [
+    ("/v1/query", {"question": TORQUE}), ("/v1/query/stream", {"question": TORQUE}),
+    *(("/v1/chat/completions", {"model": "ragwb", "stream": stream, "messages": [{"role": "user", "content": TORQUE}]}) for stream in (False, True)),
+])
+def test_a_busy_server_says_so_with_its_status(server, monkeypatch, path, body):
+    "A stream too: once it has begun it has status 200, and no client comes back later."
+    monkeypatch.setattr("ragwb.api.gate.MAX_WAITING", 0)
+    reply = server.client.post(path, json=body)
+    assert (reply.status_code, reply.headers["retry-after"]) == (503, "2")
+    monkeypatch.undo()
+    assert server.client.post(path, json=body).status_code == 200 and eventually(lambda: server.asking == 0)
+
+
+def test_sixty_deletions_that_wait_leave_questions_and_probes_free(server):
+    "They wait for the lock of their collection, as beside a long ingest, and once held every thread of the server."
+    server.client.post("/v1/documents", files=files(("gone.md", b"# Gone\n\nThe visitor badge is green.\n"))).raise_for_status()
+
+    def delete(_):
+        return httpx.delete(f"{server.url}/v1/documents/gone.md", timeout=60).status_code
+
+    with ThreadPoolExecutor(60) as many:
+        with server.workbench.store.objects.lock("docs"):
+            waiting = [many.submit(delete, n) for n in range(60)]
+            assert eventually(lambda: server.app.state.service.deleting.statistics().tasks_waiting > 50)
+            assert server.client.get("/readyz", timeout=10).status_code == 200
+            assert "42 N m" in server.client.post("/v1/query", json={"question": TORQUE}, timeout=10).json()["answer"]
+            assert not any(each.done() for each in waiting)
+        statuses = [each.result() for each in waiting]
+    assert statuses.count(200) >= 1 and set(statuses) <= {200, 404}
+
+
 def test_slow_answers_leave_the_rest_free(server):
     with server.model(slow(1)) as model, ThreadPoolExecutor(12) as pool:
         asked = [pool.submit(httpx.post, f"{server.url}/v1/query", json={"question": TORQUE}, timeout=30) for _ in range(12)]

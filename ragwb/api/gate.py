@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['LOOPBACK', 'LINGER', 'SAFE_HEADERS', 'MAX_WAITING', 'is_loopback', 'hosts_for', 'reached_as', 'too_large',
-           'header_problem', 'LimitedBody', 'with_headers', 'after_refusal', 'RequestGate', 'slot']
+           'header_problem', 'LimitedBody', 'with_headers', 'after_refusal', 'RequestGate', 'check_queue', 'slot']
 
 # %% ../../nbs/14_api/02_gate.ipynb #c03
 from collections.abc import AsyncIterator, Callable
@@ -154,11 +154,16 @@ class RequestGate:
 MAX_WAITING = 64  # requests that may wait for a slot
 
 
+def check_queue(limiter: CapacityLimiter) -> None:
+    "Raises Problem 503 when too many wait for a limiter already."
+    if limiter.statistics().tasks_waiting >= MAX_WAITING:
+        raise Problem(503, "busy", f"{MAX_WAITING} requests are waiting already: try again in a moment", {"Retry-After": "2"})
+
+
 @asynccontextmanager
 async def slot(limiter: CapacityLimiter) -> AsyncIterator[None]:
     "A slot among the requests served at once. Raises Problem 503 when too many wait for one already."
-    if limiter.statistics().tasks_waiting >= MAX_WAITING:
-        raise Problem(503, "busy", f"{MAX_WAITING} requests are waiting already: try again in a moment", {"Retry-After": "2"})
+    check_queue(limiter)
     guest = object()  # not the task: an abandoned stream is closed by another one
     await limiter.acquire_on_behalf_of(guest)
     try:

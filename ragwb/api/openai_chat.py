@@ -16,7 +16,7 @@ from datetime import datetime
 from typing import Any
 
 from anyio import to_thread
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
@@ -24,7 +24,7 @@ from starlette.responses import Response
 from ..answering.citations import Citation
 from ..answering.pipeline import Answer, Question
 from .problems import Problem, Text, encodable, openai_error, problem_of
-from .service import Service, Serving, checked_question
+from .service import Service, Serving, admitted, checked_question
 
 # %% ../../nbs/14_api/04_openai_chat.ipynb #c08
 class ChatMessage(BaseModel):
@@ -169,7 +169,7 @@ def get_model(id: str, service: Serving) -> dict[str, Any]:
     return next(entry for entry in model_list(service) if entry["id"] == id)
 
 
-@chat.post("/chat/completions", response_model=None)
+@chat.post("/chat/completions", response_model=None, dependencies=[Depends(admitted)])
 async def complete(request: ChatRequest, service: Serving) -> Response | dict[str, Any]:
     "An answer from the documents, with its sources; `stream: true` sends it in pieces."
     collection = await to_thread.run_sync(collection_of, request.model, service)

@@ -45,6 +45,8 @@ TITLES = {
     "too-large": "Too large",
     "host": "Not a name of this server",
     "origin": "Not allowed for pages of another origin",
+    "key": "A valid API key is needed",
+    "scope": "Not allowed with this key",
     "busy": "Too many requests at once",
     "config": "The server is not configured for this",
     "model": "No model could answer",
@@ -132,7 +134,7 @@ def problem_of(error: BaseException) -> Problem:
 
 # %% ../../nbs/14_api/01_problems.ipynb #c17
 OPENAI_ROUTES = ("/v1/chat/", "/v1/models")
-OPENAI_CODES = {"unknown-model": "model_not_found", "too-large": "context_length_exceeded", "busy": "rate_limit_exceeded"}
+OPENAI_CODES = {"unknown-model": "model_not_found", "too-large": "context_length_exceeded", "busy": "rate_limit_exceeded", "key": "invalid_api_key"}
 
 
 def openai_error(problem: Problem) -> dict[str, Any]:

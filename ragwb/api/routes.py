@@ -37,7 +37,7 @@ from .access import RULES, AccessGate, WrongKeys, open_to_everyone
 from .gate import RequestGate, hosts_for
 from .openai_chat import chat
 from .problems import Problem, Text, install_problems, problem_of
-from .service import Service, Serving, checked_question, find_document, open_collection
+from .service import Service, Serving, admitted, checked_question, find_document, open_collection
 from .sign_in import sign_in
 from ..indexing.schema import VersionGone
 from ..ingestion.ingest import IngestReport, Progress
@@ -69,7 +69,7 @@ def addressed(body: Ask, service: Serving) -> tuple[Question, str]:
 AddressedQuestion = Annotated[tuple[Question, str], Depends(addressed)]
 
 
-@router.post("/query")
+@router.post("/query", dependencies=[Depends(admitted)])
 async def query(asked: AddressedQuestion, service: Serving) -> dict[str, Any]:
     "An answer and the spans that prove it."
     return (await service.ask(*asked)).to_dict()
@@ -85,7 +85,7 @@ def server_event(event: str | Citation | Answer) -> ServerSentEvent:
     return ServerSentEvent(event="text", data={"text": event})
 
 
-@router.post("/query/stream", response_class=EventSourceResponse)
+@router.post("/query/stream", response_class=EventSourceResponse, dependencies=[Depends(admitted)])
 async def query_stream(request: Request, asked: AddressedQuestion, service: Serving) -> AsyncIterator[ServerSentEvent]:
     "The same answer as it is made: events `text`, `citation`, `answer`; `error` if something fails on the way."
     try:
@@ -169,12 +169,10 @@ def get_document(id: str, service: Serving, collection: str = "", text: bool = F
 
 # %% ../../nbs/14_api/07_routes.ipynb #c14
 @router.delete("/documents/{id:path}")
-def delete_document(id: str, service: Serving, collection: str = "") -> dict[str, Any]:
+async def delete_document(id: str, service: Serving, collection: str = "") -> dict[str, Any]:
     "Deletes a document from everything that ragwb has written; `elsewhere` names files that were written from its answers outside the data folder."
-    opened, elsewhere = open_collection(service.workbench, collection), list[str]()
-    info = find_document(opened, id)
-    service.workbench.delete([id], opened.name, elsewhere.append)
-    return {"deleted": asdict(info), "collection": opened.name, "elsewhere": elsewhere}
+    info, name, elsewhere = await service.delete(id, collection)
+    return {"deleted": asdict(info), "collection": name, "elsewhere": elsewhere}
 
 
 @router.get("/collections")

@@ -189,6 +189,9 @@ class WindowUploads:
 
     def act(self, message: Mapping[str, Any], collection: str) -> dict[str, Any]:
         "Does what a message about a file asks for; returns the reply to the browser, empty: none."
+        known = message["act"] == "announce" or message["upload"] in self.sent or message["upload"] in ("", *(upload.id for upload in self.uploads.of(collection)))
+        if not known:
+            return {}  # a file of another window, on its way into another collection
         match message["act"]:
             case "announce":
                 for file in message["files"]:

@@ -40,11 +40,12 @@ def known_errors() -> tuple[type[BaseException], ...]:
     from ragwb.network.aws import AwsError
     from ragwb.operations.drift_report import DriftError
     from ragwb.operations.feedback import CandidateError
+    from ragwb.operations.keys import AccessError
     from ragwb.operations.prompt_registry import RegistryError
     from ragwb.operations.tracking import TrackingError
     from ragwb.settings import SettingsError
 
-    return (AnswerError, AwsError, BudgetExceeded, CandidateError, CollectionError, ConfigError, DatasetError, DocumentError, DriftError, EmbeddingError,
+    return (AccessError, AnswerError, AwsError, BudgetExceeded, CandidateError, CollectionError, ConfigError, DatasetError, DocumentError, DriftError, EmbeddingError,
             ExperimentError, ModelError, QuestionError, RegistryError, SettingsError, TrackingError, VersionGone)
 
 # %% ../../nbs/17_commands/01_common.ipynb #x2
