@@ -100,7 +100,7 @@ class ReplyStore:
             database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
-PROOF = re.compile(r"\[\[\d+\|(.*?)\]\]")
+PROOF = re.compile(r"\[\[\d+\|((?:(?!\[\[\d).)*?)\]\]")
 
 
 def forget_replies(deletion: Deletion) -> None:

@@ -74,7 +74,8 @@ def phone(text: str) -> Matches:
         return
     from phonenumbers import Leniency, PhoneNumberMatcher, is_valid_number
 
-    for region in (None, "US", "GB", "FR", "DE", "ES", "IT"):
+    regions = [*([None] if "+" in text else []), *WRITTEN, *(["ES", "IT"] if PHONE_WORD.search(text) else [])]  # no others can be known
+    for region in regions:
         for match in PhoneNumberMatcher(text, region, leniency=Leniency.POSSIBLE, max_tries=100_000):
             said, raw = before(text, match.start), re.sub(r"^\((?=\+)", "", match.raw_string)
             if raw.startswith("+"):
