@@ -19,12 +19,14 @@ from panel_material_ui.template import Page
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..answering.conversations import ConversationError, Conversations, conversation_markdown
+from ..api.problems import Problem, problem_response
 from ..api.routes import create_api
 from .uploads import Uploads
 from .window import PAGES, SYSTEM_COOKIE, THEME_COOKIE, Window, window_frame
 from ..config import PipelineConfig
-from ..documents.pdf import render_page
+from ..documents.document import DocumentError
 from ..indexing.schema import CollectionError
+from ..ingestion.page_views import Busy, page_image
 from ..settings import Settings
 from ..workbench import Workbench
 
@@ -33,14 +35,19 @@ PICTURE_WIDTH = 1_400  # pixels
 
 
 def page_response(workbench: Workbench, collection: str, document: str, page: int) -> Response:
-    "The picture of a page; 404 for a document without a kept original, and for anything that does not exist."
+    "The picture of a page; 404 for a document without a kept original, and for anything that does not exist; 422 for a page that cannot be drawn within the limits."
     try:
         opened = workbench.store.open(collection)
-        original = opened.originals.read(opened.document(document))
+        kept = opened.document(document)
+        original = opened.originals.read(kept) if 1 <= page <= len(kept.pages) else None
         if original is None:
-            return Response("the original of this document is not kept", 404)
+            return Response("there is no such page, or the original of this document is not kept", 404, media_type="text/plain")
         headers = {"cache-control": "private, max-age=300", "cross-origin-resource-policy": "same-origin"}
-        return Response(render_page(original, page, PICTURE_WIDTH), media_type="image/png", headers=headers)
+        return Response(page_image(original, document, page, PICTURE_WIDTH), media_type="image/png", headers=headers)
+    except DocumentError as error:
+        return problem_response("/pages", Problem(422, "document", str(error)))
+    except Busy as error:
+        return problem_response("/pages", Problem(503, "busy", str(error), {"Retry-After": "5"}))
     except (CollectionError, ValueError) as error:
         return Response(str(error), 404, media_type="text/plain")
 
