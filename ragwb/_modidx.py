@@ -4166,6 +4166,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                          'ragwb/ingestion/processes.py'),
                                            'ragwb.ingestion.processes.Child.close': ( '09_ingestion/processes.html#child.close',
                                                                                       'ragwb/ingestion/processes.py'),
+                                           'ragwb.ingestion.processes.Child.fit': ( '09_ingestion/processes.html#child.fit',
+                                                                                    'ragwb/ingestion/processes.py'),
                                            'ragwb.ingestion.processes.Child.started': ( '09_ingestion/processes.html#child.started',
                                                                                         'ragwb/ingestion/processes.py'),
                                            'ragwb.ingestion.processes.Child.stop': ( '09_ingestion/processes.html#child.stop',

@@ -204,10 +204,14 @@ class Child:
         self.process: subprocess.Popen[bytes] | None = None
         self.lock, self.closed = threading.Lock(), False
 
+    def fit(self) -> bool:
+        "Whether there is a living process of this command."
+        return self.process is not None and self.process.poll() is None and self.process.args == (*self.command, str(os.getpid()))
+
     def started(self) -> "subprocess.Popen[bytes] | None":
         "The living process; None once the child is closed."
         with self.lock:
-            if not self.closed and (self.process is None or self.process.poll() is not None):
+            if not self.closed and not self.fit():
                 self.stop()
                 self.said = tempfile.TemporaryFile()  # noqa: SIM115  # lives as long as the process
                 self.process = spawned(self.command, self.said)
@@ -356,12 +360,7 @@ class Crew:
                     return None
                 self.change.wait(0.2)
             self.out += 1
-            while self.idle:
-                worker = self.idle.pop()
-                if worker.command == type(worker).command:
-                    return worker
-                worker.close()
-            return Worker()
+            return self.idle.pop() if self.idle else Worker()
 
     def release(self, worker: Worker) -> None:
         "Takes a worker back."
