@@ -28,6 +28,7 @@ from ..documents.document import DocumentError
 from ..indexing.schema import CollectionError
 from ..ingestion.page_views import Busy, page_image
 from ..settings import Settings
+from ..storage.folder import drop_passing
 from ..workbench import Workbench
 
 # %% ../../nbs/15_app/17_server.ipynb #c08
@@ -161,6 +162,7 @@ def create_server(
     config: PipelineConfig | None = None,  # None: the defaults
 ) -> FastAPI:
     "The API with the app mounted at `/`."
+    drop_passing(settings.home)  # what a killed server has left of its uploads
     workbench = Workbench(settings, config)
     api = create_api(workbench)
     add_app(api, workbench)
