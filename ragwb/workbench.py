@@ -106,7 +106,7 @@ def gathered(paths: Sequence[str | Path], settings: Settings) -> Generator[Gathe
 class Library(DataFolder):
     "The collections of a data folder, as documents come and go."
 
-    def ingest(self, sources: Sequence[Source], collection: str, progress: Callable[[Progress], None] | None, scan: str = "") -> IngestReport:
+    def ingest(self, sources: Sequence[Source], collection: str, progress: Callable[[Progress], None] | None, scan: str = "", patience_s: float = float("inf")) -> IngestReport:
         "Brings a collection up to date with some sources; makes the collection if it is not there."
         name, config = collection or self.settings.collection, with_scan(self.config or PipelineConfig(), scan)
         complete_deletions(self.store)
@@ -116,7 +116,7 @@ class Library(DataFolder):
         if self.config is not None:
             opened.check(config)
         with billed(self.embedder(opened.meta["embedder"]), lambda: self.ledger) as model:
-            return ingest(opened, model, sources, self.limits, self.settings.workers, progress, guardrail=config.guardrail)
+            return ingest(opened, model, sources, self.limits, self.settings.workers, progress, guardrail=config.guardrail, patience_s=patience_s)
 
     def ingest_paths(self, paths: Sequence[str | Path], collection: str = "", progress: Callable[[Progress], None] | None = None, scan: str = "") -> IngestReport:
         "Files, folders, and prefixes of buckets as s3://bucket/prefix. Raises DocumentError for a path that does not exist."
@@ -131,10 +131,16 @@ class Library(DataFolder):
         "The objects below s3://bucket/prefix. Raises DocumentError if there are none."
         return self.ingest_paths([url], collection, progress, scan)
 
-    def ingest_files(self, files: Sequence[tuple[str, bytes | BinaryIO]], collection: str = "", progress: Callable[[Progress], None] | None = None) -> IngestReport:
+    def ingest_files(
+        self,
+        files: Sequence[tuple[str, bytes | BinaryIO]],
+        collection: str = "",
+        progress: Callable[[Progress], None] | None = None,
+        patience_s: float = float("inf"),  # seconds after which no more of them are read
+    ) -> IngestReport:
         "Uploads: names, with bytes or open files. A file with an unsafe name fails, the others go in."
         with gather_uploads(files, self.settings.home) as uploads:
-            report = self.ingest(uploads.sources, collection, progress) if uploads.sources else IngestReport()
+            report = self.ingest(uploads.sources, collection, progress, patience_s=patience_s) if uploads.sources else IngestReport()
             report.leave_aside(uploads)
         return report
 

@@ -22,7 +22,7 @@ from ragwb.documents import parsing
 from ragwb.documents.document import Document, DocumentError
 from ragwb.documents.files import find_files, safe_name
 from ragwb.documents.parsing import Limits, parse
-from ragwb.ingestion.processes import Worker, parse_many
+from ragwb.ingestion.processes import CREW, Worker, parse_many
 
 CRASHING = """
 import os, time
@@ -169,6 +169,7 @@ def test_a_stray_cell_does_not_end_the_process() -> None:
 def workers(monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[psutil.Process]]:
     "Workers that crash, and a list of those there are: servers and zombies that other tests have left to this process are none."
     monkeypatch.setattr(Worker, "command", (sys.executable, "-P", "-c", CRASHING))
+    CREW.dismiss()
     others = {child.pid for child in psutil.Process().children()}
     return lambda: [child for child in psutil.Process().children() if child.pid not in others]
 
@@ -179,6 +180,7 @@ def test_a_dying_worker_fails_its_document_only(workers: Callable[[], list[psuti
     assert {name for name, result in results.items() if isinstance(result, Document)} == {"a.docx", "b.docx", "c.docx"}
     assert "SIGABRT" in results["crash.docx"].reason  # type: ignore[union-attr]
     assert "exit code 3" in results["leave.docx"].reason  # type: ignore[union-attr]
+    CREW.dismiss()
     assert len(results) == 6 and not workers()
 
 
@@ -200,6 +202,7 @@ def test_a_time_out_fails_its_document_only(workers: Callable[[], list[psutil.Pr
     results = by_id(parse_many([("slow.docx", WORD), ("a.docx", WORD), ("b.md", b"# b")], workers=1, limits=Limits(timeout_s=1.5)))
     assert results["slow.docx"].reason == "took longer than 1.5 s"  # type: ignore[union-attr]
     assert isinstance(results["a.docx"], Document) and isinstance(results["b.md"], Document)
+    CREW.dismiss()
     assert time.perf_counter() - before < 6 and not workers()  # a watchdog in the worker would act at 6.5
 
 
@@ -208,7 +211,9 @@ def test_leaving_early_stops_the_workers(workers: Callable[[], list[psutil.Proce
     assert isinstance(next(results), Document)
     before = time.perf_counter()
     results.close()  # type: ignore[attr-defined]
-    assert time.perf_counter() - before < 3 and not workers()
+    assert time.perf_counter() - before < 3
+    CREW.dismiss()
+    assert not workers()
 
 
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])

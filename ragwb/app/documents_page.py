@@ -9,6 +9,7 @@ __all__ = ['NOTHING_SEEN', 'DOCUMENTS_SKELETON', 'UPLOAD_ACTS', 'DocumentsState'
 # %% ../../nbs/15_app/10_documents_page.ipynb #c03
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from html import escape
@@ -28,9 +29,10 @@ from ragwb.app.documents_view import (
 from .screen import Screen
 from .source_view import original_links, page_address, page_picture
 from .uploads import Upload, Uploads
-from ..documents.pdf import page_size
+from ..documents.document import DocumentError
 from ..indexing.collection import Collection
 from ..indexing.schema import CollectionError, DocumentInfo
+from ..ingestion.page_views import Busy, page_view
 from ..workbench import Workbench
 
 # %% ../../nbs/15_app/10_documents_page.ipynb #c06
@@ -117,12 +119,12 @@ def opened_document(opened: Collection, info: DocumentInfo, state: DocumentsStat
     document = opened.document(info.id)
     original = opened.originals.read(document)
     links = original_links(opened.name, document, state.page) if original is not None else ""
-    view = (state.view or "pages") if original is not None and document.format == "pdf" else ""
+    view, body = (state.view or "pages") if original is not None and document.format == "pdf" else "", ""
     if view == "pages" and original is not None:
         page = min(max(1, state.page), len(document.pages))
-        body = page_body(document, page, page_picture(page_address(opened.name, document.id, page), page, page_size(original, page), ()))
-    else:
-        body = chunk_body(document, opened.chunks(info.id), state.chunk_page)
+        with suppress(DocumentError, Busy):  # a page that cannot be measured: its text can be read
+            body = page_body(document, page, page_picture(page_address(opened.name, document.id, page), page, page_view(original, document, page=page).size, ()))
+    body = body or chunk_body(document, opened.chunks(info.id), state.chunk_page)
     return document_page(document, info, body, datetime.now(UTC), view, links)
 
 

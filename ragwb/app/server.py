@@ -23,15 +23,18 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..answering.conversations import ConversationError, Conversations, conversation_markdown
 from ..api.access import Rule
+from ..api.problems import Problem, problem_response
 from ..api.routes import create_api
 from ..api.service import Serving
 from .uploads import Uploads
 from .window import PAGES, SYSTEM_COOKIE, THEME_COOKIE, Window, window_frame
 from ..config import PipelineConfig
-from ..documents.pdf import render_page
+from ..documents.document import DocumentError
 from ..indexing.schema import CollectionError
+from ..ingestion.page_views import Busy, page_image
 from ..operations.permission import ANY, VISITOR, seen_by
 from ..settings import Settings
+from ..storage.folder import drop_passing
 from ..workbench import Workbench
 
 # %% ../../nbs/15_app/17_server.ipynb #c08
@@ -44,14 +47,19 @@ def not_there() -> Response:
 
 
 def page_response(workbench: Workbench, collection: str, document: str, page: int) -> Response:
-    "The picture of a page; 404 for a document without a kept original, and for anything that does not exist."
+    "The picture of a page; 404 for a document without a kept original, and for anything that does not exist; 422 for a page that cannot be drawn within the limits."
     try:
         opened = workbench.store.open(collection)
-        original = opened.originals.read(opened.document(document))
+        kept = opened.document(document)
+        original = opened.originals.read(kept) if 1 <= page <= len(kept.pages) else None
         if original is None:
-            return Response("the original of this document is not kept", 404)
+            return Response("there is no such page, or the original of this document is not kept", 404, media_type="text/plain")
         headers = {"cache-control": "private, max-age=300", "cross-origin-resource-policy": "same-origin"}
-        return Response(render_page(original, page, PICTURE_WIDTH), media_type="image/png", headers=headers)
+        return Response(page_image(original, document, page, PICTURE_WIDTH), media_type="image/png", headers=headers)
+    except DocumentError as error:
+        return problem_response("/pages", Problem(422, "document", str(error)))
+    except Busy as error:
+        return problem_response("/pages", Problem(503, "busy", str(error), {"Retry-After": "5"}))
     except (CollectionError, ValueError):
         return not_there()
 
@@ -180,6 +188,7 @@ def create_server(
     config: PipelineConfig | None = None,  # None: the defaults
 ) -> FastAPI:
     "The API with the app mounted at `/`."
+    drop_passing(settings.home)  # what a killed server has left of its uploads
     workbench = Workbench(settings, config)
     api = create_api(workbench)
     add_app(api, workbench)

@@ -10,15 +10,17 @@ __all__ = ['page_address', 'original_address', 'page_picture', 'text_view', 'pap
 # %% ../../nbs/15_app/03_source_view.ipynb #c03
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from html import escape
 from typing import Any
 from urllib.parse import urlencode
 
 from ..answering.pipeline import Pipeline
-from ..documents.document import Document, highlight
-from ..documents.pdf import Rectangle, page_size, rectangles
+from ..documents.document import Document, DocumentError, highlight
+from ..documents.pdf import Rectangle
 from ..indexing.collection import Collection
 from ..indexing.schema import CollectionError
+from ..ingestion.page_views import Busy, page_view
 
 # %% ../../nbs/15_app/03_source_view.ipynb #c08
 def page_address(collection: str, document: str, page: int) -> str:
@@ -130,10 +132,9 @@ def page_of_original(
     page: int | None,          # None: the page of the span
 ) -> tuple[str, int]:          # HTML, the page shown
     "A page of a kept PDF with the span marked."
-    marks = rectangles(original, document, place["start"], place["end"])
-    page = page or (marks[0].page if marks else place["page"])
-    picture = page_picture(page_address(collection.name, document.id, page), page, page_size(original, page), marks)
-    return paper_view(document, page, place["start"], place["end"], picture), page
+    seen = page_view(original, document, place["start"], place["end"], page, place["page"])
+    picture = page_picture(page_address(collection.name, document.id, seen.page), seen.page, seen.size, seen.marks)
+    return paper_view(document, seen.page, place["start"], place["end"], picture), seen.page
 
 # %% ../../nbs/15_app/03_source_view.ipynb #c22
 def source_reader(
@@ -153,7 +154,8 @@ def source_reader(
         return source_gone(reason)
     original = collection.originals.read(document) if document.format == "pdf" else None
     if original is not None:
-        return reader(document, *page_of_original(collection, document, original, place, page), citation, citations, collection.name)
+        with suppress(DocumentError, Busy):  # a page that cannot be measured: its text can be read
+            return reader(document, *page_of_original(collection, document, original, place, page), citation, citations, collection.name)
     at, kept = document.page_at(place["start"]), collection.originals.objects.exists(collection.originals.key(document))
     return reader(document, text_view(document, place["start"], place["end"]), at.number if at else None, citation, citations, collection.name if kept else "")
 

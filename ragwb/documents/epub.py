@@ -33,12 +33,15 @@ def read_package(archive: zipfile.ZipFile) -> tuple[str, etree._Element]:
 
 # %% ../../nbs/01_documents/12_epub.ipynb #c07
 def chapter_paths(path: str, package: etree._Element) -> Iterator[str]:
-    "The paths of a book's chapters within its archive, in reading order."
-    files = {item.get("id"): item for item in package.iterfind(".//o:manifest/o:item", BOOK)}
+    "The paths of a book's chapters within its archive, in reading order, each once."
+    seen, files = set[str](), {item.get("id"): item for item in package.iterfind(".//o:manifest/o:item", BOOK)}
     for reference in package.iterfind(".//o:spine/o:itemref", BOOK):
         item = files.get(reference.get("idref"))
         if item is not None and "nav" not in item.get("properties", "").split() and "html" in item.get("media-type", ""):
-            yield posixpath.normpath(posixpath.join(posixpath.dirname(path), unquote(item.get("href", ""))))
+            chapter = posixpath.normpath(posixpath.join(posixpath.dirname(path), unquote(item.get("href", ""))))
+            if chapter not in seen:
+                seen.add(chapter)
+                yield chapter
 
 # %% ../../nbs/01_documents/12_epub.ipynb #c10
 DOCTYPE = re.compile(r"<!DOCTYPE[^\[>]*+(?:\[.*?\])?+[^>]*+>", re.DOTALL)

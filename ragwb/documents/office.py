@@ -26,7 +26,7 @@ def open_zip(
     id: str,
     max_unpacked: int = 200_000_000,  # bytes of all entries together
     max_entries: int = 10_000,
-    max_ratio: int = 200,             # unpacked to packed size, for archives that unpack to more than 20 MB
+    max_ratio: int = 200,             # unpacked to packed size, for archives that unpack to more than 4 MB
 ) -> zipfile.ZipFile:
     "A ZIP archive that is safe to unpack. Raises DocumentError for a broken or outsized one."
     try:
@@ -35,7 +35,7 @@ def open_zip(
         raise DocumentError(id, f"damaged archive: {error}", "save or download it again") from error
     entries = archive.infolist()
     unpacked = sum(entry.file_size for entry in entries)
-    if len(entries) > max_entries or unpacked > max_unpacked or unpacked > max(max_ratio * len(data), 20_000_000):
+    if len(entries) > max_entries or unpacked > max_unpacked or unpacked > max(max_ratio * len(data), 4_000_000):
         raise DocumentError(id, f"archive of {len(entries):,} entries unpacks from {len(data):,} to {unpacked:,} bytes",
                             f"allowed: {max_entries:,} entries, {max_unpacked:,} bytes, {max_ratio} times its size")
     if any(entry.flag_bits & 1 for entry in entries):

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['FORMAT', 'CHUNK_FIELDS', 'SNAPSHOT_COLUMNS', 'schema', 'describe', 'built_with', 'described', 'labels_of',
-           'DocumentInfo', 'Entry', 'read_info', 'table_rows', 'is_name', 'quoted', 'CollectionError', 'VersionGone',
-           'damaged', 'check_format', 'check_age', 'check_config', 'check_scan', 'scan_in_words']
+           'DocumentInfo', 'terms_of', 'Entry', 'read_info', 'table_rows', 'is_name', 'quoted', 'CollectionError',
+           'VersionGone', 'damaged', 'check_format', 'check_age', 'check_config', 'check_scan', 'scan_in_words']
 
 # %% ../../nbs/05_indexing/04_schema.ipynb #c03
 import json
@@ -90,6 +90,11 @@ class DocumentInfo:
     identity: Identity = Identity()  # what it is
 
 
+def terms_of(chunks: Sequence[Chunk]) -> list[str]:
+    "The words of each chunk that BM25 counts, with blanks between them."
+    return [" ".join(terms(piece.indexed)) for piece in chunks]
+
+
 @dataclass(frozen=True)
 class Entry:
     "A document ready to be written."
@@ -97,18 +102,25 @@ class Entry:
     chunks: Sequence[Chunk]
     vectors: np.ndarray  # (len(chunks), dimensions)
     size: int            # bytes of the original
-    terms: Sequence[str] = field(init=False, repr=False)  # of each chunk, for BM25; found when the entry is made, outside any lock
-    identity: Identity = field(init=False, repr=False)
+    terms: Sequence[str] = field(default=(), repr=False)            # of each chunk, for BM25; empty: found here, outside any lock
+    identity: Identity | None = field(default=None, repr=False)     # None: found here
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "terms", [" ".join(terms(piece.indexed)) for piece in self.chunks])
-        object.__setattr__(self, "identity", identity_of(self.document))
+        if not self.terms:
+            object.__setattr__(self, "terms", terms_of(self.chunks))
+        if self.identity is None:
+            object.__setattr__(self, "identity", identity_of(self.document))
+
+    @property
+    def known(self) -> Identity:
+        "What the document is."
+        return self.identity or Identity()
 
     def info(self, updated: str) -> DocumentInfo:
         "The document as a list shows it once it is written."
-        document, title = self.document, telling_title(self.document, self.identity)
+        document, title = self.document, telling_title(self.document, self.known)
         sizes = (len(document.pages), len(document.text), len(self.chunks), self.size)
-        return DocumentInfo(document.id, title, document.format, *sizes, updated, document.content_hash, self.identity)
+        return DocumentInfo(document.id, title, document.format, *sizes, updated, document.content_hash, self.known)
 
 
 def read_info(
@@ -126,7 +138,7 @@ def table_rows(
 ) -> list[dict[str, Any]]:
     "A document's row and the rows of its chunks."
     document = entry.document
-    shared = {"document": document.id, "content_hash": document.content_hash, "labels": labels_of(document, entry.identity)}
+    shared = {"document": document.id, "content_hash": document.content_hash, "labels": labels_of(document, entry.known)}
     info = json.dumps(asdict(entry.info(updated)))
     rows: list[dict[str, Any]] = [shared | {"kind": "document", "id": document.id, "text": document.text, "info": info, "maps": document.maps()}]
     for piece, words, vector in zip(entry.chunks, entry.terms, entry.vectors, strict=True):

@@ -131,7 +131,8 @@ class Folder(FolderReader):
 # %% ../../nbs/03_storage/02_folder.ipynb #c18
 @contextmanager
 def passing_folder(home: Path) -> Iterator[Path]:
-    "A folder for files that are on their way, in the data folder."
+    "A folder for files that are on their way, in the data folder; those that killed processes have left there go."
+    drop_passing(home)
     folder = home / f"passing-{token_hex(4)}"
     with file_lock(home, folder.name) as lock:
         folder.mkdir()
