@@ -46,7 +46,8 @@ def code_parts(question: str) -> set[str]:
 
 def codes_of(question: str) -> list[str]:
     "The codes and numbers of a question, whole."
-    return [term for term in terms(question) if any(c.isdigit() for c in term) and term not in code_parts(question)]
+    parts = code_parts(question)
+    return [term for term in terms(question) if any(c.isdigit() for c in term) and term not in parts]
 
 # %% ../../nbs/07_generation/04_question_words.ipynb #c12
 HAS_NUMBER = r"\d|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|thirty|forty|fifty|hundred|thousand|million|billion|half|dozen|several|once|twice)\b"
