@@ -17,6 +17,7 @@ from secrets import token_hex
 from typing import Any, BinaryIO
 
 from .answering.answer_store import AnswerKeeper, AnswerStore
+from .answering.cache import CACHE_FILE, AnswerCache
 from .answering.deletion import Deletion, complete_deletions, delete_everywhere
 from .answering.pipeline import Answer, Event, Pipeline
 from .config import PipelineConfig
@@ -60,6 +61,11 @@ class DataFolder:
     def ledger(self) -> Ledger:
         "The charges of questions and of ingestion."
         return Ledger(self.settings.home / "ledger.sqlite")
+
+    @cached_property
+    def cache(self) -> AnswerCache:
+        "Earlier answers, for configs that ask for them."
+        return AnswerCache(self.settings.home / CACHE_FILE)
 
     def collections(self) -> list[str]:
         "The names of the collections."
@@ -156,9 +162,10 @@ class Pipelines:
         self.data, self.lock = data, threading.Lock()
         self.made: dict[str, Pipeline] = {}
 
-    def assemble(self, collection: Collection, config: PipelineConfig) -> Pipeline:
-        "A pipeline for a collection and a config."
-        return Pipeline(collection, config, self.data.embedder(config.embedder), settings=self.data.settings)
+    def assemble(self, collection: Collection, config: PipelineConfig, cached: bool = False) -> Pipeline:
+        "A pipeline for a collection and a config. `cached`: it may give earlier answers, if the config asks for it; a replay or an evaluation may not."
+        cache = self.data.cache if cached and config.cache.mode != "off" else None
+        return Pipeline(collection, config, self.data.embedder(config.embedder), settings=self.data.settings, cache=cache)
 
     def of(self, name: str) -> Pipeline:
         "The pipeline of a collection. Raises CollectionError if there is no such collection."
@@ -170,7 +177,7 @@ class Pipelines:
                 if known is None:
                     complete_deletions(self.data.store)
                 opened = self.data.store.open(name)
-                self.made[name] = self.assemble(opened, self.data.config_of(opened))
+                self.made[name] = self.assemble(opened, self.data.config_of(opened), cached=True)
                 if known is not None:  # searching goes on with the index in memory
                     self.made[name].index.kept_searcher = known.index.kept_searcher
             return self.made[name]

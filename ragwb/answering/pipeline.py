@@ -19,6 +19,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import Runnable, RunnableConfig
 
 from .answer import Answer, Question, QuestionError, passages_of, refusal_text
+from .cache import AnswerCache, cached_steps
 from .passages import IndexReader, passages_at
 from .proof import ProvenReply
 from .question_run import Components, Event, QuestionRun
@@ -113,6 +114,7 @@ class Pipeline(AnswerRunnable):
         model: BaseChatModel | None = None,  # None: the one that the config names
         settings: Settings | None = None,    # region, endpoints, deadline, longest question; None: the defaults
         guard: Guard | None = None,          # None: the one that the config names
+        cache: AnswerCache | None = None,    # of earlier answers; asked if the config asks for it
     ):
         collection.check(config)
         self.collection, self.config, self.embedder = collection, config, embedder
@@ -121,6 +123,7 @@ class Pipeline(AnswerRunnable):
         self.guard = guard or guardrail(config.guardrail, self.settings)
         self.reranker = reranker(config.retrieval.reranker, self.settings)
         self.index = LatestIndex(collection)
+        self.cache = cache if config.cache.mode != "off" else None
 
     def varied(self, config: PipelineConfig) -> "Pipeline":
         "The same collection, embedder and settings with another config."
@@ -134,7 +137,8 @@ class Pipeline(AnswerRunnable):
 
     def events(self, given: Any) -> Iterator[Event]:
         "An answer as it is made. Raises QuestionError, or ModelError with the passages found if a step fails."
-        yield from take_steps(self.run(given))
+        run = self.run(given)
+        yield from cached_steps(run, self.cache) if self.cache is not None else take_steps(run)
 
     def ask(self, question: str, history: Sequence[str] = ()) -> Answer:
         "The answer to a question of a conversation."
