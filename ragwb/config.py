@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['NOVA_LITE', 'NOVA_PRO_PREVIEW', 'NOVA_PRO', 'CONFIGS', 'ConfigError', 'ChunkingConfig', 'RetrievalConfig',
-           'ModelConfig', 'GuardrailConfig', 'fingerprint', 'flatten', 'PipelineConfig', 'checked', 'config_from',
-           'named_config']
+           'ModelConfig', 'GuardrailConfig', 'CacheConfig', 'fingerprint', 'flatten', 'PipelineConfig', 'checked',
+           'config_from', 'named_config']
 
 # %% ../nbs/00_start/02_config.ipynb #c03
 import hashlib
@@ -104,6 +104,20 @@ class GuardrailConfig:
         "The scan, if it changes what is indexed: a report does not."
         return {} if self.scan == "report" else self.scanning
 
+# %% ../nbs/00_start/02_config.ipynb #c11cache
+@dataclass(frozen=True)
+class CacheConfig:
+    "Whether an earlier answer is given again. Off by default: at a desk an answer is free, fast, and made from the documents as they are."
+    mode: str = "off"      # off; exact: to the same question; semantic: also to one that asks the same in other words
+    hours: float = 24.0    # an answer is given again for so long, > 0; a hit does not renew it
+    sample: float = 0.02   # share of hits that are answered afresh and compared, 0 to 1
+
+    def __post_init__(self) -> None:
+        if self.mode not in ("off", "exact", "semantic"):
+            raise ConfigError(f"cache: mode is off, exact or semantic, not {self.mode!r}")
+        if not self.hours > 0 or not 0 <= self.sample <= 1:
+            raise ConfigError(f"cache: hours > 0 and sample in [0, 1] are needed: got {self.hours} and {self.sample}")
+
 # %% ../nbs/00_start/02_config.ipynb #c13
 def fingerprint(
     value: Mapping[str, Any],  # of what JSON has
@@ -134,6 +148,7 @@ class PipelineConfig:
     strong: ModelConfig = field(default_factory=ModelConfig)  # answers hard questions
     role: str = "fast"                 # which of the two answers: fast or strong
     guardrail: GuardrailConfig = field(default_factory=GuardrailConfig)
+    cache: CacheConfig = field(default_factory=CacheConfig)
     refusal_threshold: float = 0.3     # local model: confidence below which it refuses, 0 to 1
     max_sentences: int = 3             # local model: the most sentences it cites
     context_tokens: int = 3_000        # budget for passages in the prompt
@@ -159,10 +174,12 @@ class PipelineConfig:
         return fingerprint(self.to_dict())
 
     def to_dict(self) -> dict[str, Any]:
-        "The fields, nested. A scan that is not asked for is left out, so a config without one has the fingerprint that it had before there were scans."
+        "The fields, nested. A scan or a cache that is not asked for is left out, so a config without them has the fingerprint that it had before there were any."
         values = asdict(self)
         if not self.guardrail.scan:
             del values["guardrail"]["scan"]
+        if self.cache == CacheConfig():
+            del values["cache"]
         return values
 
     def to_json(self) -> str:

@@ -77,7 +77,7 @@ def answer_dict(answer: "Answer") -> dict[str, Any]:
     "An answer as `ragwb ask --json` and `POST /v1/query` give it."
     return {
         "id": answer.id, "answer": answer.text, "citations": [asdict(citation) for citation in answer.citations], "outcome": answer.outcome, "refused": answer.refused,
-        "cached": answer.cached, "model": answer.model, "route": answer.route, "config": answer.config.fingerprint, "index_version": answer.index_version,
+        "cached": answer.cached, "cache": dict(answer.cache), "model": answer.model, "route": answer.route, "config": answer.config.fingerprint, "index_version": answer.index_version,
         "usage": asdict(answer.usage), "cost_usd": answer.cost_usd, "timings_ms": {name: round(value, 1) for name, value in answer.timings_ms.items()},
         "question": answer.question, "standalone": answer.standalone, "collection": answer.collection, "created": answer.created,
         "searched_for": dict(answer.searched_for), "dropped_citations": answer.dropped, "notes": list(answer.notes), "guard": dict(answer.guard),
@@ -114,6 +114,7 @@ class Answer:
     created: str                           # ISO 8601, UTC
     route: str | None = None               # the router's choice of a model; None: no router decided, the config names the model
     cached: bool | None = None             # whether the answer is an earlier one; None: there is no cache that was asked
+    cache: Mapping[str, Any] = field(default_factory=dict)  # what the cache said, see `cache_record`; empty: it was not asked
     cost_usd: float | None = None          # sum of the charges; None: the price of one of them is not known
     notes: tuple[str, ...] = ()            # for the reader: cut, masked, withheld
     guard: Mapping[str, Any] = field(default_factory=dict)   # what the guardrail did, see `guard_record`

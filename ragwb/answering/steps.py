@@ -185,7 +185,7 @@ def answer_of(run: QuestionRun, text: str) -> Answer:
         index_version=run.components.reader.version, model=answered[-1] if answered else run.role.model, usage=sum((call.usage for call in run.calls), Usage()),
         timings_ms=run.timings | {"total": 1e3 * (perf_counter() - run.begun)}, created=run.at.isoformat(timespec="seconds"), route=run.route or None,
         cost_usd=total(charges), notes=tuple(run.notes), guard=guard_record(run), calls=tuple(run.calls), charges=charges,
-        hidden=hidden_words(run.reply.gate.verdicts), searched_for=run.searched_for,
+        hidden=hidden_words(run.reply.gate.verdicts), searched_for=run.searched_for, cached=run.cached, cache=run.cache,
     )  # fmt: skip
 
 # %% ../../nbs/10_answering/06_steps.ipynb #c35
