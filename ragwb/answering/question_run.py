@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from secrets import token_hex
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from langchain_core.language_models import BaseChatModel
 
@@ -79,6 +79,8 @@ class QuestionRun:
         self.flags: tuple[Flag, ...] = ()          # prompt attacks in what was found
         self.calls: list[Call] = []
         self.notes: list[str] = []
+        self.cached: bool | None = None            # whether the reply is that of an earlier answer; None: no cache was asked
+        self.cache: dict[str, Any] = {}            # what the cache said
         self.searched_for: Mapping[str, str] = {}  # misspelt words -> the words searched for instead
         self.timings: dict[str, float] = {}        # step -> milliseconds
         self.stopped = ""                          # said instead of an answer, by the step that ended the run

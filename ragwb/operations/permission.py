@@ -117,8 +117,8 @@ class SeenWorkbench(Workbench):
     def pipeline(self, collection: str = "") -> Pipeline:
         return self.whole.pipeline(self.checked(collection))
 
-    def ingest(self, sources: Sequence[Source], collection: str, progress: Callable[[Progress], None] | None, scan: str = "") -> IngestReport:
-        return self.whole.ingest(sources, self.checked(collection), progress, scan)
+    def ingest(self, sources: Sequence[Source], collection: str, progress: Callable[[Progress], None] | None, scan: str = "", patience_s: float = float("inf")) -> IngestReport:
+        return self.whole.ingest(sources, self.checked(collection), progress, scan, patience_s)
 
     def delete(self, ids: Sequence[str], collection: str = "", elsewhere: Callable[[str], Any] = lambda place: None) -> int:
         return self.whole.delete(ids, self.checked(collection), elsewhere)
