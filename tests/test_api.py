@@ -106,6 +106,7 @@ class Slow(BaseChatModel):
     allowed: threading.Semaphore
     statements: int = 50
     said: list[int] = []
+    asked: list[object] = []
 
     model_config = {"arbitrary_types_allowed": True}
 
@@ -114,6 +115,7 @@ class Slow(BaseChatModel):
         return "slow"
 
     def _stream(self, messages, stop=None, run_manager=None, **kwargs):
+        self.asked.append(messages)
         for number in range(self.statements):
             self.allowed.acquire(timeout=10)
             self.said.append(number)
@@ -124,7 +126,7 @@ class Slow(BaseChatModel):
 
 
 def slow(statements=50):
-    return Slow(allowed=threading.Semaphore(0), statements=statements, said=[])
+    return Slow(allowed=threading.Semaphore(0), statements=statements, said=[], asked=[])
 
 
 def eventually(true, seconds=5.0):
@@ -234,7 +236,7 @@ def test_sixty_deletions_that_wait_leave_questions_and_probes_free(server):
 def test_slow_answers_leave_the_rest_free(server):
     with server.model(slow(1)) as model, ThreadPoolExecutor(12) as pool:
         asked = [pool.submit(httpx.post, f"{server.url}/v1/query", json={"question": TORQUE}, timeout=30) for _ in range(12)]
-        assert eventually(lambda: server.asking == 12)
+        assert eventually(lambda: len(model.asked) == 12, 30) and server.asking == 12
         begun = time.monotonic()
         assert [server.client.get(path).status_code for path in ("/healthz", "/readyz", "/metrics", "/v1/documents")] == [200] * 4
         assert time.monotonic() - begun < 2
