@@ -218,9 +218,9 @@ class Workbench(Library):
         "A pipeline for any collection and config, such as those of a replay."
         return self.pipelines.assemble(collection, config)
 
-    def keep(self, answer: Answer, collection: Collection) -> None:
-        "Keeps an answer and books its charges."
-        self.keeper.keep(answer, collection)
+    def keep(self, answer: Answer, collection: Collection) -> Answer:
+        "Keeps an answer and books its charges; returns it, with a note if it could not be kept."
+        return self.keeper.keep(answer, collection)
 
     def ask(self, question: Any, collection: str = "") -> Answer:
         "An answer, kept. Raises QuestionError, CollectionError or ModelError."
@@ -231,18 +231,14 @@ class Workbench(Library):
         pipeline = self.pipeline(collection)
         with self.keeper.booking():
             for event in pipeline.stream(question):
-                if isinstance(event, Answer):
-                    self.keep(event, pipeline.collection)
-                yield event
+                yield self.keep(event, pipeline.collection) if isinstance(event, Answer) else event
 
     async def astream(self, question: Any, collection: str = "") -> AsyncIterator[Event]:
         "As `stream`, without holding the event loop."
         pipeline = self.pipeline(collection)
         with self.keeper.booking():
             async for event in pipeline.astream(question):
-                if isinstance(event, Answer):
-                    self.keep(event, pipeline.collection)
-                yield event
+                yield self.keep(event, pipeline.collection) if isinstance(event, Answer) else event
 
     def reindex(self, collection: str = "", progress: Callable[[Progress], None] | None = None) -> int:
         "Chunks and embeds a collection's stored texts again with the given config. Returns the number of chunks."

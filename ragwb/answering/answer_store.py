@@ -9,8 +9,10 @@ __all__ = ['ID', 'AnswerError', 'AnswerFiles', 'rests_on', 'AnswerStore', 'Answe
 import json
 import logging
 import re
+import sqlite3
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,7 @@ from ..costs.ledger import Charge, Ledger
 from ..generation.fallback import ModelError
 from ..indexing.collection import Collection as DocumentCollection
 from ..network.aws import AwsError
-from ..storage.objects import Objects
+from ..storage.objects import Objects, is_disk_full
 
 # %% ../../nbs/10_answering/11_answer_store.ipynb #c06
 class AnswerError(LookupError):
@@ -135,9 +137,13 @@ class AnswerKeeper:
         self.unkept = 0  # answers that could not be kept
 
     def book(self, charges: Sequence[Charge]) -> None:
-        "Writes charges into the ledger."
-        if charges:
-            self.ledger().record(charges)
+        "Writes charges into the ledger; into the log, if that is not possible."
+        try:
+            if charges:
+                self.ledger().record(charges)
+        except (sqlite3.Error, OSError) as error:
+            told = json.dumps([asdict(charge) for charge in charges], default=str)
+            logging.getLogger("ragwb").error("charges are not booked (%s): %s", error, told)
 
     @contextmanager
     def booking(self) -> Iterator[None]:
@@ -148,8 +154,8 @@ class AnswerKeeper:
             self.book(error.charges)
             raise
 
-    def keep(self, answer: Answer, collection: DocumentCollection) -> None:
-        "Books and keeps an answer."
+    def keep(self, answer: Answer, collection: DocumentCollection) -> Answer:
+        "Books and keeps an answer; returns it, with a note if it could not be kept."
         self.book(answer.charges)
         try:
             self.answers.save(answer)
@@ -157,7 +163,12 @@ class AnswerKeeper:
             collection.catch_up()
             if collection.version != answer.index_version and not used <= collection.hashes().keys():
                 self.answers.drop([answer.id])
-        except AwsError as error:
+        except (AwsError, OSError) as error:
             self.unkept += 1
-            if self.unkept == 1 or error.kind not in ("forbidden", "permission"):
+            read_only = isinstance(error, AwsError) and error.kind in ("forbidden", "permission")  # as meant
+            if self.unkept == 1 or not read_only:
                 logging.getLogger("ragwb").warning("answer %s is not kept: %s", answer.id, error)
+            if not read_only:
+                why = "the disk is full" if is_disk_full(error) else str(error)
+                return replace(answer, notes=(*answer.notes, f"This answer is not kept, so it cannot be rated or found again: {why}."))
+        return answer
