@@ -177,11 +177,11 @@ FRAME = (
     ("#|assistant|ai :|ai:|bot",
      r"(?:^|\n)#{2,4}\x20?(?:system|instruction|response|assistant|human)\x20?:|(?:^|\n)(?:human|user|question|q)\x20?:[^\n]{1,300}\n{1,3}(?:assistant|ai|bot)\x20?:"),
     ("prompt|context|passage|user|retrieved|search results|untrusted",
-     r"(?<![-=*_#~<\[])[-=*_#~<\[]{2,}\s{0,3}(?:end|begin|start) (?:of )?(?:the )?(?:system prompt|context|passages?|prompt|user (?:input|message|query)|retrieved \w+"
-     r"|search results|untrusted \w+)\b"),
+     r"(?<![-=*_#~<\[])[-=*_#~<\[]{2,}\s{0,3}(?:end|begin|start) (?:of )?(?:the )?(?:system prompt|context|passages?|prompt|user (?:input|message|query)|retrieved \w{1,20}"
+     r"|search results|untrusted \w{1,20})\b"),
     ("instruction|prompt|directive|override|end of|task",
      r"\b(?:system|developer|hidden|secret) (?:instructions?|prompt|directive|override)s?\x20?(?::|follows?\b|begins?\b)"
-     r"|\bend of (?:context|passages?|prompt|sources|untrusted \w+) ?~2 (?:new|now|real|actual|instructions?|system|user)\b|\bnew (?:system )?(?:instructions?"
+     r"|\bend of (?:context|passages?|prompt|sources|untrusted \w{1,20}) ?~2 (?:new|now|real|actual|instructions?|system|user)\b|\bnew (?:system )?(?:instructions?"
      r"|prompt|task|directive)s? for you\b"),
 )
 

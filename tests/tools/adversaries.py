@@ -40,6 +40,8 @@ TRUSTED = {  # beginnings of places -> why nobody hostile writes what these patt
     "ragwb.emulator.model": "a double of a service, for tests; the frame of its prompt is ours",
     "ragwb.generation.extractive PASSAGE": "the frame of the prompt is ours: each passage in it has its end, and no text can open another (FRAME_TAG)",
     "ragwb.guardrails.attack_rules BLANKS": "the rules of the page itself",
+    "ragwb.network.aws:": "messages of the services that are called",
+    "ragwb.network.model_servers:": "messages of the servers that are called",
 }
 BOUNDED = {  # place -> characters to which the code beside it cuts what the pattern reads
     "ragwb.guardrails.personal_data SECTION": 20,
@@ -53,7 +55,7 @@ def made() -> dict[str, list[re.Pattern[str]]]:
     "Patterns that are put together when they are used: module and expression -> examples; none where module-level values hold them all."
     from ragwb.guardrails.attack_rules import ATTACK_RULES, pattern_of
     from ragwb.network.aws import CAUSES
-    from ragwb.network.model_servers import CAUSES as SERVER_CAUSES
+    from ragwb.network.model_servers import SERVER_CAUSES, SERVICE_CAUSES
     rules = [pattern_of(rule, joined) for rules in ATTACK_RULES.values() for _, rule in rules for joined in (False, True)]
     says = r"is|are|means?|stands? for|refers? to|describes?|defines?|provides?|lets?|allows?|contains?|controls?|represents?|consists? of"
     return {
@@ -73,7 +75,7 @@ def made() -> dict[str, list[re.Pattern[str]]]:
         r"ragwb.guardrails.obfuscation pattern": [re.compile(r"(?<!\w)competitor\ ltd(?!\w)")],
         r"ragwb.guardrails.personal_data pattern": [],
         r"ragwb.network.aws cause.says": [re.compile(cause.says, re.I) for cause in CAUSES],
-        r"ragwb.network.model_servers cause.says": [re.compile(cause.says, re.I) for cause in SERVER_CAUSES],
+        r"ragwb.network.model_servers cause.says": [re.compile(cause.says, re.I) for cause in (*SERVER_CAUSES, *SERVICE_CAUSES)],
     }
 
 
@@ -350,18 +352,18 @@ class TooLong(Exception):
 
 
 def seconds(work: Callable[[], object], limit: float) -> float:
-    "Seconds that a call takes; the limit for one that takes longer. The engine of `re` looks for signals."
+    "Seconds of the processor that a call takes; one that takes longer than five times the limit by the clock is ended: the engine of `re` looks for signals."
     def stop(number: int, frame: object) -> None:
         raise TooLong
 
     signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, limit)
-    begin = time.perf_counter()
+    signal.setitimer(signal.ITIMER_REAL, 5 * limit)
+    begin = time.process_time()
     try:
         work()
-        return time.perf_counter() - begin
+        return time.process_time() - begin
     except TooLong:
-        return limit
+        return max(limit, time.process_time() - begin)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
 
@@ -382,7 +384,7 @@ def chosen(pattern: re.Pattern[Any], most: int) -> list[tuple[str, str, str]]:
 
 def best(work: Callable[[], object], enough: float, limit: float, tries: int = 4) -> float:
     "The least time of some tries; the first that is short enough will do: a busy machine only adds."
-    least = limit
+    least = float("inf")
     for _ in range(tries):
         least = min(least, seconds(work, limit))
         if least <= enough or least >= limit:
@@ -391,15 +393,15 @@ def best(work: Callable[[], object], enough: float, limit: float, tries: int = 4
 
 
 def slow_seed(found: Found, most: int = 0, size: int = 100_000, allowed: float = 0.05) -> tuple[float, tuple[str, str, str]] | None:
-    """The first string on which a pattern takes longer than allowed, with the seconds that it took (2 at most). Strings of 1/25 of the size are tried
+    """The first string on which a pattern takes longer than allowed, with the seconds that it took (about 0.4 at most). Strings of 1/25 of the size are tried
     first. A pattern whose time grows no faster than its text may take four times as long: the machine may be busy, and some patterns have many branches."""
     for seed in chosen(found.pattern, most):
         short = hostile(seed, max(size // 25, 1))
-        if best(lambda: run(found, short), allowed / 25, 1) <= allowed / 25:
+        if best(lambda: run(found, short), allowed / 25, 0.1) <= allowed / 25:
             continue
         text, quarter = hostile(seed, size), hostile(seed, size // 4)
-        took = best(lambda: run(found, text), allowed, 2)
-        if took > allowed and (took > 4 * allowed or took > 8 * best(lambda: run(found, quarter), allowed / 8, 2)):
+        took = best(lambda: run(found, text), allowed, 8 * allowed)
+        if took > allowed and (took > 4 * allowed or took > 8 * best(lambda: run(found, quarter), allowed / 8, 8 * allowed)):
             return took, seed
     return None
 
