@@ -81,7 +81,7 @@ def test_a_hostile_file_costs_little_and_is_read_or_refused_in_words(name: str, 
     data = KINDS[name]()
     assert len(data) < 1_000_000
     with Cost() as cost:
-        outcome = worker.run(Task(name, data, guardrail=GuardrailConfig(scan="report"), chunking=ChunkingConfig()))
+        outcome = worker.run(Task(name, data, chunking=ChunkingConfig()))
     assert cost.seconds <= SECONDS and cost.memory <= MEMORY and cost.own <= 2  # own: of the process that asked, to check and take over the answer
     if isinstance(outcome, DocumentError):
         assert outcome.document == name and outcome.reason and "Traceback" not in outcome.reason
@@ -282,8 +282,9 @@ def test_honest_documents_are_far_from_the_limits(worker: Worker) -> None:
             canvas.drawString(50, 780 - 16 * line, f"Page {number}, line {line}: the seal cover takes {line} Nm, and the fitter signs for it.")
         canvas.showPage()
     canvas.save()
-    for name, data in {"prose.txt": words.encode(), "pages.pdf": file.getvalue()}.items():
+    for name, data in {"prose.txt": words.encode()[:990_000], "pages.pdf": file.getvalue()}.items():
         with Cost() as cost:
-            outcome = worker.run(Task(name, data, guardrail=GuardrailConfig(scan="report"), chunking=ChunkingConfig()))
+            outcome = worker.run(Task(name, data, chunking=ChunkingConfig()))
         assert isinstance(outcome, Read) and isinstance(outcome.document, Document)
         assert cost.seconds <= 5 and cost.memory <= 0.5 * MEMORY, (name, cost.seconds, cost.memory)
+    assert isinstance(worker.run(Task("mask.txt", words.encode()[:300_000], guardrail=GuardrailConfig(scan="mask"), chunking=ChunkingConfig())), Read)
