@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -36,27 +37,25 @@ GOOD = b"# CX-50\n\nThe seal cover takes 12 Nm.\n"
 class Cost:
     "Processor time and memory that worker processes take while this context lasts."
 
+    def __init__(self) -> None:
+        self.memory, self.seconds, self.own, self.done = 0, 0.0, 0.0, threading.Event()
+
     def used(self) -> float:
         ended = resource.getrusage(resource.RUSAGE_CHILDREN)
         living = 0.0
         for child in psutil.Process().children():
-            try:
+            with suppress(psutil.Error):
                 times = child.cpu_times()
                 living += times.user + times.system
-            except psutil.Error:
-                pass
         return ended.ru_utime + ended.ru_stime + living
 
     def watch(self) -> None:
         while not self.done.wait(0.02):
             for process in (psutil.Process(), *psutil.Process().children()):
-                try:
+                with suppress(psutil.Error):
                     self.memory = max(self.memory, process.memory_info().rss)
-                except psutil.Error:
-                    pass
 
     def __enter__(self) -> "Cost":
-        self.memory, self.done = 0, threading.Event()
         self.thread = threading.Thread(target=self.watch, daemon=True)
         self.thread.start()
         self.before, self.own = self.used(), time.thread_time()
@@ -81,8 +80,9 @@ def test_a_hostile_file_costs_little_and_is_read_or_refused_in_words(name: str, 
     data = KINDS[name]()
     assert len(data) < 1_000_000
     with Cost() as cost:
-        outcome = worker.run(Task(name, data, guardrail=GuardrailConfig(scan="report"), chunking=ChunkingConfig()))
-    assert cost.seconds <= SECONDS and cost.memory <= MEMORY and cost.own <= 2  # own: of the process that asked, to check and take over the answer
+        outcome = worker.run(Task(name, data, chunking=ChunkingConfig()))
+    assert cost.seconds <= SECONDS and cost.memory <= MEMORY
+    assert cost.own <= 2  # processor time of the process that asked, to check and take over the answer
     if isinstance(outcome, DocumentError):
         assert outcome.document == name and outcome.reason and "Traceback" not in outcome.reason
     else:
@@ -105,8 +105,13 @@ def test_a_hostile_page_costs_little_and_is_drawn_or_refused_in_words(name: str)
     CREW.dismiss()
 
 
-@pytest.mark.parametrize(("name", "reason"), [("dots-50000.txt", None), ("columns-wide-rows.csv", "takes more than 900 MB of memory, the limit for a file of its size"), ("tall.pdf", None),
-                                              ("spine-50000.epub", None), ("bomb-190mb.docx", "unpacks from")])
+@pytest.mark.parametrize(("name", "reason"), [
+    ("newlines-50000.txt", "of processor time, the limit for a file of its size"),
+    ("subject-words.eml", "takes more than 900 MB of memory, the limit for a file of its size"),
+    ("stray.xlsx", "reaches to column 16,384"),
+    ("spine-50000.epub", None),
+    ("bomb-190mb.docx", "unpacks from"),
+])
 def test_a_refusal_names_the_limit_and_the_rest_of_an_upload_goes_on(name: str, reason: str | None, tmp_path: Path) -> None:
     workbench = Workbench(Settings(home=tmp_path, workers=2))
     with TestClient(create_api(workbench), base_url="http://127.0.0.1") as client:
@@ -117,7 +122,9 @@ def test_a_refusal_names_the_limit_and_the_rest_of_an_upload_goes_on(name: str, 
         if reason is None:
             return
         assert reason in outcome[name]["reason"] and "(" in outcome[name]["reason"]  # what to do
-        alone = client.post("/v1/documents", files=[("files", (name, data))])
+        alone = client.post("/v1/documents", files=[("files", (name, data))]) if name != "newlines-50000.txt" else None  # once is long enough
+    if alone is None:
+        return
     assert alone.status_code == 422 and alone.headers["content-type"] == "application/problem+json"
     assert name in alone.json()["detail"] and reason in alone.json()["detail"]
 
@@ -126,9 +133,9 @@ def test_nothing_is_parsed_cut_or_drawn_in_this_process(tmp_path: Path, monkeypa
     def forbidden(*given: object, **more: object) -> None:
         raise AssertionError("in the server's own process")
 
-    for name in ("ragwb.ingestion.reading.parse", "ragwb.ingestion.reading.chunk", "ragwb.ingestion.reading.identity_of", "ragwb.ingestion.reading.terms_of", "ragwb.indexing.schema.terms_of",
-                 "ragwb.indexing.schema.identity_of", "ragwb.documents.pdf.open_pdf", "ragwb.documents.pdf_letters.open_pdf", "ragwb.guardrails.scan.scanned"):
-        monkeypatch.setattr(name, forbidden)
+    for name in ("ingestion.reading.parse", "ingestion.reading.chunk", "ingestion.reading.identity_of", "ingestion.reading.terms_of", "indexing.schema.terms_of",
+                 "indexing.schema.identity_of", "documents.pdf.open_pdf", "documents.pdf_letters.open_pdf", "guardrails.scan.scanned"):
+        monkeypatch.setattr(f"ragwb.{name}", forbidden)
     workbench = Workbench(Settings(home=tmp_path, workers=1))
     api = create_api(workbench)
     add_app(api, workbench)
@@ -151,7 +158,8 @@ def test_a_page_that_cannot_be_drawn_is_a_problem_and_its_text_can_be_read(tmp_p
         assert answer.status_code == 422 and answer.headers["content-type"] == "application/problem+json"
         assert "tall.pdf" in answer.json()["detail"] and "10,000,000 points cannot be drawn" in answer.json()["detail"]
         assert client.get("/pages", params={"collection": "default", "document": "tall.pdf", "page": 2}).status_code == 404
-    assert "seal cover" in source_reader(workbench.pipeline(), {"document": "tall.pdf", "start": 0, "end": 8, "quote": "The seal", "page": 1})
+    place = {"document": "tall.pdf", "start": 0, "end": 8, "quote": "The seal", "page": 1}
+    assert "<mark>The seal</mark> cover takes 12 Nm." in source_reader(workbench.pipeline(), place)
 
 
 def test_a_worker_has_an_empty_environment(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,7 +168,10 @@ def test_a_worker_has_an_empty_environment(worker: Worker, monkeypatch: pytest.M
     assert isinstance(worker.run(Task("good.md", GOOD)), Read) and worker.process
     known = psutil.Process(worker.process.pid).environ()
     assert "secret-of-the-server" not in known.values()
-    assert set(known) <= {"PATH", "LD_LIBRARY_PATH", "PYTHONPATH", "PYTHONUTF8", "LANG", "LC_CTYPE", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "TOKENIZERS_PARALLELISM", "MALLOC_ARENA_MAX"}
+    assert set(known) <= {
+        "PATH", "LD_LIBRARY_PATH", "PYTHONPATH", "PYTHONUTF8", "LANG", "LC_CTYPE",
+        "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "TOKENIZERS_PARALLELISM", "MALLOC_ARENA_MAX",
+    }
 
 
 class Trap:
@@ -186,7 +197,10 @@ sys.stdin.buffer.read()
 @pytest.mark.parametrize("lie", ["pickle", "length", "list", "deep", "span", "types"])
 def test_an_answer_is_data_and_is_not_believed(lie: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sound = b'{"text":"The seal","format":"md","hash":"","title":"a","found":"","metadata":{},"pages":%s,"headings":[],"runs":[]}'
-    said = {"pickle": pickle.dumps(Trap(str(tmp_path / "loaded"))), "length": b"", "list": b"[]", "deep": b"[" * 100_000, "span": sound % b'[[1,0,99,"page",""]]', "types": sound % b'[["1",0,8,"page",""]]'}[lie]
+    said = {
+        "pickle": pickle.dumps(Trap(str(tmp_path / "loaded"))), "length": b"", "list": b"[]", "deep": b"[" * 100_000,
+        "span": sound % b'[[1,0,99,"page",""]]', "types": sound % b'[["1",0,8,"page",""]]',
+    }[lie]
     sizes = (b"\0\0\1\0\0\0\0\0" + bytes(8)).hex() if lie == "length" else ""
     monkeypatch.setattr(Worker, "command", (sys.executable, "-c", LYING, said.hex(), sizes))
     liar = Worker()
@@ -234,7 +248,8 @@ def test_failed_uploads_are_kept_up_to_a_cap(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_passing_folders_of_killed_processes_go_and_those_of_living_ones_stay(tmp_path: Path) -> None:
-    code = "import sys, time\nfrom pathlib import Path\nfrom ragwb.storage.folder import passing_folder\nwith passing_folder(Path(sys.argv[1])) as at:\n (at / '0').write_text('plain'); print(flush=True); time.sleep(60)"
+    imports = "import sys, time\nfrom pathlib import Path\nfrom ragwb.storage.folder import passing_folder\n"
+    code = f"{imports}with passing_folder(Path(sys.argv[1])) as at:\n (at / '0').write_text('plain'); print(flush=True); time.sleep(60)"
     other = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE)
     assert other.stdout and other.stdout.readline()
     with passing_folder(tmp_path):
@@ -271,19 +286,20 @@ def test_vectors_come_from_the_caller_in_the_middle_of_a_job(worker: Worker) -> 
 
 
 def test_honest_documents_are_far_from_the_limits(worker: Worker) -> None:
-    "A megabyte of prose, and a hundred printed pages: at most half of what they may cost."
+    "Half a megabyte of prose, and fifty printed pages: at most a third of what they may cost."
     from reportlab.pdfgen.canvas import Canvas
 
-    words = " ".join(f"The seal A{n}-990 is tightened with {n} Nm by the fitter on duty." for n in range(16_000))
+    words = " ".join(f"The seal A{n}-990 is tightened with {n} Nm by the fitter on duty." for n in range(8_000))
     file = io.BytesIO()
     canvas = Canvas(file)
-    for number in range(100):
+    for number in range(50):
         for line in range(45):
             canvas.drawString(50, 780 - 16 * line, f"Page {number}, line {line}: the seal cover takes {line} Nm, and the fitter signs for it.")
         canvas.showPage()
     canvas.save()
-    for name, data in {"prose.txt": words.encode(), "pages.pdf": file.getvalue()}.items():
+    for name, data in {"prose.txt": words.encode()[:500_000], "pages.pdf": file.getvalue()}.items():
         with Cost() as cost:
-            outcome = worker.run(Task(name, data, guardrail=GuardrailConfig(scan="report"), chunking=ChunkingConfig()))
+            outcome = worker.run(Task(name, data, chunking=ChunkingConfig()))
         assert isinstance(outcome, Read) and isinstance(outcome.document, Document)
-        assert cost.seconds <= 5 and cost.memory <= 0.5 * MEMORY, (name, cost.seconds, cost.memory)
+        assert cost.seconds <= SECONDS / 3 and cost.memory <= MEMORY / 2, (name, cost.seconds, cost.memory)
+    assert isinstance(worker.run(Task("mask.txt", words.encode()[:100_000], guardrail=GuardrailConfig(scan="mask"), chunking=ChunkingConfig())), Read)

@@ -23,6 +23,7 @@ from ragwb.documents.document import Document, DocumentError
 from ragwb.documents.files import find_files, safe_name
 from ragwb.documents.parsing import Limits, parse
 from ragwb.ingestion.processes import CREW, Worker, parse_many
+from ragwb.ingestion.reading import Read
 
 CRASHING = """
 import os, time
@@ -244,7 +245,7 @@ def test_memory_stays_bounded_and_progress_is_told(monkeypatch: pytest.MonkeyPat
     begun, most, told = 0, 0, []
     run = Worker.run
 
-    def counted(self: Worker, *task: object) -> Document | DocumentError:
+    def counted(self: Worker, *task: object) -> Read | DocumentError:
         nonlocal begun
         begun += 1
         return run(self, *task)  # type: ignore[arg-type]

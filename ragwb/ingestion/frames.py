@@ -69,15 +69,16 @@ def packed_task(task: Task) -> tuple[dict[str, Any], bytes]:
 
 def unpacked_task(values: Mapping[str, Any], data: bytes) -> Task:
     "The task of a frame."
-    guardrail = GuardrailConfig(**{name: tuple(value) if isinstance(value, list) else value for name, value in values["guardrail"].items()})
+    rules: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in values["guardrail"].items()}
     chunking = ChunkingConfig(**values["chunking"]) if values["chunking"] else None
-    return Task(values["id"], Path(values["path"]) if values["path"] else data, Limits(**values["limits"]), guardrail, values["hash"], chunking)
+    return Task(values["id"], Path(values["path"]) if values["path"] else data, Limits(**values["limits"]), GuardrailConfig(**rules), values["hash"], chunking)
 
 # %% ../../nbs/09_ingestion/03_frames.ipynb #c11
 def packed(read: Read) -> dict[str, Any]:
     "A document that was read, as values for JSON."
     document, cut = read.document, read.cut
-    values: dict[str, Any] = {"text": document.text, "format": document.format, "hash": document.content_hash, "title": document.title, "found": read.found, "metadata": dict(document.metadata)}
+    values: dict[str, Any] = {"text": document.text, "format": document.format, "hash": document.content_hash, "title": document.title, "found": read.found}
+    values["metadata"] = dict(document.metadata)
     values["pages"] = [[page.number, page.start, page.end, page.kind, page.label] for page in document.pages]
     values["headings"] = [[heading.level, heading.title, heading.start] for heading in document.headings]
     values["runs"] = [[run.start, run.length, run.page, run.index] for run in document.runs]

@@ -12,17 +12,18 @@ from typing import Any
 
 from ..documents.document import Document, DocumentError, PageRun
 from ..documents.parsing import DEFAULT_LIMITS
-from ..documents.pdf import Rectangle, page_size, places_of, render_page, runs_of
+from ..documents.pdf import Rectangle, page_size, picture_scale, places_of, render_page, runs_of
 from .frames import FrameError, checked, rows
 from .processes import CREW, Answer, Budget, Crew, Job
 from .reading import Embedding
 
 # %% ../../nbs/09_ingestion/07_page_views.ipynb #c08
 def page_job(given: Mapping[str, Any], data: bytes, embed: Embedding) -> Answer:
-    "The job of measuring a page: its size, and the rectangles of some runs of letters."
+    "The job of measuring a page: its size, and the rectangles of some runs of letters. Raises DocumentError for a page that no picture can show."
     marks = places_of(data, given["id"], [PageRun(*run) for run in given["runs"]])
     page = given["page"] or (marks[0].page if marks else given["otherwise"])
     size = page_size(data, page)
+    picture_scale(*size, 1_000)
     return {"page": page, "size": list(size), "marks": [[mark.page, mark.left, mark.bottom, mark.right, mark.top] for mark in marks]}, b""
 
 
