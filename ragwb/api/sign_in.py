@@ -34,7 +34,7 @@ def local_address(
 STYLE = """
 :root{color-scheme:light dark;font:16px/1.5 Roboto,system-ui,sans-serif}body{margin:0;min-height:100vh;display:grid;place-items:center;background:Canvas;color:CanvasText}
 main{width:min(360px,88vw);display:grid;gap:16px}h1{font-size:20px;margin:0}p{margin:0}label{display:grid;gap:6px}.muted{opacity:.7;font-size:14px}
-input,button{font:inherit;padding:10px 12px;border-radius:8px;border:1px solid GrayText}button{cursor:pointer;background:#1b5e8c;color:#fff;border-color:#1b5e8c}
+input,button{font:inherit;padding:10px 12px;border-radius:8px;border:1px solid GrayText}button{cursor:pointer;background:#0b665c;color:#fff;border-color:#0b665c}
 form{display:grid;gap:16px}[role=alert]{padding:10px 12px;border-left:4px solid #b3261e}
 """
 PAGE_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -100,7 +100,7 @@ async def take_key(request: Request) -> Response:
     if key is None:
         problem = wrong.problem(request.client.host if request.client else "")
         note(request, "sign-in refused", "?")
-        return sign_in_page(there, problem.detail.capitalize() + ".", problem.status, problem.headers)
+        return sign_in_page(there, problem.detail[0].upper() + problem.detail[1:] + ".", problem.status, problem.headers)
     note(request, "sign-in", key.id)
     response = RedirectResponse(there, 303, {"Cache-Control": "no-store"})
     response.set_cookie(SESSION_COOKIE, new_session(ring, key), max_age=SESSION_S, path="/", httponly=True, samesite="strict", secure=by_tls(request))

@@ -94,10 +94,11 @@ def list_keys(ctx: click.Context, as_json: bool) -> None:
 @click.pass_context
 def revoke(ctx: click.Context, name: str) -> None:
     "Revoke the key of an id, or all keys of a name. Every server knows within two seconds; streams and sessions end."
-    from ragwb.operations.keys import revoke_key
+    from ragwb.operations.keys import revoke_key, stamp
 
-    ring = key_store(ctx).change(lambda ring: revoke_key(ring, name))
-    click.echo(f"revoked: {', '.join(f'{key.id} ({key.name})' for key in ring.named(name))}")
+    at = datetime.now(UTC)
+    ring = key_store(ctx).change(lambda ring: revoke_key(ring, name, at))
+    click.echo(f"revoked: {', '.join(key.id for key in ring.named(name) if key.revoked == stamp(at)) or 'nothing, it was before'}")
 
 
 @keys_group.command("rotate")
