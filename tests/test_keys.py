@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 import uvicorn
+from bokeh.protocol.exceptions import ProtocolError
 from click.testing import CliRunner
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
@@ -22,7 +23,7 @@ from ragwb.api.access import RULES, SESSION_COOKIE, AccessGate, check_start
 from ragwb.api.routes import create_api
 from ragwb.app.server import create_server
 from ragwb.commands.common import main
-from ragwb.operations.keys import AccessError, Keys, KeyStore, add_key, hashed, new_session, revoke_key
+from ragwb.operations.keys import AccessError, Keys, KeyStore, add_key, end_session, hashed, new_session, revoke_key, session_id
 from ragwb.operations.permission import VISITOR
 from ragwb.settings import Settings
 from ragwb.storage.bucket import objects
@@ -63,7 +64,8 @@ class Tenants:
         "The headers of a way in which nobody comes in."
         wrong = self.anton[:-4] + ("0000" if self.anton[-4:] != "0000" else "1111")
         other = self.metrics if scope != "metrics" else self.ask
-        given = {"no key": "", "wrong key": f"Bearer {wrong}", "another scheme": f"Basic {self.admin}", "expired": f"Bearer {self.expired}", "revoked": f"Bearer {self.revoked}", "wrong scope": f"Bearer {other}"}
+        given = {"no key": "", "wrong key": f"Bearer {wrong}", "another scheme": f"Basic {self.admin}",
+                 "expired": f"Bearer {self.expired}", "revoked": f"Bearer {self.revoked}", "wrong scope": f"Bearer {other}"}  # fmt: skip
         return {"Authorization": given[way]} if given[way] else {}
 
     def requests(self, of: str) -> dict[tuple[str, str], dict]:
@@ -205,8 +207,8 @@ def test_nothing_of_a_key_is_kept_or_logged(tmp_path, caplog):
 
 def test_a_session_is_for_pages_only_and_ends_with_its_key(tenants):
     token = tenants.make("session", ["ask"], ["anton"])
-    client = TestClient(tenants.app, base_url=HERE, follow_redirects=False)
-    tenants.app.state.keys.read(0)
+    app = create_server(tenants.settings)
+    client = TestClient(app, base_url=HERE, follow_redirects=False)
     assert client.get("/ask?collection=anton", headers={"Accept": "text/html"}).headers["location"] == "/signin?next=/ask%3Fcollection%3Danton"
     told = client.post("/signin", data={"key": token, "next": "//evil.example"})
     assert told.headers["location"] == "/" and {"HttpOnly", "SameSite=strict", "Path=/"} <= {part.strip() for part in told.headers["set-cookie"].split(";")}
@@ -216,7 +218,7 @@ def test_a_session_is_for_pages_only_and_ends_with_its_key(tenants):
         assert client.post("/v1/query", json={"question": TORQUE}).status_code == 401
         assert client.post("/signout", headers={"Origin": "http://evil.example"}).status_code == 403
         tenants.store.change(lambda ring: revoke_key(ring, "session"))
-        tenants.app.state.keys.read(0)
+        app.state.keys.read(0)
         assert client.get("/ask").status_code == 401
 
 
@@ -227,6 +229,22 @@ def test_a_session_of_the_app_is_never_named_by_an_address(tmp_path, query):
         page = client.get("/ask")
         token = re.search(r'"token":"([^"]+)"', page.text)
         assert token and "." in token[1], "the token of a session is not signed"
+        for wrong in (token[1].partition(".")[0], token[1][:-1] + ("A" if token[1][-1] != "A" else "B")):
+            with pytest.raises((ProtocolError, WebSocketDisconnect)), client.websocket_connect("/ask/ws", subprotocols=["bokeh", wrong]) as socket:
+                socket.receive_text()
+
+
+def test_a_page_tells_no_script_the_session(tenants):
+    "Panel writes cookies and headers of the request into the page, packed."
+    from bokeh.util.token import get_token_payload
+
+    with TestClient(create_server(tenants.settings), base_url=HERE, follow_redirects=False) as client:
+        client.post("/signin", data={"key": tenants.ask})
+        page = client.get("/ask", headers={"Cookie": f"ragwb-theme=dark; {SESSION_COOKIE}={client.cookies[SESSION_COOKIE]}"}).text
+        told = get_token_payload(re.search(r'"token":"([^"]+)"', page)[1])
+        assert told["cookies"] == {"ragwb-theme": "dark"} and client.cookies[SESSION_COOKIE] not in json.dumps(told, default=str)
+        page = client.get("/ask", headers={"Authorization": f"Bearer {tenants.ask}"}).text
+        assert tenants.ask not in json.dumps(get_token_payload(re.search(r'"token":"([^"]+)"', page)[1]), default=str)
 
 
 @pytest.mark.parametrize("host", ["testserver", "evil.example", "127.0.0.1.evil.example", "localhost:8321.evil.example", "10.1.2.3", "", "127.0.0.1:8321:1"])
@@ -243,7 +261,8 @@ def test_the_first_key_closes_a_server_that_was_open_to_everyone_and_no_loss_ope
     app, store = create_api(Workbench(Settings(home=tmp_path))), KeyStore(Folder(tmp_path))
     client = TestClient(app, base_url=HERE)
     statuses = [client.get("/v1/collections").status_code]
-    for change in (lambda: store.change(lambda ring: add_key(ring, "Ann")), lambda: store.change(lambda ring: revoke_key(ring, "Ann")), lambda: (tmp_path / "access/keys.json").unlink()):
+    make, revoke = lambda: store.change(lambda ring: add_key(ring, "Ann")), lambda: store.change(lambda ring: revoke_key(ring, "Ann"))  # noqa: E731
+    for change in (make, revoke, (tmp_path / "access/keys.json").unlink):
         change()
         app.state.keys.read(0)
         statuses.append(client.get("/v1/collections").status_code)
@@ -254,8 +273,9 @@ def test_the_first_key_closes_a_server_that_was_open_to_everyone_and_no_loss_ope
 
 
 @pytest.mark.parametrize(("more", "keys", "starts"), [
-    ({"host": "127.0.0.1"}, 0, True), ({"host": "0.0.0.0"}, 0, False), ({"host": "0.0.0.0"}, 1, False), ({"host": "0.0.0.0", "hosts": "ragwb.example.com"}, 0, False),
-    ({"host": "0.0.0.0", "hosts": "ragwb.example.com"}, 1, True), ({"host": "0.0.0.0", "insecure": 1}, 0, True), ({"hosts": "ragwb.example.com"}, 0, False), ({"host": ""}, 0, False),
+    ({"host": "127.0.0.1"}, 0, True), ({"host": "0.0.0.0"}, 0, False), ({"host": "0.0.0.0"}, 1, False), ({"host": ""}, 0, False),
+    ({"host": "0.0.0.0", "hosts": "ragwb.example.com"}, 0, False), ({"host": "0.0.0.0", "hosts": "ragwb.example.com"}, 1, True),
+    ({"host": "0.0.0.0", "insecure": 1}, 0, True), ({"hosts": "ragwb.example.com"}, 0, False),
 ])  # fmt: skip
 def test_a_server_that_others_reach_starts_with_a_key_and_its_names_only(tmp_path, more, keys, starts):
     settings = Settings(home=tmp_path, **more)
@@ -352,17 +372,16 @@ def test_a_socket_ends_when_its_key_is_revoked_or_its_session_is_signed_out(tmp_
         while (message := await receive())["type"] == "websocket.receive":
             await send({"type": "websocket.send", "text": f"{VISITOR.get().name} {message['text']}"})
 
-    for end in (lambda key, session: revoke_key, lambda key, session: None):
+    for revoked in (True, False):
         ring, key, _ = store.change(lambda ring: add_key(ring, "Ann"))
-        from ragwb.operations.keys import end_session, session_id
-
         session = new_session(ring, key)
+        ended = session_id(ring, session)
         client = TestClient(AccessGate(echo, Keys(store), [replace(RULES[3], path="/ask/ws", page=True)], easy=False), base_url=HERE)
         with client.websocket_connect("/ask/ws", headers={"Cookie": f"{SESSION_COOKIE}={session}"}) as socket:
             socket.send_text("hello")
             assert socket.receive_text() == "Ann hello"
             begun = time.monotonic()
-            store.change((lambda ring: revoke_key(ring, key.id)) if end(key, session) else (lambda ring: end_session(ring, session_id(ring, session))))  # noqa: B023
+            store.change(lambda ring: revoke_key(ring, key.id) if revoked else end_session(ring, ended))  # noqa: B023
             with pytest.raises(WebSocketDisconnect):
                 socket.receive_text()
             assert time.monotonic() - begun < 3

@@ -20,7 +20,7 @@ from starlette.responses import Response
 from .access import SESSION_COOKIE, WrongKeys, of_session
 from .problems import Problem
 from ..network.aws import AwsError
-from ..operations.keys import SESSION_S, AccessError, Keys, KeyRing, end_session, new_session
+from ..operations.keys import SESSION_S, AccessError, KeyRing, Keys, end_session, new_session
 
 # %% ../../nbs/14_api/06_sign_in.ipynb #c06
 def local_address(
@@ -48,7 +48,8 @@ def sign_in_page(
 ) -> HTMLResponse:
     "The form that takes a key."
     told = f'<p role="alert">{escape(notice)}</p>' if notice else ""
-    page = f"""<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Sign in · ragwb</title><link rel="icon" href="data:,"><style>{STYLE}</style>
+    page = f"""<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Sign in · ragwb</title><link rel="icon" href="data:,">
+<style>{STYLE}</style>
 <main><h1>Sign in to ragwb</h1>{told}<form method="post" action="/signin"><input type="hidden" name="next" value="{escape(there)}">
 <label>API key<input name="key" type="password" autocomplete="current-password" placeholder="ragwb_…" required autofocus></label><button>Sign in</button></form>
 <p class="muted">Whoever runs this server makes keys with <code>ragwb keys create</code>.</p></main></html>"""
