@@ -18,13 +18,15 @@ from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
 import ragwb.cli  # noqa: F401  # all commands
+from ragwb.answering.answer_store import AnswerError
 from ragwb.answering.conversations import Conversations, new_conversation_id
 from ragwb.api.access import RULES, SESSION_COOKIE, AccessGate, check_start
 from ragwb.api.routes import create_api
 from ragwb.app.server import create_server
 from ragwb.commands.common import main
+from ragwb.indexing.schema import CollectionError
 from ragwb.operations.keys import AccessError, Keys, KeyStore, add_key, end_session, hashed, new_session, revoke_key, session_id
-from ragwb.operations.permission import VISITOR
+from ragwb.operations.permission import VISITOR, Visitor, seen_by
 from ragwb.settings import Settings
 from ragwb.storage.bucket import objects
 from ragwb.storage.folder import Folder
@@ -387,3 +389,15 @@ def test_a_socket_ends_when_its_key_is_revoked_or_its_session_is_signed_out(tmp_
             assert time.monotonic() - begun < 3
         with pytest.raises(WebSocketDisconnect), client.websocket_connect("/ask/ws", headers={"Cookie": f"{SESSION_COOKIE}={session}"}):
             pass
+
+
+def test_the_view_itself_holds_whatever_a_route_forgets(tenants):
+    view = seen_by(tenants.workbench, Visitor("1", "Anton", frozenset({"ask", "ingest"}), ("anton",)))
+    tried = (lambda: view.ask(TORQUE, "berta"), lambda: view.ingest_files([("x.md", b"# X")], "berta"), lambda: view.delete(["seals.md"], "berta"), lambda: view.reindex("berta"),
+             lambda: view.store.open("berta"), lambda: view.store.create("berta", view.default, 256), lambda: view.answers.load(tenants.answers["berta"]),
+             lambda: view.answers.feedback(tenants.answers["berta"], "up"))  # fmt: skip
+    for work in tried:
+        with pytest.raises((CollectionError, AnswerError)):
+            work()
+    assert {record["collection"] for record in view.answers.recent(100)} == {"anton"} and view.collections() == ["anton"]
+    assert "seals.md" in tenants.workbench.store.open("berta").hashes() and "x.md" not in tenants.workbench.store.open("berta").hashes()
