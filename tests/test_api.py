@@ -477,7 +477,7 @@ def test_an_unforeseen_error_tells_nothing_and_is_logged(server, monkeypatch, ca
 
 def test_ready_means_that_the_data_folder_can_be_used(tmp_path):
     (tmp_path / "file").write_text("in the way")
-    client = TestClient(create_api(Workbench(Settings(home=tmp_path / "file" / "home"))))
+    client = TestClient(create_api(Workbench(Settings(home=tmp_path / "file" / "home"))), base_url="http://127.0.0.1")
     assert client.get("/healthz").status_code == 200
     told = client.get("/readyz")
     assert told.status_code == 503 and told.json()["type"] == "urn:ragwb:problem:not-ready" and str(tmp_path) not in told.text

@@ -211,7 +211,7 @@ def test_everything_down_is_a_503_with_the_passages(bedrock: EmulatedBedrock, ho
     bench = workbench(bedrock, home, deadline_s=2)
     bench.pipeline().retrieve(TORQUE)
     bedrock.account.set_faults(Faults(failing="ServiceUnavailableException"))
-    with TestClient(create_api(bench)) as api:
+    with TestClient(create_api(bench), base_url="http://127.0.0.1") as api:
         begun = time.monotonic()
         response = api.post("/v1/query", json={"question": TORQUE})
         assert time.monotonic() - begun < 2 + SLACK
@@ -282,7 +282,7 @@ def test_the_service_keeps_the_deadline_for_streams_too(bedrock: EmulatedBedrock
     bench = workbench(bedrock, home, {"guardrail.provider": ""}, deadline_s=2, concurrency=4)
     bench.ask(TORQUE)
     bedrock.account.set_faults(Faults(stall=1.0, stall_s=15, operations=SPEAKING))
-    with TestClient(create_api(bench)) as api, ThreadPoolExecutor(24) as pool:
+    with TestClient(create_api(bench), base_url="http://127.0.0.1") as api, ThreadPoolExecutor(24) as pool:
         begun = time.monotonic()
         responses = list(pool.map(lambda n: api.post("/v1/query/stream", json={"question": TORQUE}), range(24)))
         assert time.monotonic() - begun < 2 + 2 * SLACK

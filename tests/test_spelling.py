@@ -49,7 +49,7 @@ def test_the_answer_is_that_of_the_right_word_and_says_so(workbench):
 def test_the_command_and_the_api_say_what_was_searched_for(home):
     said = CliRunner().invoke(main, ["ask", MISSPELT], env={"RAGWB_HOME": str(home)})
     assert said.exit_code == 0 and "24 months" in said.output and "Searched for: warranty (not waranty)." in said.output
-    with TestClient(create_api(Workbench(Settings(home=home)))) as client:
+    with TestClient(create_api(Workbench(Settings(home=home))), base_url="http://127.0.0.1") as client:
         given = client.post("/v1/query", json={"question": MISSPELT}).json()
     assert given["searched_for"] == {"waranty": "warranty"} and "24 months" in given["answer"] and not given["refused"]
 

@@ -69,7 +69,8 @@ CHALLENGE = "WWW-Authenticate"
 
 def no_key() -> Problem:
     "The problem of a request without a key."
-    return Problem(401, "key", "this server asks for an API key: send the header Authorization: Bearer KEY; whoever runs the server makes one with ragwb keys create", {CHALLENGE: 'Bearer realm="ragwb"'})
+    told = "this server asks for an API key: send the header Authorization: Bearer KEY; whoever runs the server makes one with ragwb keys create"
+    return Problem(401, "key", told, {CHALLENGE: 'Bearer realm="ragwb"'})
 
 
 def wrong_key() -> Problem:
@@ -285,7 +286,9 @@ def start_fault(
     if not valid:
         return (f"others can reach a server at {settings.host}{f' ({settings.hosts})' if settings.hosts else ''}, and there is no valid API key: make one with "
                 "`ragwb keys create admin --scope admin`, or let everybody who reaches the server do everything, with --insecure")
-    return "" if settings.hosts else f"others can reach a server at {settings.host}, and it does not know the names that it is called by: set hosts, such as RAGWB_HOSTS=ragwb.example.com"
+    if not settings.hosts:
+        return f"others can reach a server at {settings.host}, and it does not know the names that it is called by: set hosts, such as RAGWB_HOSTS=ragwb.example.com"
+    return ""
 
 
 def access_told(settings: Settings, ring: KeyRing | None) -> str:

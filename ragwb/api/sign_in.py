@@ -20,7 +20,7 @@ from starlette.responses import Response
 from .access import SESSION_COOKIE, WrongKeys, of_session
 from .problems import Problem
 from ..network.aws import AwsError
-from ..operations.keys import SESSION_S, AccessError, Keys, KeyRing, end_session, new_session
+from ..operations.keys import SESSION_S, AccessError, KeyRing, Keys, end_session, new_session
 
 # %% ../../nbs/14_api/06_sign_in.ipynb #c06
 def local_address(
@@ -34,7 +34,7 @@ def local_address(
 STYLE = """
 :root{color-scheme:light dark;font:16px/1.5 Roboto,system-ui,sans-serif}body{margin:0;min-height:100vh;display:grid;place-items:center;background:Canvas;color:CanvasText}
 main{width:min(360px,88vw);display:grid;gap:16px}h1{font-size:20px;margin:0}p{margin:0}label{display:grid;gap:6px}.muted{opacity:.7;font-size:14px}
-input,button{font:inherit;padding:10px 12px;border-radius:8px;border:1px solid GrayText}button{cursor:pointer;background:#1b5e8c;color:#fff;border-color:#1b5e8c}
+input,button{font:inherit;padding:10px 12px;border-radius:8px;border:1px solid GrayText}button{cursor:pointer;background:#0b665c;color:#fff;border-color:#0b665c}
 form{display:grid;gap:16px}[role=alert]{padding:10px 12px;border-left:4px solid #b3261e}
 """
 PAGE_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -48,7 +48,8 @@ def sign_in_page(
 ) -> HTMLResponse:
     "The form that takes a key."
     told = f'<p role="alert">{escape(notice)}</p>' if notice else ""
-    page = f"""<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Sign in · ragwb</title><link rel="icon" href="data:,"><style>{STYLE}</style>
+    page = f"""<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Sign in · ragwb</title><link rel="icon" href="data:,">
+<style>{STYLE}</style>
 <main><h1>Sign in to ragwb</h1>{told}<form method="post" action="/signin"><input type="hidden" name="next" value="{escape(there)}">
 <label>API key<input name="key" type="password" autocomplete="current-password" placeholder="ragwb_…" required autofocus></label><button>Sign in</button></form>
 <p class="muted">Whoever runs this server makes keys with <code>ragwb keys create</code>.</p></main></html>"""
@@ -100,7 +101,7 @@ async def take_key(request: Request) -> Response:
     if key is None:
         problem = wrong.problem(request.client.host if request.client else "")
         note(request, "sign-in refused", "?")
-        return sign_in_page(there, problem.detail.capitalize() + ".", problem.status, problem.headers)
+        return sign_in_page(there, problem.detail[0].upper() + problem.detail[1:] + ".", problem.status, problem.headers)
     note(request, "sign-in", key.id)
     response = RedirectResponse(there, 303, {"Cache-Control": "no-store"})
     response.set_cookie(SESSION_COOKIE, new_session(ring, key), max_age=SESSION_S, path="/", httponly=True, samesite="strict", secure=by_tls(request))

@@ -41,7 +41,8 @@ def print_new(key: "Key", token: str, as_json: bool) -> None:
     "A new key: alone on standard output, with what to know about it beside."
     if as_json:
         return print_json(shown(key, datetime.now(UTC)) | {"key": token})
-    click.echo(f"{key.name}: {', '.join(key.scopes)} · {', '.join(key.collections) or 'all collections'} · {f'until {key.expires}' if key.expires else 'until it is revoked'}", err=True)
+    until = key.expires or "it is revoked"
+    click.echo(f"{key.name}: {', '.join(key.scopes)} · {', '.join(key.collections) or 'all collections'} · until {until}", err=True)
     click.echo("The key is shown this once and kept as a hash only:", err=True)
     click.echo(token)
 
@@ -86,7 +87,8 @@ def list_keys(ctx: click.Context, as_json: bool) -> None:
         return click.echo("no key was made: on this machine everyone may do everything. ragwb keys create NAME makes one, and from then on keys are needed")
     for row in rows:
         ends = f" until {row['expires'][:10]}" if row["expires"] and row["state"] == "valid" else ""
-        click.echo(f"{row['id']}  {row['name']:<20} {row['state']}{ends} · {', '.join(row['scopes'])} · {', '.join(row['collections']) or 'all collections'} · used {row['used'] or 'never'}")
+        grants = f"{', '.join(row['scopes'])} · {', '.join(row['collections']) or 'all collections'}"
+        click.echo(f"{row['id']}  {row['name']:<20} {row['state']}{ends} · {grants} · used {row['used'] or 'never'}")
 
 
 @keys_group.command("revoke")
@@ -94,10 +96,11 @@ def list_keys(ctx: click.Context, as_json: bool) -> None:
 @click.pass_context
 def revoke(ctx: click.Context, name: str) -> None:
     "Revoke the key of an id, or all keys of a name. Every server knows within two seconds; streams and sessions end."
-    from ragwb.operations.keys import revoke_key
+    from ragwb.operations.keys import revoke_key, stamp
 
-    ring = key_store(ctx).change(lambda ring: revoke_key(ring, name))
-    click.echo(f"revoked: {', '.join(f'{key.id} ({key.name})' for key in ring.named(name))}")
+    at = datetime.now(UTC)
+    ring = key_store(ctx).change(lambda ring: revoke_key(ring, name, at))
+    click.echo(f"revoked: {', '.join(key.id for key in ring.named(name) if key.revoked == stamp(at)) or 'nothing, it was before'}")
 
 
 @keys_group.command("rotate")

@@ -16,6 +16,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -272,7 +273,5 @@ class Keys:
         if key.used == day or (key.id, day) in self.noted:
             return
         self.noted = {(id, at) for id, at in self.noted if at == day} | {(key.id, day)}
-        try:
+        with suppress(AwsError, OSError, AccessError):
             self.store.change(lambda ring: changed_keys(ring, {key.id: replace(kept, used=day)} if (kept := ring.of_id(key.id)) else {}))
-        except (AwsError, OSError, AccessError):
-            pass
