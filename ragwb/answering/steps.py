@@ -182,7 +182,7 @@ def answer_of(run: QuestionRun, text: str) -> Answer:
     return Answer(
         id=run.id, question=run.question.text, standalone=run.query, history=run.question.history, where=run.question.where, text=text.strip(), citations=proven,
         refused=not proven, dropped=run.reply.dropped, hits=run.hits, collection=run.components.reader.collection.name, config=run.config,
-        index_version=run.components.reader.version, model=answered[-1] if answered else run.role.model, usage=sum((call.usage for call in run.calls), Usage()),
+        index_version=run.components.reader.version, model=answered[-1] if answered else run.reply.stream.model, usage=sum((call.usage for call in run.calls), Usage()),
         timings_ms=run.timings | {"total": 1e3 * (perf_counter() - run.begun)}, created=run.at.isoformat(timespec="seconds"), route=run.route or None,
         cost_usd=total(charges), notes=tuple(run.notes), guard=guard_record(run), calls=tuple(run.calls), charges=charges,
         hidden=hidden_words(run.reply.gate.verdicts), searched_for=run.searched_for, cached=run.cached, cache=run.cache,

@@ -68,6 +68,8 @@ def print_spending(spent: "Spending") -> None:
         click.echo(f"  {key}  {usd:>14}  {charges(row.charges):>13}  {', '.join(f'{count:,} {unit}' for unit, count in row.units.items())}")
     if spent.saved_usd:
         click.echo(f"  prompt caching of the provider saved {money(spent.saved_usd)}")
+    if spent.saved_by_cache_usd:
+        click.echo(f"  cached answers saved {money(spent.saved_by_cache_usd)}")
     for name, balance in spent.budgets.items():
         click.echo(f"  budget {name}: {money(balance.left)} left of {money(balance.limit)}, {money(balance.reserved)} reserved")
 

@@ -32,6 +32,10 @@ class Metrics:
         self.answers = Counter("ragwb_answers", "Answers by outcome: answer, passages, nothing, withheld, or failed because no model could answer.", ["outcome"], registry=registry)
         self.stages = Histogram("ragwb_answer_seconds", "Time that answers took, by stage.", ["stage"], buckets=SECONDS, registry=registry)
         self.citations = Counter("ragwb_citations", "Citations by outcome: proven, or dropped because the quote is not in the source.", ["outcome"], registry=registry)
+        self.cache = Counter("ragwb_cache", "Questions that the cache of answers was asked, by outcome (hit, miss, sampled) and the tier of a hit or the reason of a miss.",
+                             ["outcome", "why"], registry=registry)
+        self.measured = Counter("ragwb_cache_measured", "Hits that were answered afresh, by whether the fresh answer agrees.", ["agrees"], registry=registry)
+        self.entries = Gauge("ragwb_cache_entries", "Answers in the cache, after the last question.", registry=registry)
         self.documents = Counter("ragwb_documents_ingested", "Documents by outcome: new, changed, unchanged or failed.", ["outcome"], registry=registry)
         self.feedback = Counter("ragwb_feedback", "Ratings: up or down.", ["rating"], registry=registry)
         Gauge("ragwb_build_info", "The version that runs; always 1.", ["version"], registry=registry).labels(version("ragwb")).set(1)
@@ -42,6 +46,11 @@ class Metrics:
         self.answers.labels(answer.outcome).inc()
         self.citations.labels("proven").inc(len(answer.citations))
         self.citations.labels("dropped").inc(answer.dropped)
+        if told := answer.cache:
+            self.cache.labels(told["outcome"], told.get("tier") or told.get("reason", "")).inc()
+            self.entries.set(told["entries"])
+            if "agrees" in told:
+                self.measured.labels("yes" if told["agrees"] else "no").inc()
         for stage, milliseconds in answer.timings_ms.items():
             self.stages.labels(stage).observe(milliseconds / 1e3)
 
