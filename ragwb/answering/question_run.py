@@ -23,7 +23,7 @@ from .citations import Citation
 from .passages import IndexReader
 from .proof import ProvenReply
 from ..config import ModelConfig, PipelineConfig
-from ..costs.ledger import Charge, charge
+from ..costs.ledger import Charge, charge, saving
 from ..costs.usage import Usage
 from ..generation.calls import Call, within
 from ..generation.fallback import PAUSE_S, ModelError, for_question
@@ -113,7 +113,8 @@ def charges_of(run: QuestionRun) -> tuple[Charge, ...]:
     if run.reranking:
         used.append(("rerank", "rerank", run.reranking.reranker.name, {"queries": run.reranking.queries}))
     made = [charge(f"{run.id}/{name}", part, model, units, run.at, run.id, run.config.fingerprint, run.route) for name, part, model, units in used]
-    return tuple(each for each in made if each.units and each.usd != 0)
+    hit = saving(f"{run.id}/cache", run.cache["model"], Usage(**run.cache["usage"]), run.at, run.id, run.config.fingerprint) if run.cached else None
+    return (*(each for each in made if each.units and each.usd != 0), *([hit] if hit else []))
 
 # %% ../../nbs/10_answering/05_question_run.ipynb #c19
 FAILURES = (ModelError, AwsError, CircuitOpen, EmbeddingError, GuardrailError, TimeoutError)

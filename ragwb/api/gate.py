@@ -7,6 +7,7 @@ __all__ = ['LOOPBACK', 'LINGER', 'SAFE_HEADERS', 'MAX_WAITING', 'is_loopback', '
            'header_problem', 'LimitedBody', 'with_headers', 'after_refusal', 'RequestGate', 'check_queue', 'slot']
 
 # %% ../../nbs/14_api/02_gate.ipynb #c03
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from ipaddress import ip_address
@@ -59,7 +60,7 @@ def header_problem(
     "The reason to refuse a request, judging by its headers."
     headers = Headers(scope=scope)
     host = headers.get("host", "")
-    name = (host if host.endswith("]") else host.rpartition(":")[0] or host).lower()
+    name = re.sub(r":\d*$", "", host.lower())
     if name not in hosts and (not name or name != reached_as(scope)):
         return Problem(421, "host", f"this server does not answer to the name {name[:100]!r}: whoever runs the server adds it to the setting hosts (RAGWB_HOSTS)")
     changes = scope["type"] == "websocket" or scope["method"] not in ("GET", "HEAD", "OPTIONS")

@@ -198,5 +198,5 @@ def render_page(
     file = BytesIO()
     with open_pdf(data, "the PDF") as pdf, PDFIUM:
         shown = one_page(pdf, page)
-        shown.render(scale=picture_scale(*shown.get_size(), width)).to_pil().save(file, "PNG")
+        shown.render(scale=picture_scale(shown.get_width(), shown.get_height(), width)).to_pil().save(file, "PNG")
     return file.getvalue()
