@@ -21,8 +21,8 @@ def pattern_of(
     "A rule as a regular expression of Python."
     def read(match: re.Match[str]) -> str:
         if match[1]:
-            return rf"\w{{0,{10 * int(match[1])}}}" if joined else rf"(?:[\W_]{{1,6}}+[^\W_]++){{0,{match[1]}}}[\W_]{{1,6}}+"
-        return {" ": "" if joined else r"[\W_]{1,6}+", " ?": "" if joined else r"[\W_]{0,6}+"}.get(match[0], match[0])
+            return rf"\w{{0,{10 * int(match[1])}}}" if joined else rf"(?:[\W_]{{1,6}}+[^\W_]++){{0,{match[1]}}}[\W_]{{1,6}}"
+        return {" ": "" if joined else r"[\W_]{1,6}", " ?": "" if joined else r"[\W_]{0,6}"}.get(match[0], match[0])
 
     return re.compile(BLANKS.sub(read, rule), re.IGNORECASE | re.DOTALL)
 
