@@ -277,7 +277,7 @@ def vectors_frame(texts: Sequence[str], embed: Embedding) -> bytes:
     made = np.ascontiguousarray(embed([str(text) for text in texts]), np.float32)
     return framed({"shape": made.shape}, made.tobytes())
 
-
+# %% ../../nbs/09_ingestion/04_processes.ipynb #w001
 class Worker(Child):
     "A process that does jobs."
     command = (sys.executable, "-P", "-c", "from ragwb.ingestion.processes import serve; serve()")
@@ -403,8 +403,7 @@ class Team:
     def __init__(self, count: int, embed: Embedding | None = None):
         self.count, self.running, self.embed = count, 0, one_at_a_time(embed) if embed else None
         self.threads, self.events = ThreadPoolExecutor(count), SimpleQueue[Taken | Read | BaseException]()
-        self.lock, self.closed = threading.Lock(), False
-        self.busy: set[Worker] = set()
+        self.lock, self.closed, self.busy = threading.Lock(), False, set[Worker]()
 
     @property
     def full(self) -> bool:
