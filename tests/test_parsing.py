@@ -200,11 +200,11 @@ def test_a_killed_worker_fails_its_document_only(workers: Callable[[], list[psut
 
 def test_a_time_out_fails_its_document_only(workers: Callable[[], list[psutil.Process]]) -> None:
     before = time.perf_counter()
-    results = by_id(parse_many([("slow.docx", WORD), ("a.docx", WORD), ("b.md", b"# b")], workers=1, limits=Limits(timeout_s=1.5)))
-    assert results["slow.docx"].reason == "took longer than 1.5 s"  # type: ignore[union-attr]
+    results = by_id(parse_many([("slow.docx", WORD), ("a.docx", WORD), ("b.md", b"# b")], workers=1, limits=Limits(timeout_s=4)))
+    assert results["slow.docx"].reason == "took longer than 4 s"  # type: ignore[union-attr]
     assert isinstance(results["a.docx"], Document) and isinstance(results["b.md"], Document)
     CREW.dismiss()
-    assert time.perf_counter() - before < 6 and not workers()  # a watchdog in the worker would act at 6.5
+    assert time.perf_counter() - before < 8.5 and not workers()  # a watchdog in the worker would act at 9
 
 
 def test_leaving_early_stops_the_workers(workers: Callable[[], list[psutil.Process]]) -> None:
