@@ -942,6 +942,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                              'ragwb/app/window.py'),
                                   'ragwb.app.window.WindowParts.act': ('15_app/window.html#windowparts.act', 'ragwb/app/window.py'),
                                   'ragwb.app.window.WindowParts.draw': ('15_app/window.html#windowparts.draw', 'ragwb/app/window.py'),
+                                  'ragwb.app.window.WindowParts.draw_bar': ( '15_app/window.html#windowparts.draw_bar',
+                                                                             'ragwb/app/window.py'),
                                   'ragwb.app.window.WindowParts.list_recent': ( '15_app/window.html#windowparts.list_recent',
                                                                                 'ragwb/app/window.py'),
                                   'ragwb.app.window.WindowParts.moved': ('15_app/window.html#windowparts.moved', 'ragwb/app/window.py'),
