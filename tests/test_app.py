@@ -15,7 +15,10 @@ import pytest
 from profiles import PROFILES, environment_of, profile_settings
 from reportlab.pdfgen.canvas import Canvas
 
+from ragwb.operations.keys import KeyStore, add_key, revoke_key
 from ragwb.settings import Settings
+from ragwb.storage.folder import Folder
+from ragwb.workbench import Workbench
 
 SERVE = """
 import sys
@@ -360,3 +363,39 @@ def test_the_model_taken_in_settings_answers_and_a_stopped_server_gives_its_advi
         expect(in_use).to_contain_text("No language model is in use")
         page.get_by_role("link", name="Ask", exact=True).click()
         expect(ask(page, "What is the torque of the A1-990?").locator("summary")).to_contain_text("search only")
+
+
+def test_two_people_sign_in_and_see_their_own(chromium, tmp_path):
+    "Two browsers at once, two collections with a document of the same name; signing out and a revoked key end what is shown."
+    from playwright.sync_api import expect
+
+    settings = Settings(home=tmp_path / "home", port=free_port(), workers=1, model_servers="")
+    store, workbench, tokens = KeyStore(Folder(settings.home)), Workbench(settings), {}
+    for name, torque in (("anton", 42), ("berta", 57)):
+        workbench.ingest_files([("seals.md", f"# Seals of {name}\n\nThe seal A1-990 is tightened with a torque of {torque} N m.\n".encode())], name)
+        tokens[name] = store.change(lambda ring, name=name: add_key(ring, name, ["ask"], [name]))[2]
+    with serving(settings, tmp_path) as url:
+        pages = {}
+        for name, other in (("anton", "berta"), ("berta", "anton")):
+            page = pages[name] = chromium.new_context().new_page()
+            page.goto(f"{url}/documents?collection={other}")
+            page.get_by_label("API key").fill(tokens[name])
+            page.get_by_role("button", name="Sign in").click()
+            expect(page.locator("select[data-act=collection]")).to_have_text(name)  # the other's address leads to one's own
+            expect(page.get_by_text(f"Seals of {name}").first).to_be_visible()
+            page.goto(f"{url}/ask")
+            page.get_by_text("Ask " + name).wait_for()
+        for name, torque, other in (("anton", "42 N m", "57 N m"), ("berta", "57 N m", "42 N m")):
+            turn = ask(pages[name], "What torque does the seal A1-990 need?")
+            expect(turn).to_contain_text(torque)
+            assert other not in pages[name].content()
+        pages["anton"].get_by_role("link", name="Documents").click()
+        pages["anton"].locator("[data-act=delete]").first.click()
+        expect(pages["anton"].get_by_text("this needs a key with the scope ingest")).to_be_visible()
+        assert "seals.md" in workbench.store.open("anton").hashes()
+        pages["anton"].get_by_role("button", name="Sign out").click()
+        expect(pages["anton"].get_by_label("API key")).to_be_visible()
+        store.change(lambda ring: revoke_key(ring, "berta"))
+        expect(pages["berta"].get_by_label("API key")).to_be_visible(timeout=15_000)  # by itself
+        for page in pages.values():
+            page.context.close()
