@@ -41,7 +41,8 @@ from ragwb.workbench import Workbench
 
 WORDS = {"text": "Quorvexil", "title": "Zanthropodal", "name": "wumpelknack", "cell": "7741-KRYBDEN", "person": "oxfordsnail", "attack": "Brimblewort",
          "earlier": "Flonkeritis"}  # fmt: skip
-PLACES = {"answers", "cache.sqlite", "candidates", "cells", "conversations", "documents", "grids", "lancedb", "mlflow", "mlflow.sqlite", "passing", "replay.ipynb", "replies.sqlite"}
+PLACES = {"answers", "cache.sqlite", "candidates", "cells", "conversations", "documents", "grids", "lancedb", "mlflow", "mlflow.sqlite", "passing", "replay.ipynb",
+          "replies.sqlite"}  # fmt: skip
 NAME = "wumpelknack.md"
 SECRET = """# Zanthropodal handbook
 

@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from .agreement import disagreement
+from .agreement import LONGEST, disagreement, profile_of
 from .citations import Citation
 from .proof import Footnotes, ProvenReply
 from .question_run import Event, QuestionRun, charges_of
@@ -174,6 +174,7 @@ def connected(path: Path | str) -> sqlite3.Connection:
     "A connection to the entries of a file, which is made if need be. Raises sqlite3.Error."
     made = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=30)
     made.execute("PRAGMA journal_mode = WAL")
+    made.execute("PRAGMA synchronous = NORMAL")  # after a power cut the last entries may be missing
     made.execute("PRAGMA secure_delete = ON")
     made.executescript(ENTRIES_TABLE)
     return made
@@ -318,6 +319,8 @@ class AnswerCache:
 
     def put(self, entry: CachedAnswer) -> None:
         "Keeps an entry; an older one of the same question and scope goes."
+        if len(entry.question) <= LONGEST:
+            profile_of(entry.question)  # now, so that no look-up waits for it
         with self.lock:
             self.catch_up()
             older = self.questions.by_words.get((entry.scope, same_words(entry.question)), entry.id)
