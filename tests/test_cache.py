@@ -152,7 +152,8 @@ def test_the_exact_mode_knows_no_other_words(tmp_path: Path) -> None:
 
 
 def test_refusals_and_masked_answers_are_not_kept(tmp_path: Path) -> None:
-    workbench = bench(tmp_path, PipelineConfig(cache=CACHED, guardrail=GuardrailConfig(pii_mask=("EMAIL",))), staff=b"# Staff\n\nMail to Ms Ito goes to ito@example.com at any time.\n")
+    config = PipelineConfig(cache=CACHED, guardrail=GuardrailConfig(pii_mask=("EMAIL",)))
+    workbench = bench(tmp_path, config, staff=b"# Staff\n\nMail to Ms Ito goes to ito@example.com at any time.\n")
     for _ in range(2):
         assert not workbench.ask("Who is the king of the moon?").cached
         masked = workbench.ask("Where does mail to Ms Ito go?")
@@ -165,7 +166,7 @@ def test_a_share_of_hits_is_answered_afresh_and_compared(tmp_path: Path) -> None
     workbench.ask(PRICE)
     sampled = workbench.ask(PRICE)
     assert sampled.cached is False and sampled.cache["outcome"] == "sampled" and sampled.cache["agrees"] is True
-    scope, = workbench.cache.shelves
+    scope, = workbench.cache.questions.shelves
     wrong = replace(workbench.cache.entry(sampled.id), citations=workbench.ask("What is the vacation of all staff?").citations, vector=np.ones(256, np.float32))
     workbench.cache.put(wrong)
     measured = Metrics()
@@ -201,7 +202,7 @@ def test_it_survives_a_restart_and_a_damaged_file(tmp_path: Path) -> None:
 def test_a_cache_that_fails_costs_no_answer(tmp_path: Path) -> None:
     workbench = bench(tmp_path)
     workbench.ask(PRICE)
-    workbench.cache.sqlite.close()
+    workbench.cache.table.sqlite.close()
     answer = workbench.ask(PRICE)
     assert told(answer) == ("miss", "unavailable") and "40 euros" in answer.text
 
@@ -211,7 +212,7 @@ def test_two_processes_share_the_file(tmp_path: Path) -> None:
     assert len(other.cache) == 0
     one.ask(PRICE)
     assert other.ask(PRICE).cached
-    other.cache.forget(list(other.cache.known))
+    other.cache.forget(list(other.cache.questions.known))
     assert not one.ask(PRICE).cached
 
 
@@ -230,7 +231,7 @@ def test_the_caps_hold_and_what_was_used_last_stays() -> None:
     small = AnswerCache(max_bytes=50_000)
     for number in range(100):
         small.put(entry(number, size=3_000))
-    assert small.size <= 50_000 and 5 < len(small) < 20 and len(small.shelves["s"].ids) == len(small)
+    assert small.questions.size <= 50_000 and 5 < len(small) < 20 and len(small.questions.shelves["s"].ids) == len(small)
 
 
 def test_scopes_never_mix(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ from ragwb.api.routes import create_api
 from ragwb.app.conversation import ConversationController
 from ragwb.app.uploads import Uploads
 from ragwb.cli import main
-from ragwb.config import NOVA_LITE, ChunkingConfig, GuardrailConfig, ModelConfig, PipelineConfig
+from ragwb.config import NOVA_LITE, CacheConfig, ChunkingConfig, GuardrailConfig, ModelConfig, PipelineConfig
 from ragwb.costs.budget import SQLiteBudget
 from ragwb.emulator.s3 import S3Server
 from ragwb.experiments.grid import chosen_questions, run_grid
@@ -43,7 +43,8 @@ from ragwb.workbench import Workbench
 
 WORDS = {"text": "Quorvexil", "title": "Zanthropodal", "name": "wumpelknack", "cell": "7741-KRYBDEN", "person": "oxfordsnail", "attack": "Brimblewort",
          "earlier": "Flonkeritis"}  # fmt: skip
-PLACES = {"answers", "candidates", "cells", "conversations", "documents", "grids", "lancedb", "mlflow", "mlflow.sqlite", "passing", "replay.ipynb", "replies.sqlite"}
+PLACES = {"answers", "cache.sqlite", "candidates", "cells", "conversations", "documents", "grids", "lancedb", "mlflow", "mlflow.sqlite", "passing", "replay.ipynb",
+          "replies.sqlite"}  # fmt: skip
 NAME = "wumpelknack.md"
 SECRET = """# Zanthropodal handbook
 
@@ -139,6 +140,14 @@ def use_guarded(settings: Settings, ids: list[str]) -> None:
     for guard in (GuardrailConfig(pii_mask=("EMAIL",)), GuardrailConfig(pii_block=("EMAIL",)), GuardrailConfig(blocked_words=("cabinet",))):
         workbench = Workbench(settings, PipelineConfig(guardrail=guard))
         ids += [workbench.ask(question).id for question in QUESTIONS]
+
+
+def use_cached(settings: Settings, ids: list[str]) -> None:
+    "Answers that are kept for the next one who asks, and given again."
+    workbench = Workbench(settings, PipelineConfig(cache=CacheConfig("semantic", sample=0.0)))
+    answers = [workbench.ask(question) for question in QUESTIONS * 2]
+    assert [answer.cached for answer in answers[:3] + answers[5:8]] == [False] * 3 + [True] * 3
+    ids += [answer.id for answer in answers]
 
 
 def use_elsewhere(settings: Settings, data: Path, ids: list[str]) -> None:
@@ -242,6 +251,7 @@ def test_no_byte_is_left_after_everything(tmp_path: Path, temporary: Path, caplo
     use_over_http(Workbench(settings), ids)
     use_in_the_app(Workbench(settings), ids)
     use_guarded(settings, ids)
+    use_cached(settings, ids)
     use_elsewhere(settings, data_set(tmp_path / "data"), ids)
     before = finder.in_folder(settings.home)
     assert kinds(before) == set(WORDS) and stray_data(settings.home) == []

@@ -28,15 +28,22 @@ COURTESY = (
     (r"\b(?:i|we)(?: would|['’]d)? (?:want|need|wish|like) to (?:know|learn|understand|find out|ask)\b", ""),
     (r"\b(?:do you know|does anyone know|any idea|i wonder|i am wondering|i['’]m wondering|tell me|let me know|please|kindly|thanks?(?: you)?|by any chance)\b", ""),
     (r"\bwhat(?:['’]s|s)\b", "what is"), (r"\b(who|where|when|how|why|that|there|it)['’]s\b", r"\1 is"), (r"\bwon['’]t\b", "will not"),
-    (r"\bcan['’]t\b|\bcannot\b", "can not"), (r"n['’]t\b", " not"), (r"['’]re\b", " are"), (r"['’]ll\b", " will"), (r"['’]ve\b", " have"), (r"\bi['’]m\b", "i am"), (r"['’]d\b", " would"),
+    (r"\bcan['’]t\b|\bcannot\b", "can not"), (r"n['’]t\b", " not"), (r"['’]re\b", " are"), (r"['’]ll\b", " will"), (r"['’]ve\b", " have"), (r"\bi['’]m\b", "i am"),
+    (r"['’]d\b", " would"),
 )
 PHRASES = (
-    (r"\bset(?:ting)?[ -]up\b", "setup"), (r"\b(?:log(?:ging)?|sign) in\b", "login"), (r"\be-mail", "email"), (r"\bcarr(?:y|ied|ies) out\b", "perform"), (r"\bma(?:k(?:es?|ing)|de) use of\b", "use"),
-    (r"\bmakes? sure\b", "ensure"), (r"\bget in touch with\b", "contact"), (r"\bin charge of\b|\b(?:is|are) responsible for\b", "responsible for"), (r"\bfree of charge|for free|at no (?:cost|charge)\b", "free"),
-    (r"\bdue date\b", "deadline"), (r"\bgive (\w+ )?back\b", r"return \1"), (r"\bget rid of\b", "remove"), (r"\bhand in\b", "submit"), (r"\bas soon as possible\b", "immediately"),
-    (r"\bright now\b|\bat (?:the|this) (?:moment|present)\b|\bthese days\b", "currently"), (r"\b(?:serv|act|function)(?:s|ed|ing|es)? as\b|\b(?:known|referred to|regarded) as\b", "is"),
-    (r"\b(?:regarding|concerning|with regard to|with respect to|in terms of)\b", "about"), (r"\bin order to\b|\bso as to\b", "to"), (r"\b(?:a lot|lots|plenty) of\b", "many"), (r"\ba couple of\b", "two"),
-    (r"\bas well as\b", "and"), (r"\b(?:due to|because of|owing to)\b", "because"), (r"\bin (?:case|the event)(?: of| that)?\b", "if"), (r"\b(?:kinds?|types?|sorts?) of\b", ""),
+    (r"\bset(?:ting)?[ -]up\b", "setup"), (r"\b(?:log(?:ging)?|sign) in\b", "login"), (r"\be-mail", "email"), (r"\bcarr(?:y|ied|ies) out\b", "perform"),
+    (r"\bma(?:k(?:es?|ing)|de) use of\b", "use"),
+    (r"\bmakes? sure\b", "ensure"), (r"\bget in touch with\b", "contact"), (r"\bin charge of\b|\b(?:is|are) responsible for\b", "responsible for"),
+    (r"\bfree of charge|for free|at no (?:cost|charge)\b", "free"),
+    (r"\bdue date\b", "deadline"), (r"\bgive (\w+ )?back\b", r"return \1"), (r"\bget rid of\b", "remove"), (r"\bhand in\b", "submit"),
+    (r"\bas soon as possible\b", "immediately"),
+    (r"\bright now\b|\bat (?:the|this) (?:moment|present)\b|\bthese days\b", "currently"),
+    (r"\b(?:serv|act|function)(?:s|ed|ing|es)? as\b|\b(?:known|referred to|regarded) as\b", "is"),
+    (r"\b(?:regarding|concerning|with regard to|with respect to|in terms of)\b", "about"), (r"\bin order to\b|\bso as to\b", "to"),
+    (r"\b(?:a lot|lots|plenty) of\b", "many"), (r"\ba couple of\b", "two"),
+    (r"\bas well as\b", "and"), (r"\b(?:due to|because of|owing to)\b", "because"), (r"\bin (?:case|the event)(?: of| that)?\b", "if"),
+    (r"\b(?:kinds?|types?|sorts?) of\b", ""),
     (r"\b(?:no|not) more than\b|\bup to\b|\bat most\b|\ba maximum of\b", "at_most"), (r"\b(?:no|not) less than\b|\bat least\b|\ba minimum of\b", "at_least"),
     (r"\b(?:more|greater) than\b|\bin excess of\b", "over"), (r"\b(?:less|fewer|lower) than\b", "under"),
 )
@@ -44,31 +51,39 @@ PHRASES = (
 # %% ../../nbs/10_answering/08_agreement.ipynb #c07
 MEASURES = (
     (r"\bhow much (?:does|do|did|would|will) it cost (?:to|for)\b", "what price"), (r"\bhow much (?:does|do|did|would|will) (.{2,80}?) costs?\b", r"what is price of \1"),
-    (r"\bwhat (?:does|do|did|would) (.{2,80}?) cost\b", r"what is price of \1"), (r"\bhow (?:expensive|costly) (?:is|are|was)\b|\bhow much (?:is|are|was) (?=(?:the|a|an|one)\b)", "what is price of"),
-    (r"\bhow much (?:does|do|did) (.{2,80}?) weigh\b", r"what is weight of \1"), (r"\bhow heavy (?:is|are|was|were)\b", "what is weight of"), (r"\bhow (?:tall|high) (?:is|are|was|were)\b", "what is height of"),
+    (r"\bwhat (?:does|do|did|would) (.{2,80}?) cost\b", r"what is price of \1"),
+    (r"\bhow (?:expensive|costly) (?:is|are|was)\b|\bhow much (?:is|are|was) (?=(?:the|a|an|one)\b)", "what is price of"),
+    (r"\bhow much (?:does|do|did) (.{2,80}?) weigh\b", r"what is weight of \1"), (r"\bhow heavy (?:is|are|was|were)\b", "what is weight of"),
+    (r"\bhow (?:tall|high) (?:is|are|was|were)\b", "what is height of"),
     (r"\bhow old (?:is|are)\b", "what is age of"), (r"\bhow (?:wide|broad) (?:is|are)\b", "what is width of"), (r"\bhow deep (?:is|are)\b", "what is depth of"),
-    (r"\bhow (?:big|large) (?:is|are|was|were)\b", "what is size of"), (r"\bhow fast (?:is|are|does|do|can)\b", "what is speed of"), (r"\bhow hot (?:is|are)\b", "what is temperature of"),
+    (r"\bhow (?:big|large) (?:is|are|was|were)\b", "what is size of"), (r"\bhow fast (?:is|are|does|do|can)\b", "what is speed of"),
+    (r"\bhow hot (?:is|are)\b", "what is temperature of"),
     (r"\bhow thick (?:is|are)\b", "what is thickness of"), (r"\bhow far (?:is|are) (?:it )?", "what is distance"),
     (r"\bhow many (?:people|inhabitants|residents) (?:live|are living|are there|reside|dwell) in\b", "what is population of"),
     (r"\bwhat (?:is|was|are|were) (?:the )?(?:total )?(?:number|count|quantity) of\b", "how many"), (r"\bhow many (.{2,40}?) (?:are|were) there\b", r"how many \1"),
     (r"\bhow many (.{2,60}?) (?:does|do|did) (.{2,60}?) have\b", r"how many \1 \2"),
     (r"\bhow (?:frequently|regularly)\b|\bat what intervals?\b|\b(?:with )?what (?:is the )?frequency(?: of)?\b|\bhow many times\b", "how often"),
-    (r"\bfor how long\b|\b(?:what (?:is|was) the duration(?: of)?|(?:for )?what (?:length|period|amount) of time|how much time)\b", "how long"), (r"\bhow (?:quickly|soon|fast)\b", "how_soon"),
+    (r"\bfor how long\b|\b(?:what (?:is|was) the duration(?: of)?|(?:for )?what (?:length|period|amount) of time|how much time)\b", "how long"),
+    (r"\bhow (?:quickly|soon|fast)\b", "how_soon"),
 )
 KINDS = (
     (r"\bhow come\b|\bwhat (?:is|are|was|were) (?:the )?(?:reasons?|cause) (?:for|why|that|behind|of)(?: why)?\b|\bfor what reasons?\b", "why"),
     (r"\bwhat (?:makes|causes|caused|led to|leads to|explains|triggers|drives|drove)\b", "why"),
     (r"\b(?:(?:at|on|in|by|from|since) )?(?:what|which) (?:is the )?(?:exact )?(?:date|day|time|year|month|hour)\b|\b(?:by|since|from|until|till) when\b", "when"),
-    (r"\b(?:in|at|to|from) (?:what|which) (?:is the )?(?:place|location|city|country|town|site|spot)\b|\bwhat (?:is|are|was) (?:the )?(?:location|place|whereabouts) (?:of|where)\b", "where"),
+    (r"\b(?:in|at|to|from) (?:what|which) (?:is the )?(?:place|location|city|country|town|site|spot)\b", "where"),
+    (r"\bwhat (?:is|are|was) (?:the )?(?:location|place|whereabouts) (?:of|where)\b", "where"),
     (r"\b(?:what|which) (?:person|people|individual|man|woman|guy)\b|\b(?:what (?:is|was) )?the (?:name of the )?person (?:who|that)\b|\bby whom\b|\bwhom\b", "who"),
-    (r"\bhow (?:do|does|can|could|should|would|might|may|did) (?:i|we|you|one|someone|people|users?|they|a person|somebody)\b|\bhow (?:is|are) (?=\w+ed\b)|\bhow (?:to|should|must|can)\b", "how"),
+    (r"\bhow (?:do|does|can|could|should|would|might|may|did) (?:i|we|you|one|someone|people|users?|they|a person|somebody)\b", "how"),
+    (r"\bhow (?:is|are) (?=\w+ed\b)|\bhow (?:to|should|must|can)\b", "how"),
     (r"\bwhat (?:is|are|would be) (?:the |a |some )?(?:ways?|methods?|steps?|procedures?|process(?:es)?) (?:to|for|of|in which)(?: i can)?\b", "how"),
     (r"\b(?:in )?(?:what|which) (?:way|manner)s?(?: can| do| should)?(?: i| we| you| one)?\b", "how"),
     (r"\bwhat (?:does|do|did) (.{1,60}?) (?:mean|stand for|signify|refer to)\b", r"what is \1"), (r"\bhow (?:is|are) (.{1,60}?) defined\b", r"what is \1"),
     (r"\bwhat (?:is|are|was) (?:the )?(?:meaning|definition|significance) of\b|^(?:define|meaning of|definition of|explain|describe)\b|\bwhat is meant by\b", "what is"),
     (r"^(?:list|name|give|show|tell|state|specify|find|provide|get)\b(?: me)?(?= (?:the|all|a)\b)", "what is"),
-    (r"\bis it (?:possible|allowed|permitted|permissible|ok|okay|acceptable)(?: for (?:me|us|you|one))? to\b|\b(?:am|are|is) (?:i|we|you|one) (?:allowed|permitted|able|entitled) to\b", "can i"),
-    (r"\b(?:am|are|is|was|were|be) (.{1,40}? )?(?:allowed|permitted|entitled|able) to\b", r"can \1"), (r"\b(?:am|are|is) (?:i|we|you|one|\w+) (?:required|obliged|obligated|supposed) to\b", "must i"),
+    (r"\bis it (?:possible|allowed|permitted|permissible|ok|okay|acceptable)(?: for (?:me|us|you|one))? to\b", "can i"),
+    (r"\b(?:am|are|is) (?:i|we|you|one) (?:allowed|permitted|able|entitled) to\b", "can i"),
+    (r"\b(?:am|are|is|was|were|be) (.{1,40}? )?(?:allowed|permitted|entitled|able) to\b", r"can \1"),
+    (r"\b(?:am|are|is) (?:i|we|you|one|\w+) (?:required|obliged|obligated|supposed) to\b", "must i"),
     (r"\b(?:do|does) (.{1,40}?) (?:have|need) to\b", r"must \1"), (r"\b(?:has|have|had|need|needs) to\b|\b(?:is|are) (?:required|obliged|obligated) to\b", "must"),
     (r"\bis it (?:necessary|required|mandatory)(?: for \w+)? to\b", "must"), (r"\b(?:is|are|was|were) there\b", "there_is"),
 )
@@ -79,7 +94,8 @@ def rewritten(question: str) -> str:
     "A question without courtesies, each set phrase in one form."
     text = " ".join(question.split())
     for pattern, words in REWRITES:
-        text = " ".join(pattern.sub(f" {words} ", text).split())
+        text, found = pattern.subn(f" {words} ", text)
+        text = " ".join(text.split()) if found else text
     return text
 
 # %% ../../nbs/10_answering/08_agreement.ipynb #c10
@@ -104,14 +120,15 @@ def kinds_of(
 # %% ../../nbs/10_answering/08_agreement.ipynb #c13
 NUMBERS = {word: str(n) for n, word in enumerate(
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen twenty".split())}
-NUMBERS |= {"thirty": "30", "forty": "40", "fifty": "50", "sixty": "60", "seventy": "70", "eighty": "80", "ninety": "90", "hundred": "100", "thousand": "1000", "million": "1000000",
-            "billion": "1000000000", "dozen": "12"}
+NUMBERS |= {word: f"{n}0" for n, word in enumerate("thirty forty fifty sixty seventy eighty ninety".split(), start=3)}
+NUMBERS |= {"dozen": "12", "hundred": "100", "thousand": "1000", "million": "1000000", "billion": "1000000000"}
 NUMBERS |= {word: end for word, end in zip("first second third fourth fifth sixth seventh eighth ninth tenth".split(),
                                            "1st 2nd 3rd 4th 5th 6th 7th 8th 9th 10th".split(), strict=True)}
 UNITS = {unit: group.split()[0] for group in (
-    "km kms kilometre kilometres kilometer kilometers;m metre metres meter meters;cm centimetre centimetres centimeter centimeters;mm millimetre millimetres millimeter millimeters;"
-    "kg kgs kilogram kilograms kilo kilos;g gram grams;l litre litres liter liters;h hr hrs hour hours;min mins minute minutes;sec secs seconds;usd dollar dollars $;eur euro euros €;"
-    "gbp pounds £;percent % per-cent pct;mb megabyte megabytes;gb gigabyte gigabytes;kw kilowatt kilowatts;v volt volts;c celsius centigrade;f fahrenheit;lb lbs;mile miles mi;ft foot feet"
+    "km kms kilometre kilometres kilometer kilometers;m metre metres meter meters;cm centimetre centimetres centimeter centimeters;"
+    "mm millimetre millimetres millimeter millimeters;kg kgs kilogram kilograms kilo kilos;g gram grams;l litre litres liter liters;h hr hrs hour hours;"
+    "min mins minute minutes;sec secs seconds;usd dollar dollars $;eur euro euros €;gbp pounds £;percent % per-cent pct;mb megabyte megabytes;"
+    "gb gigabyte gigabytes;kw kilowatt kilowatts;v volt volts;c celsius centigrade;f fahrenheit;lb lbs;mile miles mi;ft foot feet"
 ).split(";") for unit in group.split()}
 TOKEN = re.compile(r"@\S+|\d{1,3}(?:,\d{3})+(?:\.\d+)?(?![\w-])|\d+(?:[.,]\d+)*(?=(?:km|kg|cm|mm|mb|gb|kw|min|hrs?|h|g|l|v|k|m|s)\b)|[$€£%]|\w+(?:[-./'’_&+#]\w+)*[+#]*")
 NAMES = re.compile(r"(?<![.!?:]\s)(?<=[\s(\"“‘'])[A-ZÀ-Þ][\w&+#-]*")
@@ -157,9 +174,9 @@ SILENT = VERBS | LEADS | (STOP_WORDS - {"no", "not"}) | frozenset(
     "he she his her him us also there_is been being having done yes would should just too very any some thing things while because both either whether ever "
     "one's hers herself himself itself themselves myself yourself s t etc so re ve ll d".split())
 LIGHT = frozenset(map(stem_of, (
-    "please exact exactly specific specifically particular given respective respectively various certain simply thus therefore then actual actually really basically available current possible "
-    "following provided own able well existing people person someone anyone something use used using call called name named term made make get got located situated thereby subsequently "
-    "specified corresponding").split()))  # says nothing that tells two questions apart, if all else agrees
+    "please exact exactly specific specifically particular given respective respectively various certain simply thus therefore then actual actually really "
+    "basically available current possible following provided own able well existing people person someone anyone something use used using call called name "
+    "named term made make get got located situated thereby subsequently specified corresponding").split()))  # says nothing that tells two questions apart, if all else agrees
 PASSIVE = re.compile(
     r"\b(?:is|are|was|were|be|been|being|gets?|got)\b(?: [\w-]{1,30}){0,5}? (?!need|speed|feed|red\b)[\w-]{2,20}(?:ed|en|ught|own|ld|ade|lt|nt|wn|ut)\b", re.IGNORECASE)
 

@@ -77,7 +77,8 @@ def answer_dict(answer: "Answer") -> dict[str, Any]:
     "An answer as `ragwb ask --json` and `POST /v1/query` give it."
     return {
         "id": answer.id, "answer": answer.text, "citations": [asdict(citation) for citation in answer.citations], "outcome": answer.outcome, "refused": answer.refused,
-        "cached": answer.cached, "cache": dict(answer.cache), "model": answer.model, "route": answer.route, "config": answer.config.fingerprint, "index_version": answer.index_version,
+        "cached": answer.cached, "cache": dict(answer.cache), "model": answer.model, "route": answer.route, "config": answer.config.fingerprint,
+        "index_version": answer.index_version,
         "usage": asdict(answer.usage), "cost_usd": answer.cost_usd, "timings_ms": {name: round(value, 1) for name, value in answer.timings_ms.items()},
         "question": answer.question, "standalone": answer.standalone, "collection": answer.collection, "created": answer.created,
         "searched_for": dict(answer.searched_for), "dropped_citations": answer.dropped, "notes": list(answer.notes), "guard": dict(answer.guard),

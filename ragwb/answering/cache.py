@@ -4,15 +4,15 @@
 
 # %% auto #0
 __all__ = ['TAKEN_FOR', 'FLOOR', 'CANDIDATES', 'ENTRIES_TABLE', 'CACHE_FILE', 'same_words', 'Verdict', 'verdict_on',
-           'CachedAnswer', 'Shelf', 'Flights', 'Known', 'connected', 'opened', 'AnswerCache', 'scope_of',
-           'lost_evidence', 'Found', 'found_in', 'is_sampled', 'cache_record', 'look_up', 'same_question',
-           'may_be_kept', 'entry_of', 'agrees', 'put_checked', 'keep', 'cached_steps', 'forget_cached', 'tried']
+           'CachedAnswer', 'Shelf', 'Flights', 'connected', 'opened', 'CacheTable', 'Known', 'Questions', 'AnswerCache',
+           'near_questions', 'sweep', 'forget_documents', 'scope_of', 'lost_evidence', 'Found', 'found_in',
+           'is_sampled', 'cache_record', 'look_up', 'same_question', 'may_be_kept', 'entry_of', 'agrees', 'put_checked',
+           'keep', 'cached_steps', 'forget_cached', 'tried']
 
 # %% ../../nbs/10_answering/09_cache.ipynb #c03
 import hashlib
 import json
 import logging
-
 import sqlite3
 import threading
 import time
@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from .agreement import disagreement
+from .agreement import LONGEST, disagreement, profile_of
 from .citations import Citation
 from .proof import Footnotes, ProvenReply
 from .question_run import Event, QuestionRun, charges_of
@@ -101,7 +101,7 @@ class CachedAnswer:
         values = json.loads(text)
         return cls(**values | {"citations": tuple(Citation(**each) for each in values["citations"]), "usage": Usage(**values["usage"])})
 
-
+# %% ../../nbs/10_answering/09_cache.ipynb #c12
 class Shelf:
     "The questions of one scope by their vectors."
 
@@ -136,7 +136,7 @@ class Shelf:
         best = np.argpartition(-cosines, min(count, len(cosines)) - 1)[:count]
         return [(self.ids[at], float(cosines[at])) for at in best[np.argsort(-cosines[best])]]
 
-# %% ../../nbs/10_answering/09_cache.ipynb #c14
+# %% ../../nbs/10_answering/09_cache.ipynb #c15
 class Flights:
     "Questions that are being answered, each by its first asker."
 
@@ -160,7 +160,7 @@ class Flights:
                 del self.under_way[question]
                 landed.set()
 
-# %% ../../nbs/10_answering/09_cache.ipynb #c16
+# %% ../../nbs/10_answering/09_cache.ipynb #c17
 ENTRIES_TABLE = """
 CREATE TABLE IF NOT EXISTS entries (
     number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT UNIQUE NOT NULL, scope TEXT NOT NULL, collection TEXT NOT NULL, question TEXT NOT NULL, documents TEXT NOT NULL,
@@ -170,19 +170,11 @@ CREATE INDEX IF NOT EXISTS entries_collection ON entries (collection);
 """
 
 
-@dataclass(frozen=True)
-class Known:
-    "What is in memory of an entry."
-    scope: str
-    question: str
-    expires: float
-    size: int      # bytes
-
-
 def connected(path: Path | str) -> sqlite3.Connection:
     "A connection to the entries of a file, which is made if need be. Raises sqlite3.Error."
     made = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=30)
     made.execute("PRAGMA journal_mode = WAL")
+    made.execute("PRAGMA synchronous = NORMAL")  # after a power cut the last entries may be missing
     made.execute("PRAGMA secure_delete = ON")
     made.executescript(ENTRIES_TABLE)
     return made
@@ -202,9 +194,100 @@ def opened(path: Path | None) -> sqlite3.Connection:
             path.with_name(path.name + suffix).unlink(missing_ok=True)
         return connected(path)
 
+# %% ../../nbs/10_answering/09_cache.ipynb #c18
+class CacheTable:
+    "Entries as rows. The caller holds a lock."
 
+    def __init__(self, path: Path | None):
+        self.sqlite = opened(path)
+        self.seen, self.last = -1, 0  # version of the file, and number of the last row that was read
+
+    def news(self) -> list[tuple[str, str, str, float, bytes, int]]:
+        "The rows that came since, also from other processes: id, scope, question, expiry, vector, length."
+        version = self.sqlite.execute("PRAGMA data_version").fetchone()[0]
+        if version == self.seen:
+            return []
+        self.seen = version
+        rows = self.sqlite.execute("SELECT number, id, scope, question, expires, vector, length(entry) FROM entries WHERE number > ? ORDER BY number", (self.last,)).fetchall()
+        self.last = max([self.last, *(row[0] for row in rows)])
+        return [tuple(row[1:]) for row in rows]
+
+    def insert(self, entry: CachedAnswer) -> int:
+        "Writes an entry; returns its length."
+        text, vector = entry.to_json(), np.asarray(entry.vector, np.float32).tobytes()
+        row = (entry.id, entry.scope, entry.collection, entry.question, json.dumps(dict(entry.documents)), entry.expires, vector, text)
+        done = self.sqlite.execute(
+            "INSERT OR REPLACE INTO entries (id, scope, collection, question, documents, expires, vector, entry) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+        self.last = done.lastrowid or self.last
+        return len(text)
+
+    def get(self, id: str, now: float) -> CachedAnswer | None:
+        "An entry; None if it is gone, has expired, or cannot be read."
+        row = self.sqlite.execute("SELECT entry FROM entries WHERE id = ? AND expires > ?", (id, now)).fetchone()
+        try:
+            return CachedAnswer.from_json(row[0]) if row else None
+        except (ValueError, TypeError, KeyError):  # written by another version, or damaged
+            return None
+
+    def documents(self, collection: str) -> list[tuple[str, dict[str, str]]]:
+        "The documents behind each entry of a collection, with their hashes."
+        rows = self.sqlite.execute("SELECT id, documents FROM entries WHERE collection = ?", (collection,)).fetchall()
+        return [(id, json.loads(documents)) for id, documents in rows]
+
+    def delete(self, ids: Collection[str]) -> None:
+        "Deletes entries, and overwrites the bytes that they had."
+        self.sqlite.executemany("DELETE FROM entries WHERE id = ?", [(id,) for id in ids])
+        self.sqlite.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+# %% ../../nbs/10_answering/09_cache.ipynb #c20
+@dataclass(frozen=True)
+class Known:
+    "What is in memory of an entry."
+    scope: str
+    question: str
+    expires: float
+    size: int      # bytes
+
+
+class Questions:
+    "The questions of all entries. The caller holds a lock."
+
+    def __init__(self) -> None:
+        self.known: OrderedDict[str, Known] = OrderedDict()  # by id, the one used last at the end
+        self.by_words: dict[tuple[str, str], str] = {}
+        self.shelves: dict[str, Shelf] = {}
+        self.size = 0
+
+    def add(self, id: str, known: Known, vector: np.ndarray) -> None:
+        "A question."
+        self.remove([id])
+        self.known[id] = known
+        self.by_words[known.scope, same_words(known.question)] = id
+        self.shelves.setdefault(known.scope, Shelf()).add(id, vector)
+        self.size += known.size
+
+    def remove(self, ids: Iterable[str]) -> None:
+        "Takes questions out; an unknown id is none."
+        for id in ids:
+            if known := self.known.pop(id, None):
+                self.shelves[known.scope].remove(id)
+                self.size -= known.size
+                key = (known.scope, same_words(known.question))
+                if self.by_words.get(key) == id:
+                    del self.by_words[key]
+
+    def surplus(self, now: float, most: int, most_bytes: int) -> list[str]:
+        "Takes out what has expired and, if there is too much, what was not used for longest; returns their ids."
+        gone = [id for id, known in self.known.items() if known.expires <= now]
+        self.remove(gone)
+        while self.known and (len(self.known) > most or self.size > most_bytes):
+            gone.append(next(iter(self.known)))
+            self.remove(gone[-1:])
+        return gone
+
+# %% ../../nbs/10_answering/09_cache.ipynb #c22
 class AnswerCache:
-    "Entries by scope and question. Safe to share between threads, and its file between processes."
+    "Entries by scope and question. Safe to share between threads, and its file between processes. Raises sqlite3.Error."
 
     def __init__(
         self,
@@ -215,124 +298,79 @@ class AnswerCache:
     ):
         self.max_entries, self.max_bytes, self.clock = max_entries, max_bytes, clock
         self.lock, self.flights = threading.RLock(), Flights()
-        self.sqlite = opened(path)
-        self.known: OrderedDict[str, Known] = OrderedDict()  # by id, the one used last at the end
-        self.by_words: dict[tuple[str, str], str] = {}
-        self.shelves: dict[str, Shelf] = {}
-        self.size, self.last, self.seen = 0, 0, -1
-        self.swept: dict[str, int] = {}                      # collection -> index version
+        self.table, self.questions = CacheTable(path), Questions()
+        self.swept: dict[str, int] = {}  # collection -> index version
         self.catch_up()
 
     def __len__(self) -> int:
-        return len(self.known)
+        return len(self.questions.known)
 
     def catch_up(self) -> None:
         "Reads what another process has written since."
-        changed = self.sqlite.execute("PRAGMA data_version").fetchone()[0]
-        if changed == self.seen:
-            return
-        self.seen = changed
-        rows = self.sqlite.execute("SELECT number, id, scope, question, expires, vector, length(entry) FROM entries WHERE number > ? ORDER BY number", (self.last,))
-        for number, id, scope, question, expires, vector, length in rows.fetchall():
-            self.last = number
-            self.remember(id, Known(scope, question, expires, length + len(vector)), np.frombuffer(vector, np.float32))
-
-    def remember(self, id: str, known: Known, vector: np.ndarray) -> None:
-        "Takes a row into memory."
-        self.forget_in_memory([id])
-        self.known[id] = known
-        self.by_words[known.scope, same_words(known.question)] = id
-        self.shelves.setdefault(known.scope, Shelf()).add(id, vector)
-        self.size += known.size
-
-    def forget_in_memory(self, ids: Iterable[str]) -> None:
-        "Drops rows from memory."
-        for id in ids:
-            if known := self.known.pop(id, None):
-                self.shelves[known.scope].remove(id)
-                self.size -= known.size
-                key = (known.scope, same_words(known.question))
-                if self.by_words.get(key) == id:
-                    del self.by_words[key]
+        for id, scope, question, expires, vector, length in self.table.news():
+            self.questions.add(id, Known(scope, question, expires, length + len(vector)), np.frombuffer(vector, np.float32))
 
     def forget(self, ids: Collection[str]) -> None:
-        "Deletes entries, and overwrites the bytes that they had in the file and in its log."
+        "Deletes entries."
         with self.lock:
-            self.forget_in_memory(ids)
-            self.sqlite.executemany("DELETE FROM entries WHERE id = ?", [(id,) for id in ids])
-            self.sqlite.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            if ids:
+                self.questions.remove(ids)
+                self.table.delete(ids)
 
     def put(self, entry: CachedAnswer) -> None:
         "Keeps an entry; an older one of the same question and scope goes."
+        if len(entry.question) <= LONGEST:
+            profile_of(entry.question)  # now, so that no look-up waits for it
         with self.lock:
             self.catch_up()
-            text, vector = entry.to_json(), np.asarray(entry.vector, np.float32).tobytes()
-            if (older := self.by_words.get((entry.scope, same_words(entry.question)))) and older != entry.id:
-                self.forget([older])
-            row = (entry.id, entry.scope, entry.collection, entry.question, json.dumps(dict(entry.documents)), entry.expires, vector, text)
-            done = self.sqlite.execute(
-                "INSERT OR REPLACE INTO entries (id, scope, collection, question, documents, expires, vector, entry) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
-            self.last = done.lastrowid or self.last
-            self.remember(entry.id, Known(entry.scope, entry.question, entry.expires, len(text) + len(vector)), np.asarray(entry.vector, np.float32))
-            self.make_room()
-
-    def make_room(self) -> None:
-        "Deletes what has expired, and the entries that were not used for longest if there are too many."
-        now = self.clock()
-        gone = [id for id, known in self.known.items() if known.expires <= now]
-        self.forget_in_memory(gone)
-        while self.known and (len(self.known) > self.max_entries or self.size > self.max_bytes):
-            gone.append(next(iter(self.known)))
-            self.forget_in_memory(gone[-1:])
-        if gone:
-            self.forget(gone)
+            older = self.questions.by_words.get((entry.scope, same_words(entry.question)), entry.id)
+            self.forget([older] if older != entry.id else [])
+            length = self.table.insert(entry)
+            self.questions.add(entry.id, Known(entry.scope, entry.question, entry.expires, length + entry.vector.nbytes), entry.vector)
+            self.forget(self.questions.surplus(self.clock(), self.max_entries, self.max_bytes))
 
     def entry(self, id: str) -> CachedAnswer | None:
         "An entry by its id, used now; None if it is gone or has expired."
         with self.lock:
-            row = self.sqlite.execute("SELECT entry FROM entries WHERE id = ? AND expires > ?", (id, self.clock())).fetchone()
-            if row is None:
+            if (found := self.table.get(id, self.clock())) is None:
                 self.forget([id])
-                return None
-            if id in self.known:
-                self.known.move_to_end(id)
-            try:
-                return CachedAnswer.from_json(row[0])
-            except (ValueError, TypeError, KeyError):  # written by another version, or damaged
-                self.forget([id])
-                return None
+            elif id in self.questions.known:
+                self.questions.known.move_to_end(id)
+            return found
 
-    def candidates(self, scope: str, question: str, vector: Callable[[], np.ndarray] | None) -> list[tuple[str, str, float]]:
-        "Entries that may answer a question, best first: id, question and cosine. `vector`: None for the exact tier alone."
-        with self.lock:
-            self.catch_up()
-            if id := self.by_words.get((scope, same_words(question))):
-                return [(id, self.known[id].question, 1.0)]
-            if vector is None or scope not in self.shelves:
-                return []
-            near = self.shelves[scope].nearest(vector(), CANDIDATES)
-            return [(id, self.known[id].question, cosine) for id, cosine in near]
+# %% ../../nbs/10_answering/09_cache.ipynb #c24
+def near_questions(
+    cache: AnswerCache,
+    scope: str,
+    question: str,
+    vector: Callable[[], np.ndarray] | None,  # None: the exact tier alone
+) -> list[tuple[str, str, float]]:            # id, question, cosine; best first
+    "Entries that may answer a question."
+    with cache.lock:
+        cache.catch_up()
+        known, questions = cache.questions.known, cache.questions
+        if id := questions.by_words.get((scope, same_words(question))):
+            return [(id, known[id].question, 1.0)]
+        if vector is None or scope not in questions.shelves:
+            return []
+        return [(id, known[id].question, cosine) for id, cosine in questions.shelves[scope].nearest(vector(), CANDIDATES)]
 
-    def sweep(self, collection: str, version: int, hashes: Callable[[], Mapping[str, str]]) -> None:
-        "Deletes entries of a collection whose documents are gone or changed; once for an index version."
-        with self.lock:
-            if self.swept.get(collection) == version:
-                return
-            there = hashes()
-            rows = self.sqlite.execute("SELECT id, documents FROM entries WHERE collection = ?", (collection,)).fetchall()
-            if gone := [id for id, documents in rows if any(there.get(document) != known for document, known in json.loads(documents).items())]:
-                self.forget(gone)
-            self.swept[collection] = version
 
-    def forget_documents(self, collection: str, documents: Collection[str]) -> int:
-        "Deletes the entries that rest on any of some documents; returns how many."
-        with self.lock:
-            rows = self.sqlite.execute("SELECT id, documents FROM entries WHERE collection = ?", (collection,)).fetchall()
-            gone = [id for id, known in rows if not json.loads(known).keys().isdisjoint(documents)]
-            self.forget(gone)
-            return len(gone)
+def sweep(cache: AnswerCache, collection: DocumentCollection, version: int) -> None:
+    "Deletes entries of a collection whose documents are gone or changed; once for an index version."
+    with cache.lock:
+        if cache.swept.get(collection.name) != version:
+            there = collection.hashes_once()
+            cache.forget([id for id, documents in cache.table.documents(collection.name) if not documents.items() <= there.items()])
+            cache.swept[collection.name] = version
 
-# %% ../../nbs/10_answering/09_cache.ipynb #c18
+
+def forget_documents(cache: AnswerCache, collection: str, documents: Collection[str]) -> None:
+    "Deletes the entries that rest on any of some documents."
+    with cache.lock:
+        cache.forget([id for id, known in cache.table.documents(collection) if not known.keys().isdisjoint(documents)])
+
+# %% ../../nbs/10_answering/09_cache.ipynb #c26
 def scope_of(run: QuestionRun) -> str:
     "A hash of all that shapes the answer, besides question and documents."
     collection = run.components.reader.collection
@@ -361,7 +399,7 @@ def lost_evidence(
         return "new document"
     return ""
 
-# %% ../../nbs/10_answering/09_cache.ipynb #c20
+# %% ../../nbs/10_answering/09_cache.ipynb #c28
 @dataclass(frozen=True)
 class Found:
     "What a look-up came to."
@@ -375,7 +413,7 @@ def found_in(cache: AnswerCache, run: QuestionRun) -> Found:
     semantic, scope = run.config.cache.mode == "semantic", scope_of(run)
     passages: list[Passage] | None = None
     reason = ""
-    for id, question, cosine in cache.candidates(scope, run.query, (lambda: run.embedder.embed([run.query])[0]) if semantic else None):
+    for id, question, cosine in near_questions(cache, scope, run.query, (lambda: run.embedder.embed([run.query])[0]) if semantic else None):
         verdict = verdict_on(question, run.query, cosine, semantic)
         entry = cache.entry(id) if verdict.tier else None
         if entry is None:
@@ -398,12 +436,12 @@ def cache_record(outcome: str, entry: CachedAnswer | None = None, **more: Any) -
     first = {"id": entry.id, "question": entry.question, "created": entry.created, "model": entry.model, "cost_usd": entry.cost_usd, "usage": asdict(entry.usage)} if entry else {}
     return {"outcome": outcome} | first | more
 
-
+# %% ../../nbs/10_answering/09_cache.ipynb #c29
 def look_up(cache: AnswerCache, run: QuestionRun) -> Iterator[str | Citation]:
     "Gives an earlier answer, if one may be given; it then stops the run."
     reader = run.components.reader
     try:
-        cache.sweep(reader.collection.name, reader.version, reader.collection.hashes_once)
+        sweep(cache, reader.collection, reader.version)
         found = found_in(cache, run)
     except sqlite3.Error as error:
         run.cached, run.cache = False, cache_record("miss", reason="unavailable")
@@ -431,7 +469,7 @@ def same_question(run: QuestionRun) -> str:
     "What two questions of a moment have in common if one answer is for both."
     return f"{scope_of(run)} {same_words(run.query)}"
 
-# %% ../../nbs/10_answering/09_cache.ipynb #c22
+# %% ../../nbs/10_answering/09_cache.ipynb #c31
 def may_be_kept(run: QuestionRun) -> bool:
     "Whether a reply may be given again."
     verdicts = (*run.verdicts, *run.reply.gate.verdicts)
@@ -491,15 +529,15 @@ def cached_steps(run: QuestionRun, cache: AnswerCache) -> Iterator[Event]:
     finally:
         cache.flights.land(same_question(run), run.id)
 
-# %% ../../nbs/10_answering/09_cache.ipynb #c29
+# %% ../../nbs/10_answering/09_cache.ipynb #c38
 CACHE_FILE = "cache.sqlite"  # in the data folder
 
 
 def forget_cached(deletion: Any) -> None:
     "Deletes the entries that rest on documents that are deleted."
-    AnswerCache(deletion.home / CACHE_FILE).forget_documents(deletion.collection.name, deletion.ids)
+    forget_documents(AnswerCache(deletion.home / CACHE_FILE), deletion.collection.name, deletion.ids)
 
-# %% ../../nbs/10_answering/09_cache.ipynb #c31
+# %% ../../nbs/10_answering/09_cache.ipynb #c40
 def tried(
     pairs: Sequence[tuple[str, str]],
     embedder: Embedder,

@@ -75,7 +75,8 @@ def totals(rows: Sequence[Any], verdicts: "Sequence[Verdict]") -> dict[str, Any]
     served = [bool(verdict.tier) for verdict in verdicts]
     made: dict[str, Any] = {
         "pairs": len(rows), "served": sum(served), "hit_rate": sum(served) / len(rows) if rows else 0.0,
-        "tiers": dict(Counter(verdict.tier for verdict in verdicts if verdict.tier)), "reasons": dict(Counter(verdict.reason for verdict in verdicts if verdict.reason).most_common()),
+        "tiers": dict(Counter(verdict.tier for verdict in verdicts if verdict.tier)),
+        "reasons": dict(Counter(verdict.reason for verdict in verdicts if verdict.reason).most_common()),
     }  # fmt: skip
     truths = [truth_of(row) for row in rows]
     if rows and all(truth is not None for truth in truths):
