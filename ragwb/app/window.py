@@ -120,7 +120,8 @@ class WindowParts:
             page_of.screen.act = self.act
         self.rail = Screen(self.act, skeleton='<div data-region="nav"></div><div data-region="recent"></div>', follow=True, stylesheets=[RAIL_STYLE])
         self.bar = Screen(self.act, skeleton='<div data-region="bar" style="height:100%"></div>', sizing_mode="stretch_width")
-        self.bar.put(bar=top_bar([], self.collection, workbench.settings.profile, visitor))
+        self.known, self.refused = list[str](), ""  # the collections; what the visitor tried and may not do
+        self.draw_bar()
         self.prefer: Callable[[bool], None] = lambda dark: None  # shows the window dark or light, as the system does
         self.draw()
 
@@ -136,6 +137,10 @@ class WindowParts:
         self.rail.put(nav=navigation(self.page, self.collection))
         for name, shown in self.pages.items():
             shown.screen.visible = name == self.page
+
+    def draw_bar(self) -> None:
+        "The top bar; it says what the visitor may not do."
+        self.bar.put(bar=top_bar(self.known, self.collection, self.refused or self.workbench.settings.profile, self.visitor))
 
     def moved(self) -> None:
         "Address and title follow what is shown."
@@ -169,8 +174,8 @@ class Window(WindowParts):
     async def start(self, back: bool = False) -> None:
         "Fills the window. A new window may have been used before this, which then stays."
         first, query = self.page, self.query  # the person may go elsewhere meanwhile
-        collections = await asyncio.to_thread(self.workbench.collections)
-        self.bar.put(bar=top_bar(collections, self.collection, self.workbench.settings.profile, self.visitor))
+        self.known = await asyncio.to_thread(self.workbench.collections)
+        self.draw_bar()
         await self.list_recent()
         await start_pages(self.pages, first, query, back)
         self.moved()
@@ -178,8 +183,11 @@ class Window(WindowParts):
 
     async def act(self, message: dict[str, Any]) -> None:
         "An action of the person."
-        if not self.visitor.may(needed := scope_of(self.page, message["act"])):
-            return self.bar.put(bar=top_bar([self.collection], self.collection, f"this needs a key with the scope {needed}", self.visitor))
+        needed = scope_of(self.page, message["act"])
+        self.refused = "" if self.visitor.may(needed) else f"this needs a key with the scope {needed}"
+        self.draw_bar()
+        if self.refused:
+            return
         match message["act"]:
             case "page":
                 await self.visit(message["page"] if message["page"] in PAGES else "ask")

@@ -6,7 +6,8 @@
 __all__ = ['SCANNING', 'GUARD', 'TOO_MUCH_MEMORY', 'JOBS', 'Answer', 'RETIRES', 'IDLE_S', 'NEEDED', 'PLAIN', 'CREW', 'Other',
            'Budget', 'budget_of', 'Job', 'within_budget', 'limit_memory', 'limit_files', 'memory_peak', 'watch',
            'reading', 'answered', 'serve', 'bare_environment', 'spawned', 'Child', 'killed_after', 'last_words', 'died',
-           'Left', 'Worker', 'processors', 'Crew', 'Taken', 'Team', 'spread', 'parse_many']
+           'Left', 'vectors_frame', 'Worker', 'processors', 'Crew', 'Taken', 'one_at_a_time', 'Team', 'spread',
+           'parse_many']
 
 # %% ../../nbs/09_ingestion/04_processes.ipynb #c03
 import faulthandler
@@ -22,7 +23,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from queue import Empty, SimpleQueue
 from typing import IO, Any, TypeVar
 
@@ -271,6 +272,12 @@ class Left(Exception):
     "A worker that has left of its own accord, before it took the job."
 
 
+def vectors_frame(texts: Sequence[str], embed: Embedding) -> bytes:
+    "The frame with the vectors of some texts."
+    made = np.ascontiguousarray(embed([str(text) for text in texts]), np.float32)
+    return framed({"shape": made.shape}, made.tobytes())
+
+# %% ../../nbs/09_ingestion/04_processes.ipynb #w001
 class Worker(Child):
     "A process that does jobs."
     command = (sys.executable, "-P", "-c", "from ragwb.ingestion.processes import serve; serve()")
@@ -304,20 +311,16 @@ class Worker(Child):
             with suppress(Left):
                 answer = self.leg(process, job, asked)
                 while "embed" in answer[0] and embed is not None:
-                    answer = self.leg(process, job, self.vectors(answer[0]["embed"], embed))
+                    try:
+                        vectors = vectors_frame(answer[0]["embed"], embed)
+                    except BaseException:
+                        self.stop()  # it waits for vectors that do not come
+                        raise
+                    answer = self.leg(process, job, vectors)
                 if "refused" in answer[0]:
                     raise DocumentError(job.id, *map(str, answer[0]["refused"]))
                 return answer
         raise DocumentError(job.id, "its worker process left again and again", "try again")
-
-    def vectors(self, texts: Sequence[str], embed: Embedding) -> bytes:
-        "The frame with the vectors of some texts."
-        try:
-            made = np.ascontiguousarray(embed([str(text) for text in texts]), np.float32)
-        except BaseException:
-            self.stop()  # it waits for vectors that do not come
-            raise
-        return framed({"shape": made.shape}, made.tobytes())
 
     def run(self, task: Task, embed: Embedding | None = None) -> Read | DocumentError:
         "The outcome of reading one document."
@@ -382,15 +385,25 @@ class Taken:
     "A worker has begun to read a document."
     document: str
 
+
+def one_at_a_time(embed: Embedding) -> Embedding:
+    "An embedder for workers that may ask at the same time."
+    turn = threading.Lock()
+
+    def embedded(texts: Sequence[str]) -> np.ndarray:
+        with turn:
+            return embed(texts)
+
+    return embedded
+
 # %% ../../nbs/09_ingestion/04_processes.ipynb #c32
 class Team:
     "Workers of the crew, and the documents that they have in hand."
 
     def __init__(self, count: int, embed: Embedding | None = None):
-        self.count, self.running, self.embed = count, 0, embed
+        self.count, self.running, self.embed = count, 0, one_at_a_time(embed) if embed else None
         self.threads, self.events = ThreadPoolExecutor(count), SimpleQueue[Taken | Read | BaseException]()
-        self.lock, self.turn, self.closed = threading.Lock(), threading.Lock(), False
-        self.busy: set[Worker] = set()
+        self.lock, self.closed, self.busy = threading.Lock(), False, set[Worker]()
 
     @property
     def full(self) -> bool:
@@ -402,12 +415,6 @@ class Team:
         self.running += 1
         self.threads.submit(self.work, task)
 
-    def embedded(self, texts: Sequence[str]) -> np.ndarray:
-        "Vectors for a worker that asks, for one at a time."
-        assert self.embed is not None
-        with self.turn:
-            return self.embed(texts)
-
     def work(self, task: Task) -> None:
         "Has the next free worker do a task."
         worker = CREW.hire(given_up=lambda: self.closed)
@@ -418,7 +425,7 @@ class Team:
         try:
             if not self.closed:
                 self.events.put(Taken(task.id))
-                self.events.put(worker.run(task, self.embedded if self.embed else None))
+                self.events.put(worker.run(task, self.embed))
         except BaseException as error:
             self.events.put(error)
         finally:
