@@ -202,7 +202,7 @@ def test_it_survives_a_restart_and_a_damaged_file(tmp_path: Path) -> None:
 def test_a_cache_that_fails_costs_no_answer(tmp_path: Path) -> None:
     workbench = bench(tmp_path)
     workbench.ask(PRICE)
-    workbench.cache.table.sqlite.close()
+    workbench.cache.stored.sqlite.close()
     answer = workbench.ask(PRICE)
     assert told(answer) == ("miss", "unavailable") and "40 euros" in answer.text
 

@@ -298,7 +298,7 @@ class AnswerCache:
     ):
         self.max_entries, self.max_bytes, self.clock = max_entries, max_bytes, clock
         self.lock, self.flights = threading.RLock(), Flights()
-        self.table, self.questions = CacheTable(path), Questions()
+        self.stored, self.questions = CacheTable(path), Questions()
         self.swept: dict[str, int] = {}  # collection -> index version
         self.catch_up()
 
@@ -307,7 +307,7 @@ class AnswerCache:
 
     def catch_up(self) -> None:
         "Reads what another process has written since."
-        for id, scope, question, expires, vector, length in self.table.news():
+        for id, scope, question, expires, vector, length in self.stored.news():
             self.questions.add(id, Known(scope, question, expires, length + len(vector)), np.frombuffer(vector, np.float32))
 
     def forget(self, ids: Collection[str]) -> None:
@@ -315,7 +315,7 @@ class AnswerCache:
         with self.lock:
             if ids:
                 self.questions.remove(ids)
-                self.table.delete(ids)
+                self.stored.delete(ids)
 
     def put(self, entry: CachedAnswer) -> None:
         "Keeps an entry; an older one of the same question and scope goes."
@@ -325,14 +325,14 @@ class AnswerCache:
             self.catch_up()
             older = self.questions.by_words.get((entry.scope, same_words(entry.question)), entry.id)
             self.forget([older] if older != entry.id else [])
-            length = self.table.insert(entry)
+            length = self.stored.insert(entry)
             self.questions.add(entry.id, Known(entry.scope, entry.question, entry.expires, length + entry.vector.nbytes), entry.vector)
             self.forget(self.questions.surplus(self.clock(), self.max_entries, self.max_bytes))
 
     def entry(self, id: str) -> CachedAnswer | None:
         "An entry by its id, used now; None if it is gone or has expired."
         with self.lock:
-            if (found := self.table.get(id, self.clock())) is None:
+            if (found := self.stored.get(id, self.clock())) is None:
                 self.forget([id])
             elif id in self.questions.known:
                 self.questions.known.move_to_end(id)
@@ -361,14 +361,14 @@ def sweep(cache: AnswerCache, collection: DocumentCollection, version: int) -> N
     with cache.lock:
         if cache.swept.get(collection.name) != version:
             there = collection.hashes_once()
-            cache.forget([id for id, documents in cache.table.documents(collection.name) if not documents.items() <= there.items()])
+            cache.forget([id for id, documents in cache.stored.documents(collection.name) if not documents.items() <= there.items()])
             cache.swept[collection.name] = version
 
 
 def forget_documents(cache: AnswerCache, collection: str, documents: Collection[str]) -> None:
     "Deletes the entries that rest on any of some documents."
     with cache.lock:
-        cache.forget([id for id, known in cache.table.documents(collection) if not known.keys().isdisjoint(documents)])
+        cache.forget([id for id, known in cache.stored.documents(collection) if not known.keys().isdisjoint(documents)])
 
 # %% ../../nbs/10_answering/09_cache.ipynb #c26
 def scope_of(run: QuestionRun) -> str:
