@@ -51,7 +51,7 @@ def rtf_text(data: bytes) -> str:
     return rtf_to_text(data.decode("latin-1"), errors="replace").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 # %% ../../nbs/01_documents/09_rtf.ipynb #c14
-RTF_TITLE = re.compile(rb"\\info\b.{0,500}?\{\\title ([^{}]*)\}", re.DOTALL)
+RTF_TITLE = re.compile(rb"\\info\b(?:(?!\\info\b).){0,500}?\{\\title ([^{}]*)\}", re.DOTALL)
 
 
 def parse_rtf(data: bytes, id: str, content_hash: str, max_characters: int = 20_000_000) -> Document:

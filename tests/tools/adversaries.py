@@ -45,7 +45,6 @@ TRUSTED = {  # beginnings of places -> why nobody hostile writes what these patt
 }
 BOUNDED = {  # place -> characters to which the code beside it cuts what the pattern reads
     "ragwb.guardrails.personal_data SECTION": 20,
-    "ragwb.documents.html CHARSET": 4_096,
     "ragwb.documents.identity UNTIL": 1_200,
     "ragwb.documents.identity EVENT": 6_000,
 }
@@ -219,17 +218,22 @@ class Reader:
         self.repeats: list[tuple[str, Any]] = []  # (what comes before, body)
         self.cuts: list[str] = []                 # beginnings of what the pattern matches
         self.groups: dict[int, str] = {}
+        self.known: dict[str, dict[str, None]] = {}  # atom -> the characters that it matches
         self.walk(self.tree, "")
 
-    def chars(self, op: Any, value: Any) -> list[str]:
-        return [c for c in UNIVERSE if member(op, value, c, self.ignore, self.dotall)]
+    def chars(self, op: Any, value: Any) -> dict[str, None]:
+        "The characters that an atom matches, in the order of UNIVERSE."
+        key = repr((op, value))
+        if key not in self.known:
+            self.known[key] = dict.fromkeys(c for c in UNIVERSE if member(op, value, c, self.ignore, self.dotall))
+        return self.known[key]
 
     def sample(self, nodes: Any, which: int = 0) -> str:
         "One string that a sequence matches; of alternatives, the one with this number."
         said = ""
         for op, value in nodes:
             if op in ATOMS:
-                chars = self.chars(op, value)
+                chars = list(self.chars(op, value))
                 letters = [c for c in chars if c.isalnum()] or chars
                 said += letters[which % len(letters)] if letters else chr(value) if op is codes.LITERAL else ""
             elif op in REPEATS:
@@ -295,7 +299,7 @@ class Reader:
                     atoms.append((op, value))
         found: dict[tuple[bool, ...], str] = {}
         for char in sorted(UNIVERSE, key=lambda c: (not c.isalnum(), c not in " \n\t.,-_", c)):
-            met = tuple(member(op, value, char, self.ignore, self.dotall) for op, value in atoms)
+            met = tuple(char in self.chars(op, value) for op, value in atoms)
             if any(met):
                 found.setdefault(met, char)
         return list(found.values())
@@ -317,7 +321,7 @@ def seeds(pattern: re.Pattern[Any]) -> Iterator[tuple[str, str, str]]:
         for after in ("\x00", "a", ""):
             yield from once("", char, after)
     for before, body in read.repeats:
-        own = [char for char in kinds if any(member(op, value, char, read.ignore, read.dotall) for op, value in read.atoms(body))][:8]
+        own = [char for char in kinds if any(char in read.chars(op, value) for op, value in read.atoms(body))][:8]
         bodies = [read.sample(body, which) for which in range(4)]
         for pump in [*own, *bodies]:
             for after in endings:
@@ -393,15 +397,16 @@ def best(work: Callable[[], object], enough: float, limit: float, tries: int = 4
 
 
 def slow_seed(found: Found, most: int = 0, size: int = 100_000, allowed: float = 0.05) -> tuple[float, tuple[str, str, str]] | None:
-    """The first string on which a pattern takes longer than allowed, with the seconds that it took (about 0.4 at most). Strings of 1/25 of the size are tried
-    first. A pattern whose time grows no faster than its text may take four times as long: the machine may be busy, and some patterns have many branches."""
+    """The first string on which a pattern takes longer than allowed, with the seconds that it took (about 0.6 at most). Strings of 1/25 of the size are tried
+    first. A pattern whose time grows no faster than its text may take eight times as long: the machine may be busy, and some
+    patterns have many branches."""
     for seed in chosen(found.pattern, most):
         short = hostile(seed, max(size // 25, 1))
         if best(lambda: run(found, short), allowed / 25, 0.1) <= allowed / 25:
             continue
         text, quarter = hostile(seed, size), hostile(seed, size // 4)
-        took = best(lambda: run(found, text), allowed, 8 * allowed)
-        if took > allowed and (took > 4 * allowed or took > 8 * best(lambda: run(found, quarter), allowed / 8, 8 * allowed)):
+        took = best(lambda: run(found, text), allowed, 12 * allowed)
+        if took > allowed and (took > 8 * allowed or took > 8 * best(lambda: run(found, quarter), allowed / 8, 12 * allowed)):
             return took, seed
     return None
 
