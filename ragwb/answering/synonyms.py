@@ -137,46 +137,46 @@ visual vision; textual text; subsequently afterwards; shut closed; particularly 
 """
 
 # %% ../../nbs/10_answering/07_synonyms.ipynb #c14
+# Pairs from WordNet 3.1, Copyright 2011 by Princeton University, all rights reserved; the WordNet License allows use,
+# copying, modification and distribution for any purpose and without fee, with this notice.
 FROM_WORDNET = """
-absent missing; accent dialect; accomplish achieve; accomplishment achievement; accord agree; accord agreement; ache hurt; actually really; adjustment alteration; adult
-grownup; after afterward; after afterwards; after later; after subsequently; aged elderly; agree concur; agricultural farming; agriculture farming; airplane plane; alive
-live; almost virtually; alone solely; aloud loud; aloud loudly; alternative choice; altogether completely; altogether entirely; altogether totally; altogether whole;
-always invariably; amazed astonished; amazing astonishing; amplify magnify; amusement entertainment; anterior prior; anticipate expect; anticipate predict; anticipation
-expectation; apart aside; apparent evident; apparently evidently; appear look; appear seem; approximate estimate; approximation estimate; argue debate; argument debate;
-arise originate; assault attack; assemblage assembly; assure ensure; assure insure; atomic nuclear; attempt effort; autumn fall; await wait; awake awaken; awake wake;
-awaken wake; award honor; backward rearward; badly poorly; ballot vote; ballot voting; barely hardly; barely scarcely; basically essentially; battle combat; battle
-conflict; belief notion; beneficial good; better improve; bigger larger; block blockade; break split; breathing ventilation; brilliant magnificent; brilliant splendid;
-broad wide; broadcast transmit; bunch crowd; calculate figure; carry transport; channel transmit; child youngster; chill thrill; choose prefer; circular round; city
-metropolis; civic civil; clasp grasp; close near; closing shutdown; cloth fabric; cloth material; clothes dress; clothing wear; combat fight; combat fighting; comic
-funny; comment commentary; comment remark; commit dedicate; comparative relative; comparatively relatively; competitor rival; compose write; compute figure; concentrate
-focus; concern worry; consequence outcome; consequence result; continue keep; continue remain; contrary opposite; correspond match; couch sofa; couple pair; crash wreck;
-cross intersect; crucial important; curb curtail; curiously peculiarly; damage harm; dangerous serious; dark night; darkness shadow; dawn morning; decent nice; decide
-determine; decline refuse; decrease diminish; decrease lessen; decrease lessening; deduce deduct; deep deeply; defeat overcome; delight enjoy; delight pleasure;
-dependable reliable; destroy ruin; detailed elaborate; detect find; detective investigator; determine find; develop evolve; differentiate distinguish; differentiation
-distinction; difficulty trouble; disappear vanish; disc disk; discontinue stop; discover find; dismiss ignore; dispatch shipment; display exhibit; disrupt interrupt;
-distinct distinguishable; door doorway; dosage dose; doubt uncertainty; duration length; duty obligation; dwell inhabit; dwell live; dwelling home; earn make; education
+absent missing; accent dialect; accomplish achieve; accomplishment achievement; accord agree; accord agreement; ache hurt; actually really; adjustment alteration;
+adult grownup; after afterward; after afterwards; after later; after subsequently; agree concur; agricultural farming; agriculture farming; airplane plane; almost
+virtually; alone solely; aloud loud; aloud loudly; alternative choice; altogether completely; altogether entirely; altogether totally; altogether whole; always
+invariably; amazed astonished; amazing astonishing; amplify magnify; amusement entertainment; anticipate expect; anticipate predict; anticipation expectation; apart
+aside; apparent evident; apparently evidently; appear look; appear seem; approximate estimate; approximation estimate; argue debate; argument debate; arise
+originate; assault attack; assemblage assembly; assure ensure; atomic nuclear; attempt effort; autumn fall; await wait; awake awaken; awake wake; awaken wake; award
+honor; backward rearward; badly poorly; ballot vote; ballot voting; barely hardly; barely scarcely; basically essentially; battle combat; battle conflict; belief
+notion; beneficial good; better improve; bigger larger; breathing ventilation; brilliant magnificent; brilliant splendid; broad wide; broadcast transmit; bunch
+crowd; carry transport; child youngster; choose prefer; circular round; city metropolis; civic civil; clasp grasp; close near; cloth fabric; cloth material; clothes
+dress; clothing wear; combat fight; combat fighting; comic funny; comment commentary; comment remark; commit dedicate; comparative relative; comparatively
+relatively; competitor rival; compose write; concentrate focus; consequence outcome; consequence result; continue keep; continue remain; contrary opposite;
+correspond match; couch sofa; couple pair; crash wreck; cross intersect; crucial important; curiously peculiarly; damage harm; dangerous serious; dawn morning;
+decent nice; decide determine; decline refuse; decrease diminish; decrease lessen; decrease lessening; deep deeply; defeat overcome; delight enjoy; delight pleasure;
+dependable reliable; destroy ruin; detailed elaborate; detect find; detective investigator; determine find; develop evolve; differentiate distinguish;
+differentiation distinction; difficulty trouble; disappear vanish; disc disk; discontinue stop; discover find; dispatch shipment; display exhibit; disrupt interrupt;
+distinct distinguishable; door doorway; dosage dose; doubt uncertainty; duration length; duty obligation; dwell inhabit; dwell live; dwelling home; education
 instruction; education teaching; elder older; elderly older; elevate lift; elevate raise; elevation height; elevation lift; elevator lift; endanger threaten; enough
-plenty; entrance entry; error fault; essential necessity; eventually finally; examine study; excellent splendid; exclusively solely; exercise workout; exhibit show;
-experiment experimentation; extended lengthy; extended prolonged; fabric material; fail neglect; fair reasonable; fairly pretty; fairly somewhat; faith religion; fake
-false; fake fraud; family household; fantastic wonderful; farther further; fashion manner; fashion style; fault mistake; fill fulfill; finally ultimately; find retrieve;
-fire flame; forecast predict; fortune luck; fresh newly; frighten scare; frightened scared; full fully; furthermore moreover; gain increase; genuine real; genuine true;
-given granted; globe world; gold golden; good well; grave tomb; grin smile; guarantee warrant; guess suppose; guess think; hall hallway; hardly scarcely; harm hurt; hate
-hatred; hear listen; heat warmth; hence therefore; hence thus; hidden secret; hold keep; home household; huge immense; huge vast; hurt pain; hypothesis theory; illuminate
-light; image visualize; imagine suppose; imagine think; immense vast; imply mean; incline slope; incorporate integrate; individual someone; individually separately;
-inhabit live; injection shot; innovation invention; inquiry question; instead rather; intellect intellectual; investigation probe; involvement participation; isolated
-separated; journey travel; just simply; kind variety; largely mostly; later subsequently; leaders leadership; leadership leading; lease rent; lengthy prolonged; live
-survive; locality neighborhood; lonely solitary; look seem; lookup search; loose loosen; magnificent splendid; mail post; mainly primarily; maker manufacturer; manner
-style; market marketplace; marriage wedding; meaning significance; merely simply; mighty powerful; minimal minimum; mixing mixture; move movement; mystery secret;
-narrative story; narrative tale; necessary necessity; necessitate need; necessitate require; necessity requirement; normally ordinarily; notice observe; obligation
-responsibility; observe watch; obstacle obstruction; odor scent; odor smell; officer policeman; opinion sentiment; opponent opposing; opponent opposition; opposite
-reverse; opposition resistance; outdoor outside; ownership possession; package packet; partially partly; particular specific; pass surpass; passage passing; pavement
-sidewalk; penalty punishment; perfume scent; person someone; perspective view; pitch toss; preferably rather; preserve save; press pressure; pressing pressure; proposal
-proposition; prove show; purely strictly; quiet silence; quit stop; reaction response; realize recognize; realize understand; really truly; rebuild reconstruct; recall
-recollect; recall retrieve; recite recount; reconstruct restore; recover retrieve; recreate revive; refer relate; refuse reject; regard respect; religious spiritual;
-remain stay; remainder rest; repair restore; repeat repetition; represent symbolize; rescue saving; resolution resolve; resolve settle; road route; sail voyage; scent
-smell; scholar student; sensation sense; seriously severely; severe terrible; sharp sharply; shop workshop; sight vision; significant substantial; slender slim; slightly
-somewhat; speak utter; spring springtime; squad team; stairs steps; stand standpoint; standpoint viewpoint; steadily steady; storage store; strange unusual; suppose
-think; suspect suspicious; table tabulate; technical technological; therefore thus; triumph victory; young youthful
+plenty; entrance entry; error fault; eventually finally; examine study; excellent splendid; exclusively solely; exercise workout; exhibit show; experiment
+experimentation; extended lengthy; extended prolonged; fabric material; fair reasonable; fairly pretty; fairly somewhat; faith religion; fake false; family
+household; fantastic wonderful; farther further; fashion manner; fashion style; fault mistake; finally ultimately; find retrieve; fire flame; forecast predict;
+fortune luck; fresh newly; frighten scare; frightened scared; full fully; furthermore moreover; gain increase; genuine real; genuine true; globe world; gold golden;
+good well; grave tomb; grin smile; guarantee warrant; guess suppose; guess think; hall hallway; hardly scarcely; harm hurt; hate hatred; hear listen; heat warmth;
+hence therefore; hence thus; hidden secret; hold keep; home household; huge immense; huge vast; hurt pain; hypothesis theory; illuminate light; image visualize;
+imagine suppose; imagine think; immense vast; imply mean; incorporate integrate; individual someone; individually separately; inhabit live; injection shot;
+innovation invention; inquiry question; instead rather; intellect intellectual; investigation probe; involvement participation; isolated separated; journey travel;
+just simply; kind variety; largely mostly; later subsequently; lengthy prolonged; live survive; locality neighborhood; lonely solitary; look seem; lookup search;
+loose loosen; magnificent splendid; mail post; mainly primarily; maker manufacturer; manner style; market marketplace; marriage wedding; meaning significance; merely
+simply; mighty powerful; minimal minimum; mixing mixture; move movement; mystery secret; narrative story; narrative tale; necessitate need; necessitate require;
+necessity requirement; normally ordinarily; notice observe; obligation responsibility; observe watch; obstacle obstruction; odor scent; odor smell; officer
+policeman; opinion sentiment; opposite reverse; opposition resistance; outdoor outside; ownership possession; package packet; partially partly; particular specific;
+passage passing; pavement sidewalk; penalty punishment; perfume scent; person someone; perspective view; preferably rather; preserve save; proposal proposition;
+prove show; purely strictly; quiet silence; quit stop; reaction response; realize recognize; realize understand; really truly; rebuild reconstruct; recall recollect;
+recall retrieve; recite recount; reconstruct restore; recreate revive; refer relate; refuse reject; regard respect; religious spiritual; remain stay; remainder rest;
+repeat repetition; represent symbolize; rescue saving; resolution resolve; resolve settle; road route; sail voyage; scent smell; sensation sense; seriously severely;
+severe terrible; sharp sharply; shop workshop; significant substantial; slender slim; slightly somewhat; speak utter; spring springtime; squad team; stairs steps;
+standpoint viewpoint; steadily steady; storage store; strange unusual; suppose think; suspect suspicious; technical technological; therefore thus; triumph victory;
+young youthful
 """
 
 # %% ../../nbs/10_answering/07_synonyms.ipynb #c16
