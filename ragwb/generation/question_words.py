@@ -69,7 +69,8 @@ WANTED = tuple(  # what is asked, and what an answer to it holds
         (r"\bhow (?:long|quickly|soon|fast) (?:do|does|did|is|are|can|may|must|should|will|after|before|until|it|to)\b", HAS_DURATION),
         (r"\bhow often\b", rf"\b(?:every|each|per|once|twice|times|daily|weekly|monthly|quarterly|yearly|annual(?:ly)?|hourly)\b|{HAS_DURATION}"),
         (r"\b(?:percentage|percent|what share|what proportion)\b", r"\d\s?%|\bper ?cent\b|\b(?:half|third|quarter|tenth|fifth)s?\b"),
-        (r"\bhow much (?:does|do|did|is|are|will|was|were) [^?]{0,200}\b(?:cost|pay|paid|costs)\b|\bwhat (?:do|does|did) [^?]{0,200}\bcost\b"
+        (r"\bhow much (?:does|do|did|is|are|will|was|were) [^?]{0,200}\b(?:cost|pay|paid|costs)\b"
+         r"|\bwhat (?:do|does|did) [^?]{0,200}\bcost\b"
          r"|\b(?:price|fee|salary|wage|reward|in dollars|in euros)\b",
          HAS_MONEY),
         (r"\bhow (?:many|much|long|old|far|often|tall|large|high|big|heavy|deep|fast|thick|wide)\b"
