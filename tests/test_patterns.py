@@ -1,4 +1,5 @@
 "No string of 100 KB keeps a regular expression of the package busy, and no question, document or reply a function that uses several."
+# ruff: noqa: E501
 
 import json
 import subprocess

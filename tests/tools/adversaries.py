@@ -1,5 +1,6 @@
 """Every regular expression of the package, and strings made to keep each one busy. `python tests/tools/adversaries.py [MODULE ...]` times them all, or those
 of some modules, and prints a JSON line for each; `--most 250` tries so many strings for each, evenly spread, instead of all."""
+# ruff: noqa: E501, B023, SIM102
 
 import argparse
 import ast
@@ -7,6 +8,8 @@ import importlib
 import json
 import pkgutil
 import re
+import re._constants as codes
+import re._parser as parser
 import signal
 import sys
 import time
@@ -15,9 +18,6 @@ from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
-
-import re._constants as codes
-import re._parser as parser
 
 ANCHORED = {"match", "fullmatch"}
 METHODS = ANCHORED | {"search", "sub", "subn", "split", "findall", "finditer"}
