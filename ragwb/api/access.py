@@ -204,7 +204,7 @@ def to_sign_in(scope: Scope, rule: Rule, problem: Problem) -> Response | None:
     there = scope["path"] + ("?" + scope["query_string"].decode("latin-1") if scope["query_string"] else "")
     return RedirectResponse(f"/signin?next={quote(there)}", 303, {"Cache-Control": "no-store"})
 
-
+# %% ../../nbs/14_api/05_access.ipynb #c18s
 class AccessGate:
     "ASGI middleware: lets each request in as its visitor, or refuses it."
 

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['PAGES', 'BODY_STYLE', 'PAGES_STYLE', 'RAIL_STYLE', 'AppPage', 'CHANGING', 'RECENT', 'READ_ACTS', 'DOCUMENT_ACTS',
            'THEME_COOKIE', 'SYSTEM_COOKIE', 'ICON', 'address', 'read_address', 'navigation', 'recent_conversations',
-           'top_bar', 'start_pages', 'WindowParts', 'scope_of', 'Window', 'window_frame']
+           'top_bar', 'start_pages', 'WindowParts', 'scope_of', 'WindowPlaces', 'Window', 'window_frame']
 
 # %% ../../nbs/15_app/16_window.ipynb #c03
 import asyncio
@@ -168,8 +168,8 @@ def scope_of(
     return "admin" if act not in READ_ACTS and page == "settings" else "ask"
 
 
-class Window(WindowParts):
-    "One browser window: what a person does in it, and where that leads."
+class WindowPlaces(WindowParts):
+    "Where a window is: on a page, in a collection, at an address."
 
     async def start(self, back: bool = False) -> None:
         "Fills the window. A new window may have been used before this, which then stays."
@@ -180,30 +180,6 @@ class Window(WindowParts):
         await start_pages(self.pages, first, query, back)
         self.moved()
         await self.list_recent()
-
-    async def act(self, message: dict[str, Any]) -> None:
-        "An action of the person."
-        needed = scope_of(self.page, message["act"])
-        self.refused = "" if self.visitor.may(needed) else f"this needs a key with the scope {needed}"
-        self.draw_bar()
-        if self.refused:
-            return
-        match message["act"]:
-            case "page":
-                await self.visit(message["page"] if message["page"] in PAGES else "ask")
-            case "conversation":
-                await self.visit("ask", {"conversation": message["conversation"]})
-            case "collection":
-                await self.choose(message["value"], {})
-                self.moved()
-            case "system-theme":
-                self.prefer(bool(message["dark"]))
-            case "address":
-                await self.arrive(message["path"], message["search"])
-            case _:
-                await self.pages[self.page].act(message)
-        if message["act"] in CHANGING:
-            await self.list_recent()
 
     async def visit(self, page: str, query: Mapping[str, str] | None = None) -> None:
         "Shows a page as it was left, or at a place in it."
@@ -232,6 +208,34 @@ class Window(WindowParts):
         self.query = query
         self.draw()
         await self.start(back=True)
+
+# %% ../../nbs/15_app/16_window.ipynb #c14b
+class Window(WindowPlaces):
+    "One browser window: what a person does in it, and where that leads."
+
+    async def act(self, message: dict[str, Any]) -> None:
+        "An action of the person."
+        needed = scope_of(self.page, message["act"])
+        self.refused = "" if self.visitor.may(needed) else f"this needs a key with the scope {needed}"
+        self.draw_bar()
+        if self.refused:
+            return
+        match message["act"]:
+            case "page":
+                await self.visit(message["page"] if message["page"] in PAGES else "ask")
+            case "conversation":
+                await self.visit("ask", {"conversation": message["conversation"]})
+            case "collection":
+                await self.choose(message["value"], {})
+                self.moved()
+            case "system-theme":
+                self.prefer(bool(message["dark"]))
+            case "address":
+                await self.arrive(message["path"], message["search"])
+            case _:
+                await self.pages[self.page].act(message)
+        if message["act"] in CHANGING:
+            await self.list_recent()
 
 # %% ../../nbs/15_app/16_window.ipynb #c18
 THEME_COOKIE, SYSTEM_COOKIE = "ragwb-theme", "ragwb-system"  # what the person chose, and what the system prefers

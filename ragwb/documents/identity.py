@@ -294,7 +294,9 @@ def period_of(document: Document, kind: str) -> dict[str, str]:
 HEADER = 1_200  # characters in which a header states version and validity
 BREAK = r"(?:(?<!\s\n)^|[|·/,;(–—:\[]|\s-|(?<!\s)\s{2})\s*+"  # what separates remarks
 NOT_AFTER = r"(?![\w'’.]{0,40}[A-Za-z])(?!\s+(?:or|and|of)\b)(?!\+)"  # version 3 or later, issue 2 of 2019
-VERSION = re.compile(rf"{BREAK}(?i:version|revision|rev\.|issue|edition|release)\s*+(?i:no\.?|number)?[:.]?\s*+(?:v(?=\d))?(\d{{1,9}}(?:\.\d{{1,9}}){{0,9}}[a-z]?|[A-Z]){NOT_AFTER}", re.MULTILINE)
+VERSION = re.compile(rf"{BREAK}(?i:version|revision|rev\.|issue|edition|release)\s*+"
+                     r"(?i:no\.?|number)?[:.]?\s*+"
+                     rf"(?:v(?=\d))?(\d{{1,9}}(?:\.\d{{1,9}}){{0,9}}[a-z]?|[A-Z]){NOT_AFTER}", re.MULTILINE)
 SHORT_VERSION = re.compile(rf"{BREAK}v(\d+(?:\.\d+)+)\s*(?:$|[|·/,;)])", re.MULTILINE)
 SUPERSEDED = re.compile(r"\b(?:superseded|replaced)\s+by\s++([^\n;,|()]{2,60}?)(?=(?<!\s)\s+(?:on|from|as of|with effect)\b|\.\s|[;,\n|()]|$)", re.IGNORECASE)
 ENDED_WORDS = r"(?:superseded|withdrawn|obsolete|no longer (?:in force|valid|applicable)|repealed|archived)"

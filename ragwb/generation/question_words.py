@@ -74,7 +74,8 @@ DAYS = "Monday|Tuesday|Wednesday|Thursday|Friday|Saturday|Sunday"
 HAS_DATE = rf"\d|\b(?:{MONTHS}|{DAYS}|century|decade|until|before|after)\b"
 HAS_DURATION = (r"\b(?:\d[\d.,]*|one|two|three|four|five|six|seven|eight|nine|ten|twelve|half an?|an?)[\s-]+(?:working |business |calendar )?"
                 r"(?:second|minute|hour|day|week|month|quarter|year|shift|century|decade)s?\b|\b(?:until|immediately|at once|overnight)\b")
-HAS_MONEY = (r"(?:[$€£¥]|\b(?:EUR|USD|GBP|CHF|[Ee]uros?|[Dd]ollars?):?)\s?\d|\b\d[\d.,]{0,30}\s?(?:[$€£¥]|(?:million |billion )?(?:euros?|dollars?|cents?|pounds?|EUR|USD|GBP|CHF)\b)"
+HAS_MONEY = (r"(?:[$€£¥]|\b(?:EUR|USD|GBP|CHF|[Ee]uros?|[Dd]ollars?):?)\s?\d"
+             r"|\b\d[\d.,]{0,30}\s?(?:[$€£¥]|(?:million |billion )?(?:euros?|dollars?|cents?|pounds?|EUR|USD|GBP|CHF)\b)"
              r"|(?:price|cost|fee|charge|rate)[^.|]{0,30}\d|\b(?:free|no charge|nothing)\b")
 HAS_REASON = (r"\b(?:because|due to|driven by|as a result|results? from|resulting from|attributable to|reflect(?:s|ed|ing)?|primarily|owing to|caused by|led by|thanks to|since"
               r"|so that|in order to|to (?:avoid|prevent|protect|ensure|keep)|otherwise|reasons?|offset)\b")
@@ -87,7 +88,8 @@ WANTED = tuple(  # what is asked, and what an answer to it holds
         (r"\bhow (?:long|quickly|soon|fast) (?:do|does|did|is|are|can|may|must|should|will|after|before|until|it|to)\b", HAS_DURATION),
         (r"\bhow often\b", rf"\b(?:every|each|per|once|twice|times|daily|weekly|monthly|quarterly|yearly|annual(?:ly)?|hourly)\b|{HAS_DURATION}"),
         (r"\b(?:percentage|percent|what share|what proportion)\b", r"\d\s?%|\bper ?cent\b|\b(?:half|third|quarter|tenth|fifth)s?\b"),
-        (r"\bhow much (?:does|do|did|is|are|will|was|were) [^?]{0,200}\b(?:cost|pay|paid|costs)\b|\bwhat (?:do|does|did) [^?]{0,200}\bcost\b"
+        (r"\bhow much (?:does|do|did|is|are|will|was|were) [^?]{0,200}\b(?:cost|pay|paid|costs)\b"
+         r"|\bwhat (?:do|does|did) [^?]{0,200}\bcost\b"
          r"|\b(?:price|fee|salary|wage|reward|in dollars|in euros)\b",
          HAS_MONEY),
         (r"\bhow (?:many|much|long|old|far|often|tall|large|high|big|heavy|deep|fast|thick|wide)\b"

@@ -54,12 +54,12 @@ def entries(
     embedder: Embedder,
 ) -> list[Entry | DocumentError]:                    # in the same order
     "Documents embedded."
-    vectors, failed = embedded([piece.indexed for _, cut, _ in documents for piece in cut.chunks], embedder)
+    vectors, failed = embedded([piece.indexed for _, pieces, _ in documents for piece in pieces.chunks], embedder)
     made, at = list[Entry | DocumentError](), 0
-    for document, cut, size in documents:
-        end = at + len(cut.chunks)
+    for document, pieces, size in documents:
+        end = at + len(pieces.chunks)
         reasons = [failed[place] for place in range(at, end) if place in failed]
-        made.append(not_embedded(document, reasons[0]) if reasons else Entry(document, cut.chunks, vectors[at:end], size, cut.terms, cut.identity))
+        made.append(not_embedded(document, reasons[0]) if reasons else Entry(document, pieces.chunks, vectors[at:end], size, pieces.terms, pieces.identity))
         at = end
     return made
 
