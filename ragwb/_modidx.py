@@ -499,6 +499,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                   'ragwb.api.access.access_told': ('14_api/access.html#access_told', 'ragwb/api/access.py'),
                                   'ragwb.api.access.check_start': ('14_api/access.html#check_start', 'ragwb/api/access.py'),
                                   'ragwb.api.access.fixes_session': ('14_api/access.html#fixes_session', 'ragwb/api/access.py'),
+                                  'ragwb.api.access.holds': ('14_api/access.html#holds', 'ragwb/api/access.py'),
                                   'ragwb.api.access.identify': ('14_api/access.html#identify', 'ragwb/api/access.py'),
                                   'ragwb.api.access.no_key': ('14_api/access.html#no_key', 'ragwb/api/access.py'),
                                   'ragwb.api.access.of_session': ('14_api/access.html#of_session', 'ragwb/api/access.py'),

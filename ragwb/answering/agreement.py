@@ -63,6 +63,7 @@ MEASURES = (
     (r"\bwhat (?:is|was|are|were) (?:the )?(?:total )?(?:number|count|quantity) of\b", "how many"), (r"\bhow many (.{2,40}?) (?:are|were) there\b", r"how many \1"),
     (r"\bhow many (.{2,60}?) (?:does|do|did) (.{2,60}?) have\b", r"how many \1 \2"),
     (r"\bhow (?:frequently|regularly)\b|\bat what intervals?\b|\b(?:with )?what (?:is the )?frequency(?: of)?\b|\bhow many times\b", "how often"),
+    (r"\bwhat (?:is|was) (?:the )?(.{2,40}?) (?:period|duration)\b", r"how long is \1"),
     (r"\bfor how long\b|\b(?:what (?:is|was) the duration(?: of)?|(?:for )?what (?:length|period|amount) of time|how much time)\b", "how long"),
     (r"\bhow (?:quickly|soon|fast)\b", "how_soon"),
 )
@@ -75,6 +76,7 @@ KINDS = (
     (r"\b(?:what|which) (?:person|people|individual|man|woman|guy)\b|\b(?:what (?:is|was) )?the (?:name of the )?person (?:who|that)\b|\bby whom\b|\bwhom\b", "who"),
     (r"\bhow (?:do|does|can|could|should|would|might|may|did) (?:i|we|you|one|someone|people|users?|they|a person|somebody)\b", "how"),
     (r"\bhow (?:is|are) (?=\w+ed\b)|\bhow (?:to|should|must|can)\b", "how"),
+    (r"\bwhat (?:should|do|does|must|can) (?:i|we|you|one|someone|people|users?) (?:have to |need to )?do (?:in order )?to\b", "how"),
     (r"\bwhat (?:is|are|would be) (?:the |a |some )?(?:ways?|methods?|steps?|procedures?|process(?:es)?) (?:to|for|of|in which)(?: i can)?\b", "how"),
     (r"\b(?:in )?(?:what|which) (?:way|manner)s?(?: can| do| should)?(?: i| we| you| one)?\b", "how"),
     (r"\bwhat (?:does|do|did) (.{1,60}?) (?:mean|stand for|signify|refer to)\b", r"what is \1"), (r"\bhow (?:is|are) (.{1,60}?) defined\b", r"what is \1"),

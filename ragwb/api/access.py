@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['RULES', 'OTHERWISE', 'CHALLENGE', 'MOST_WRONG', 'WRONG_S', 'MOST_ADDRESSES', 'SESSION_COOKIE', 'WATCH_S', 'Rule',
            'rule_for', 'no_key', 'wrong_key', 'wrong_scope', 'WrongKeys', 'shown_key', 'of_session', 'identify',
-           'still_in', 'KeyEnded', 'Watch', 'fixes_session', 'to_sign_in', 'AccessGate', 'open_to_everyone',
+           'still_in', 'KeyEnded', 'Watch', 'fixes_session', 'holds', 'to_sign_in', 'AccessGate', 'open_to_everyone',
            'start_fault', 'access_told', 'check_start']
 
 # %% ../../nbs/14_api/05_access.ipynb #c03
@@ -17,6 +17,7 @@ from collections.abc import Callable, MutableSequence, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from urllib.parse import parse_qs, quote
 
 from anyio import to_thread
@@ -196,6 +197,13 @@ def fixes_session(scope: Scope) -> bool:
     return "bokeh_session_id" in parse_qs(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
 
 
+async def holds(keys: Keys, visitor: Visitor) -> bool:
+    "Whether a visitor who was let in would be let in now; not if the keys cannot be read."
+    with suppress(AwsError, OSError, AccessError):
+        return still_in(await keys.now(), visitor, datetime.now(UTC))
+    return False
+
+
 def to_sign_in(scope: Scope, rule: Rule, problem: Problem) -> Response | None:
     "The way to the sign-in page, for a browser that asks for a page of the app."
     wants_page = scope["type"] == "http" and scope["method"] == "GET" and "text/html" in Headers(scope=scope).get("accept", "")
@@ -257,16 +265,10 @@ class AccessGate:
 
     async def watched(self, scope: Scope, receive: Receive, send: Send, visitor: Visitor) -> None:
         "Serves a visitor as long as the key holds."
-        async def still() -> bool:
-            with suppress(AwsError, OSError, AccessError):
-                return still_in(await self.keys.now(), visitor, datetime.now(UTC))
-            return False
-
-        watch = Watch(scope["path"], still, send)
+        watch = Watch(scope["path"], partial(holds, self.keys, visitor), send)
         try:
-            await self.app(scope, receive, watch.send)
-        except KeyEnded:
-            pass
+            with suppress(KeyEnded):
+                await self.app(scope, receive, watch.send)
         finally:
             watch.end()
 
