@@ -1,5 +1,6 @@
 "The app in a real browser: upload, ask, click a citation, rate, be refused, delete; and no request leaves the machine."
 
+import json
 import os
 import re
 import shutil
@@ -12,10 +13,12 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from fastapi.testclient import TestClient
 from profiles import PROFILES, environment_of, profile_settings
 from reportlab.pdfgen.canvas import Canvas
 
 from ragwb.operations.keys import KeyStore, add_key, revoke_key
+from ragwb.app.server import create_server
 from ragwb.settings import Settings
 from ragwb.storage.folder import Folder
 from ragwb.workbench import Workbench
@@ -317,6 +320,29 @@ def test_an_idle_window_is_told_nothing(chromium, server):
             if len(heard) == before:
                 break
             assert before < 500, "messages without end"
+
+
+@pytest.mark.parametrize("asks", [True, False], ids=["after its document", "at once"])
+def test_a_closed_window_lets_go_of_its_session(tmp_path, asks):
+    "Otherwise each lives on, and looks at the uploads for ever."
+    api = create_server(Settings(home=tmp_path, workers=1))
+    with TestClient(api, base_url="http://127.0.0.1") as client:
+        def connections():
+            return [session.connection_count for context in api.state.windows._applications.values() for session in context.sessions]
+
+        token = re.search(r'"token": ?"([^"]+)"', client.get("/ask").text)[1]
+        with client.websocket_connect("/ask/ws", subprotocols=["bokeh", token], headers={"Host": "127.0.0.1"}) as socket:
+            assert "ACK" in socket.receive_text()
+            if asks:
+                for part in (json.dumps({"msgid": "1", "msgtype": "PULL-DOC-REQ"}), "{}", "{}"):
+                    socket.send_text(part)
+                while "PULL-DOC-REPLY" not in socket.receive_text():
+                    pass
+            assert connections() == [1]
+        end = time.monotonic() + 10
+        while connections() != [0] and time.monotonic() < end:
+            time.sleep(0.05)
+        assert connections() == [0]
 
 
 def test_page_says_that_nothing_may_be_fetched_from_elsewhere(server):

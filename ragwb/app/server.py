@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['PICTURE_WIDTH', 'APP_POLICY', 'POLICY_HEADERS', 'TICK_MS', 'APP_RULES', 'PAGE_SESSIONS', 'not_there', 'page_response',
-           'original_response', 'conversation_response', 'ContentPolicyMiddleware', 'session_of', 'add_app',
-           'PortTaken', 'check_port', 'create_server', 'run_server']
+           'original_response', 'conversation_response', 'ContentPolicyMiddleware', 'WindowSocket', 'session_of',
+           'add_app', 'PortTaken', 'check_port', 'create_server', 'run_server']
 
 # %% ../../nbs/15_app/17_server.ipynb #c03
 import socket
@@ -14,12 +14,15 @@ from secrets import token_bytes
 from typing import Any
 from urllib.parse import quote
 
+import bokeh_fastapi.application
 import panel as pn
+from bokeh_fastapi.handler import WSHandler
 from fastapi import FastAPI, Response
 from panel.io.callbacks import PeriodicCallback
 from panel.io.fastapi import add_applications
 from panel_material_ui.template import Page
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocket
 
 from ..answering.conversations import ConversationError, Conversations, conversation_markdown
 from ..api.access import SESSION_COOKIE, Rule
@@ -115,6 +118,17 @@ class ContentPolicyMiddleware:
         ours = scope["type"] == "http" and (scope["path"] == "/" or scope["path"].strip("/") in PAGES)
         await self.app(scope, receive, with_policy if ours else send)
 
+# %% ../../nbs/15_app/17_server.ipynb #w02
+class WindowSocket(WSHandler):
+    "A socket of a window that lets go of its session when it ends, however that comes."
+
+    async def ws_connect(self, websocket: WebSocket) -> None:
+        try:
+            await super().ws_connect(websocket)
+        finally:
+            if self.connection is not None:
+                self.application.client_lost(self.connection)
+
 # %% ../../nbs/15_app/17_server.ipynb #c14
 TICK_MS = 400  # between two looks at the uploads
 
@@ -168,7 +182,8 @@ def add_app(
     api.state.rules.extend(APP_RULES)
     api.add_middleware(ContentPolicyMiddleware)
     sessions: dict[str, Any] = {f"/{name}": session_of(workbench, uploads, name) for name in PAGES} | {"/": session_of(workbench, uploads, "ask")}
-    add_applications(sessions, app=api, **PAGE_SESSIONS, title={f"/{name}": f"{label} · ragwb" for name, label in PAGES.items()} | {"/": "ragwb"}, location=False)
+    bokeh_fastapi.application.WSHandler = WindowSocket  # type: ignore[misc]
+    api.state.windows = add_applications(sessions, app=api, **PAGE_SESSIONS, title={f"/{name}": f"{label} · ragwb" for name, label in PAGES.items()} | {"/": "ragwb"}, location=False)
 
 # %% ../../nbs/15_app/17_server.ipynb #c17
 class PortTaken(OSError):
