@@ -17,8 +17,8 @@ from fastapi.testclient import TestClient
 from profiles import PROFILES, environment_of, profile_settings
 from reportlab.pdfgen.canvas import Canvas
 
-from ragwb.operations.keys import KeyStore, add_key, revoke_key
 from ragwb.app.server import create_server
+from ragwb.operations.keys import KeyStore, add_key, revoke_key
 from ragwb.settings import Settings
 from ragwb.storage.folder import Folder
 from ragwb.workbench import Workbench
