@@ -356,7 +356,7 @@ def test_a_stream_ends_when_its_key_is_revoked(tmp_path):
                 if len(said) == 3 and not revoked:
                     store.change(lambda ring: revoke_key(ring, "Ann"))
                     revoked = time.monotonic()
-        assert time.monotonic() - revoked < 3
+        assert time.monotonic() - revoked < 15  # about two seconds on a machine that does nothing else
         assert "event: error" in heard and any('"status": 401' in line for line in heard)
         time.sleep(1)
         assert len(said) < 25, "the work goes on for nobody"
@@ -386,7 +386,7 @@ def test_a_socket_ends_when_its_key_is_revoked_or_its_session_is_signed_out(tmp_
             store.change(lambda ring: revoke_key(ring, key.id) if revoked else end_session(ring, ended))  # noqa: B023
             with pytest.raises(WebSocketDisconnect):
                 socket.receive_text()
-            assert time.monotonic() - begun < 3
+            assert time.monotonic() - begun < 15
         with pytest.raises(WebSocketDisconnect), client.websocket_connect("/ask/ws", headers={"Cookie": f"{SESSION_COOKIE}={session}"}):
             pass
 
