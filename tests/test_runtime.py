@@ -79,6 +79,7 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "data/docs/glossary.md").write_text("# Glossary\n\n**Barrier fluid.** A clean liquid between the two halves of a double seal.\n")
     shutil.copytree(ROOT / "reports/01_chunking", tmp_path / "reports/01_chunking")
     shutil.copytree(ROOT / "experiments", tmp_path / "experiments", ignore=shutil.ignore_patterns("data", "playgrounds"))
+    (tmp_path / "data/pairs.jsonl").write_text('{"question": "How long is the warranty?", "paraphrase": "How long is the warranty"}\n')
     (tmp_path / "prompt.txt").write_text("Answer.\n---\n{passages}\n{question}\n")
     return tmp_path
 
@@ -98,6 +99,7 @@ EVERY = {  # command -> words behind it, and the extra that it needs
     "prompts list": ([], ""), "prompts show": (["answer:1"], ""), "prompts register": (["mine", "prompt.txt"], ""), "prompts diff": (["answer:1", "mine:1"], ""),
     "judge list": ([], ""), "judge try": (["--labels", "data/questions.jsonl"], "workbench"), "judge answers": (["data"], "workbench"),
     "model list": ([], ""), "model use": (["qwen3", "--url", "http://127.0.0.1:1"], "openai"), "model off": ([], ""),
+    "keys create": (["ann"], ""), "keys list": ([], ""), "keys rotate": (["ann"], ""), "keys revoke": (["ann"], ""), "cache try": (["data/pairs.jsonl"], ""),
     "prompts alias": (["mine:1", "best"], ""), "prompts pull": (["answer:1"], "workbench"),
 }
 
@@ -130,5 +132,5 @@ def test_every_command_works_or_names_its_extra(folder: Path) -> None:
 def test_with_s3_every_command_that_opens_the_data_names_the_extra_aws(folder: Path) -> None:
     found = called(folder, RAGWB_STORAGE="s3://bucket/team")
     named = extras(found)
-    assert {command for command, (code, _) in found.items() if code and command not in named} == {"doctor", "serve"}
+    assert {command for command, (code, _) in found.items() if code and command not in named} == {"doctor"}
     assert "→ pip install 'ragwb[aws]'" in found["doctor"][1] and named["ask --json"] == named["documents list"] == named["promote"] == "aws"

@@ -19,6 +19,7 @@ import panel as pn
 from bokeh_fastapi.handler import WSHandler
 from fastapi import FastAPI, Response
 from panel.io.callbacks import PeriodicCallback
+from panel.io.document import extra_socket_handlers
 from panel.io.fastapi import add_applications
 from panel_material_ui.template import Page
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -183,6 +184,7 @@ def add_app(
     api.add_middleware(ContentPolicyMiddleware)
     sessions: dict[str, Any] = {f"/{name}": session_of(workbench, uploads, name) for name in PAGES} | {"/": session_of(workbench, uploads, "ask")}
     bokeh_fastapi.application.WSHandler = WindowSocket  # type: ignore[misc]
+    extra_socket_handlers[WindowSocket] = extra_socket_handlers[WSHandler]  # Panel looks them up by the very class
     api.state.windows = add_applications(sessions, app=api, **PAGE_SESSIONS, title={f"/{name}": f"{label} · ragwb" for name, label in PAGES.items()} | {"/": "ragwb"}, location=False)
 
 # %% ../../nbs/15_app/17_server.ipynb #c17

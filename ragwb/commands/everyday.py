@@ -243,9 +243,9 @@ def serve_command(ctx: click.Context, host: str, port: int | None, insecure: boo
     settings = load_settings(ctx.obj)
     settings = replace(settings, host=host or settings.host, port=port or settings.port, insecure=int(insecure) or settings.insecure)
     told = check_start(settings)
-    click.echo(click.style(told, fg="red", bold=True) if told.startswith("INSECURE") else told, err=True)
     try:
         check_port(settings.host, settings.port)
+        click.echo(click.style(told, fg="red", bold=True) if told.startswith("INSECURE") else told, err=True)
         if not settings.config:
             click.echo(in_use(chosen_model(settings), found_models(settings)))
         run_server(settings, read_config(settings.config, settings))

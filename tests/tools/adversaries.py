@@ -58,6 +58,7 @@ def made() -> dict[str, list[re.Pattern[str]]]:
     rules = [pattern_of(rule, joined) for rules in ATTACK_RULES.values() for _, rule in rules for joined in (False, True)]
     says = r"is|are|means?|stands? for|refers? to|describes?|defines?|provides?|lets?|allows?|contains?|controls?|represents?|consists? of"
     return {
+        r"ragwb.answering.agreement pattern": [],
         r"ragwb.answering.citations '\\s+'.join(map(re.escape, words))": [re.compile(r"alpha\s+beta\s+alpha\s+gamma")],
         r"ragwb.app.source_view '\\s+'.join(map(re.escape, words.split()))": [re.compile(r"alpha\s+beta\s+alpha\s+gamma", re.I)],
         r"ragwb.documents.identity f'\\b(?:{words})\\b'": [],
