@@ -52,6 +52,7 @@ BOUNDED = {  # place -> characters to which the code beside it cuts what the pat
 
 def made() -> dict[str, list[re.Pattern[str]]]:
     "Patterns that are put together when they are used: module and expression -> examples; none where module-level values hold them all."
+    from ragwb.api.access import RULES
     from ragwb.guardrails.attack_rules import ATTACK_RULES, pattern_of
     from ragwb.network.aws import CAUSES
     from ragwb.network.model_servers import SERVER_CAUSES, SERVICE_CAUSES
@@ -59,6 +60,8 @@ def made() -> dict[str, list[re.Pattern[str]]]:
     says = r"is|are|means?|stands? for|refers? to|describes?|defines?|provides?|lets?|allows?|contains?|controls?|represents?|consists? of"
     return {
         r"ragwb.answering.agreement pattern": [],
+        r"ragwb.answering.synonyms pattern": [],
+        r"ragwb.api.access rule.path": [re.compile(rule.path, re.DOTALL) for rule in RULES],
         r"ragwb.answering.citations '\\s+'.join(map(re.escape, words))": [re.compile(r"alpha\s+beta\s+alpha\s+gamma")],
         r"ragwb.app.source_view '\\s+'.join(map(re.escape, words.split()))": [re.compile(r"alpha\s+beta\s+alpha\s+gamma", re.I)],
         r"ragwb.documents.identity f'\\b(?:{words})\\b'": [],
