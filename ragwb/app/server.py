@@ -121,7 +121,16 @@ class ContentPolicyMiddleware:
 
 # %% ../../nbs/15_app/17_server.ipynb #w02
 class WindowSocket(WSHandler):
-    "A socket of a window that lets go of its session when it ends, however that comes."
+    "A socket of a window that lets go of its session when it ends, however that comes, and then handles nothing more."
+
+    left = False  # the browser has gone; messages that it sent before may still wait here
+
+    def on_close(self, code: int, reason: str) -> None:
+        self.left = True
+        super().on_close(code, reason)
+
+    async def _handle(self, message: Any) -> Any:
+        return None if self.left else await super()._handle(message)
 
     async def ws_connect(self, websocket: WebSocket) -> None:
         try:

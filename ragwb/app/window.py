@@ -108,6 +108,7 @@ class WindowParts:
         self.workbench, self.page, self.query, self.visitor = workbench, page, query, visitor
         self.collection = self.seen(query.get("collection", ""))
         self.arriving = False  # at an address: it does not change meanwhile
+        self.opened = asyncio.Event()  # the browser has the window: Panel may lose what changes between its sending and this
         self.ask = AskPage(workbench, self.collection, self.moved)
         self.documents = DocumentsPage(workbench, uploads, self.collection, self.moved)
         self.history = HistoryPage(workbench, self.collection, self.moved)
@@ -173,6 +174,7 @@ class WindowPlaces(WindowParts):
 
     async def start(self, back: bool = False) -> None:
         "Fills the window. A new window may have been used before this, which then stays."
+        self.opened.set()
         first, query = self.page, self.query  # the person may go elsewhere meanwhile
         self.known = await asyncio.to_thread(self.workbench.collections)
         self.draw_bar()
@@ -214,7 +216,8 @@ class Window(WindowPlaces):
     "One browser window: what a person does in it, and where that leads."
 
     async def act(self, message: dict[str, Any]) -> None:
-        "An action of the person."
+        "An action of the person, done once the window is open."
+        await self.opened.wait()
         needed = scope_of(self.page, message["act"])
         self.refused = "" if self.visitor.may(needed) else f"this needs a key with the scope {needed}"
         self.draw_bar()
