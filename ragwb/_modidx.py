@@ -5224,6 +5224,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                    'ragwb/retrieval/scope.py'),
                                        'ragwb.retrieval.scope.Scopes.by_version': ( '06_retrieval/scope.html#scopes.by_version',
                                                                                     'ragwb/retrieval/scope.py'),
+                                       'ragwb.retrieval.scope.Scopes.found': ( '06_retrieval/scope.html#scopes.found',
+                                                                               'ragwb/retrieval/scope.py'),
                                        'ragwb.retrieval.scope.Scopes.newest': ( '06_retrieval/scope.html#scopes.newest',
                                                                                 'ragwb/retrieval/scope.py'),
                                        'ragwb.retrieval.scope.Scopes.of': ('06_retrieval/scope.html#scopes.of', 'ragwb/retrieval/scope.py'),
