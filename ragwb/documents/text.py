@@ -20,7 +20,7 @@ from typing import Any
 import yaml
 from markdown_it import MarkdownIt
 
-from .builder import LimitedBuilder, TextBuilder, check_text_length, clean
+from .builder import LimitedBuilder, TextBuilder, check_text_length, clean, with_remarks
 from .document import Document, DocumentError, Heading
 from .encoding import composed, decode
 from .tables import VALUE, has_header, write_table
@@ -28,7 +28,7 @@ from .tables import VALUE, has_header, write_table
 # %% ../../nbs/01_documents/07_text.ipynb #c06
 def noted(metadata: Mapping[str, str], remark: str) -> dict[str, str]:
     "Metadata with what is remarked about the reading, if anything is."
-    return {**metadata, "remarks": remark} if remark else dict(metadata)
+    return {**metadata, **with_remarks({remark: 1} if remark else {})}
 
 
 def parse_text(data: bytes, id: str, content_hash: str, max_characters: int = 20_000_000) -> Document:
@@ -196,9 +196,9 @@ def parse_csv(data: bytes, id: str, content_hash: str, max_characters: int = 20_
         filled = [cell for cell in row if cell]
         builder.row(filled[-1:], [filled[0].rstrip(": ")]) if len(filled) == 2 else builder.row(filled)
     write_table(builder, chain(head[start:], rows))
-    builder.remark(remark)
-    if repaired:
-        builder.remark(f"quotation mark left open in line {', '.join(map(str, repaired[:10]))}{' and more' if len(repaired) > 10 else ''}: read as part of the cell")
+    open_marks = f"quotation mark left open in line {', '.join(map(str, repaired[:10]))}{' and more' if len(repaired) > 10 else ''}: read as part of the cell" if repaired else ""
+    for said in filter(None, (remark, open_marks)):
+        builder.remark(said)
     return builder.document(id, "tsv" if delimiter == "\t" else "csv", content_hash, metadata={"encoding": encoding})
 
 # %% ../../nbs/01_documents/07_text.ipynb #c30
@@ -301,7 +301,7 @@ def parse_json(data: bytes, id: str, content_hash: str, max_characters: int = 20
     value, format, said = read_json(text, id)
     builder = LimitedBuilder(id, max_characters)
     write_json(builder, value)
-    builder.remark(remark)
-    builder.remark(said)
+    for what in filter(None, (remark, said)):
+        builder.remark(what)
     title = value.get("title") if isinstance(value, dict) else None
     return builder.document(id, format, content_hash, title if isinstance(title, str) else id.rsplit("/", 1)[-1], {"encoding": encoding})
