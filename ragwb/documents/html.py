@@ -398,6 +398,8 @@ def content_parts(root: etree._Element) -> list[etree._Element]:
             waiting += reversed([child for child in element if isinstance(child.tag, str)])
         elif is_beside(element, titled):
             parts.append(element)
+        elif not is_hidden(element, set()):
+            parts += [footer for footer in islice(element.iter("footer"), 1) if footer is not element and has_contact(footer)]
     return parts
 
 # %% ../../nbs/01_documents/08_html.ipynb #c38

@@ -38,7 +38,7 @@ def has_header(rows: Sequence[Sequence[str]]) -> bool:
         return False
     names = [name for name in map(clean, rows[0]) if name]
     width = max(sum(map(bool, row)) for row in rows)
-    if 2 * len(names) <= width or all(VALUE.fullmatch(name) for name in names) or (len(set(names)) < len(names) and not has_value_column(rows[1:])):
+    if 2 * len(names) <= width or (rows[0][0] and all(VALUE.fullmatch(name) for name in names)) or (len(set(names)) < len(names) and not has_value_column(rows[1:])):
         return False
     for at, name in enumerate(rows[0]):
         if name and not names_column(clean(name), [row[at] for row in rows[1:] if at < len(row) and row[at]]):
