@@ -24,6 +24,7 @@ from .document import DocumentError
 FORMATS = {".pdf": "pdf", ".docx": "docx", ".pptx": "pptx", ".xlsx": "xlsx", ".xlsm": "xlsx", ".xlsb": "xlsx", ".xls": "xlsx", ".ods": "xlsx", ".epub": "epub", ".rtf": "rtf",
            ".html": "html", ".htm": "html", ".xhtml": "html", ".eml": "eml", ".md": "md", ".markdown": "md", ".csv": "csv", ".tsv": "csv", ".json": "json", ".jsonl": "json",
            ".ndjson": "json", ".txt": "txt", ".text": "txt", ".log": "txt", ".rst": "txt", ".adoc": "txt"}
+FORMATS |= {".mbox": "mbox", ".mht": "mhtml", ".mhtml": "mhtml", ".ipynb": "ipynb"}  # mailboxes, pages saved as one file, notebooks
 SUPPORTED = "supported: " + " ".join(FORMATS)
 
 
@@ -84,7 +85,7 @@ def beginning(data: bytes) -> str:
     return f"“{first}”" if first.isprintable() and "\ufffd" not in first else f"with the bytes {data[:8].hex(' ').upper()}"
 
 # %% ../../nbs/01_documents/04_files.ipynb #c16
-TEXTUAL = {"txt", "md", "csv", "json", "html", "eml"}  # no signature of their own
+TEXTUAL = {"txt", "md", "csv", "json", "html", "eml", "mbox", "mhtml", "ipynb"}  # no signature of their own
 
 
 def detect_format(data: bytes, id: str) -> str:
