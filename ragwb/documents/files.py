@@ -21,9 +21,10 @@ from pathlib import Path, PurePosixPath
 from .document import DocumentError
 
 # %% ../../nbs/01_documents/04_files.ipynb #c06
-FORMATS = {".pdf": "pdf", ".docx": "docx", ".docm": "docx", ".dotx": "docx", ".dotm": "docx", ".pptx": "pptx", ".pptm": "pptx", ".ppsx": "pptx", ".ppsm": "pptx", ".potx": "pptx", ".potm": "pptx",
-           ".xlsx": "xlsx", ".xlsm": "xlsx", ".xltx": "xlsx", ".xltm": "xlsx", ".xlsb": "xlsx", ".xls": "xlsx", ".ods": "xlsx", ".ots": "xlsx", ".odt": "odt", ".ott": "odt", ".odp": "odt", ".otp": "odt", ".odg": "odt", ".epub": "epub", ".rtf": "rtf",
-           ".html": "html", ".htm": "html", ".xhtml": "html", ".eml": "eml", ".md": "md", ".markdown": "md", ".csv": "csv", ".tsv": "csv", ".json": "json", ".jsonl": "json",
+FORMATS = {".pdf": "pdf", ".docx": "docx", ".docm": "docx", ".dotx": "docx", ".dotm": "docx", ".pptx": "pptx", ".pptm": "pptx", ".ppsx": "pptx", ".ppsm": "pptx",
+           ".potx": "pptx", ".potm": "pptx", ".xlsx": "xlsx", ".xlsm": "xlsx", ".xltx": "xlsx", ".xltm": "xlsx", ".xlsb": "xlsx", ".xls": "xlsx", ".ods": "xlsx",
+           ".ots": "xlsx", ".odt": "odt", ".ott": "odt", ".odp": "odt", ".otp": "odt", ".odg": "odt", ".epub": "epub", ".rtf": "rtf", ".html": "html",
+           ".htm": "html", ".xhtml": "html", ".eml": "eml", ".md": "md", ".markdown": "md", ".csv": "csv", ".tsv": "csv", ".json": "json", ".jsonl": "json",
            ".ndjson": "json", ".txt": "txt", ".text": "txt", ".log": "txt", ".rst": "txt", ".adoc": "txt"}
 SUPPORTED = "supported: " + " ".join(FORMATS)
 

@@ -91,8 +91,6 @@ class OdfWriter:
             said = described(part.findtext("{*}desc") or part.findtext("{*}title") or "")
             self.builder.paragraph(f"Picture: {said}" if said else "")
             self.blocks(part)
-            for box in part.iterchildren("{*}text-box"):
-                self.blocks(box)
 
 # %% ../../nbs/01_documents/29_opendocument.ipynb #c08
 def write_list(writer: OdfWriter, element: etree._Element, style: str, depth: int) -> None:

@@ -21,11 +21,9 @@ from html import unescape
 from itertools import chain, groupby, islice
 from typing import IO, Any
 
-from lxml import etree
-
 from .builder import LimitedBuilder, TextBuilder, clean
 from .document import Document, DocumentError
-from .office import Package, Relation, alt_text, file_properties, link_target, local, open_zip, write_graphic
+from .office import Package, Relation, alt_text, link_target, local, open_zip, write_graphic
 from .tables import write_block
 
 # %% ../../nbs/01_documents/28_sheets.ipynb #c06
@@ -309,11 +307,10 @@ def header_depth(merged: Ranges, top: int, width: int, height: int) -> int:
 def joined_names(rows: Sequence[tuple[int, Sequence[str]]], merged: Ranges, first: int) -> list[str]:
     "The names of columns from the rows of a header, with merged names above each of their columns."
     grid = {(number, at): text for number, row in rows for at, text in enumerate(row)}
-    for (top, left), (bottom, right) in merged:
-        for number in range(top, bottom + 1):
+    for (top, left), (bottom, right) in (ends for ends in merged if (ends[0][0], ends[0][1] - first) in grid):
+        for number in (number for number, _ in rows if top <= number <= bottom):
             for column in range(left - first, min(right - first + 1, len(rows[0][1]))):
-                if (top, left - first) in grid and (number, column) in grid:
-                    grid[number, column] = grid[top, left - first]
+                grid[number, column] = grid[top, left - first]
     return [" ".join(dict.fromkeys(filter(None, (clean(grid.get((number, at), "")) for number, _ in rows)))) for at in range(len(rows[0][1]))]
 
 
@@ -374,8 +371,9 @@ def close_sheets(book: Workbook, data: bytes, id: str, facts: Mapping[str, Sheet
             area = (facts[name].columns[columns[-1]] + 1) * (facts[name].rows[rows[-1]] + 1)
             changed[stored] = closed_sheet(book.package.read(part), facts[name].columns, facts[name].rows)
         if area > max_cells:
-            raise DocumentError(id, f"{part} reaches to column {columns[-1] + 1:,} and row {rows[-1] + 1:,}", "delete the cells far outside the tables; Ctrl+End shows where they are")
-    strict = b"purl.oclc.org/ooxml" in b"".join(book.package.archive.read(name) for name in book.package.names.values() if name.endswith("workbook.xml"))
+            raise DocumentError(id, f"{part} reaches to column {columns[-1] + 1:,} and row {rows[-1] + 1:,}",
+                                "delete the cells far outside the tables; Ctrl+End shows where they are")
+    strict = any(b"purl.oclc.org/ooxml" in book.package.archive.read(name) for name in book.package.names.values() if name.endswith("workbook.xml"))
     return repacked(book.package, changed, strict) if changed or strict else data
 
 
@@ -395,7 +393,7 @@ def write_facts(builder: TextBuilder, facts: SheetFacts, texts: Mapping[Place, s
         about = clean(texts.get(place, ""))[:80]
         builder.paragraph(f"Comment on {address}{f' ({about})' if about else ''}: {text}")
     if facts.formulas:
-        builder.remark(f"{len(facts.formulas)} formulas without a stored result are read as formulas")
+        builder.remark("a formula without a stored result, read as the formula", len(facts.formulas))
 
 
 def parse_xlsx(data: bytes, id: str, content_hash: str, max_characters: int = 20_000_000, max_unpacked: int = 200_000_000) -> Document:

@@ -198,7 +198,7 @@ class SlideWriter:
             elif local(part) in ("chart", "relIds"):
                 write_graphic(self.builder, self.package, self.relations, part)
             elif any(True for _ in part.iter("{*}oleObj")):
-                self.left_out["embedded objects"] += 1
+                self.left_out["an embedded object"] += 1
 
 # %% ../../nbs/01_documents/27_slides.ipynb #c14
 def write_slide_table(builder: TextBuilder, table: etree._Element, relations: Mapping[str, Relation]) -> None:
@@ -278,7 +278,7 @@ def write_slide(writer: SlideWriter, tree: etree._Element, authors: Mapping[str,
             if (root := writer.package.xml(part)) is not None:
                 write_comments(writer.builder, root, authors) if kind == "comments" else write_notes(writer.builder, root)
     for left, count in writer.left_out.items():
-        writer.builder.remark(f"left out: {count} {left} on slide {len(writer.builder.pages) + 1}")
+        writer.builder.remark(f"left out: {left}", count)
 
 # %% ../../nbs/01_documents/27_slides.ipynb #c19
 def slide_parts(package: Package, main: str, relations: Mapping[str, Relation]) -> list[str]:

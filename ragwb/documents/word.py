@@ -9,7 +9,6 @@ __all__ = ['WRAPPERS', 'Style', 'read_styles', 'inherited', 'heading_level', 'w_
 
 # %% ../../nbs/01_documents/26_word.ipynb #c03
 import re
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -173,7 +172,7 @@ def write_anchored(writer: WordWriter) -> None:
         elif kind == "commentReference":
             writer.builder.paragraph(writer.comments.pop(part.get(W + "id", ""), ""))
         elif kind == "OLEObject":
-            writer.line.left_out[f"embedded objects ({part.get('ProgID') or 'unknown'})"] += 1
+            writer.line.left_out[f"an embedded object ({part.get('ProgID') or 'unknown'})"] += 1
         elif kind in ("chart", "relIds"):
             write_graphic(writer.builder, writer.package, writer.line.relations, part)
         elif said := alt_text(part):
@@ -220,7 +219,8 @@ def running_lines(writer: WordWriter, part: str) -> list[str]:
         line = replace(writer.line, relations=writer.package.relations(part), anchored=[], page_numbers=0)
         inner = replace(writer, builder=TextBuilder(), line=line, sections=iter(()))
         if local(block) == "tbl":
-            write_word_table(inner, block)
+            write_word_table(inner, block, nested=True)
+            write_anchored(inner)
         else:
             inner.paragraph(block)
         text = "".join(inner.builder.parts)
@@ -267,7 +267,7 @@ def write_chunk(writer: WordWriter, element: etree._Element) -> None:
         for text in decode(data, rel.target)[0].splitlines():
             writer.builder.paragraph(text)
     else:
-        writer.line.left_out[f"embedded documents ({rel.target.rpartition('.')[2]})"] += 1
+        writer.line.left_out[f"an embedded document ({rel.target.rpartition('.')[2]})"] += 1
 
 # %% ../../nbs/01_documents/26_word.ipynb #c28
 def note_texts(package: Package, part: str) -> dict[str, str]:
@@ -286,7 +286,7 @@ def write_word(builder: TextBuilder, package: Package, depth: int = 0) -> None:
     main = package.main("word/document.xml")
     root, relations = package.xml(main), package.relations(main)
     body = None if root is None else root.find(W + "body")
-    if body is None:
+    if root is None or body is None:
         raise ValueError(f"its main part {main} holds no text")
     parts = {kind: package.xml(part) for kind in ("numbering", "styles", "settings") for part in package.related(relations, kind)[:1]}
     texts = {kind[:3] + id: text for kind in ("footnotes", "endnotes") for part in package.related(relations, kind) for id, text in note_texts(package, part).items()}
@@ -304,7 +304,7 @@ def write_word(builder: TextBuilder, package: Package, depth: int = 0) -> None:
     if (last := body.find(W + "sectPr")) is not None:
         write_running(writer, last, "footerReference")
     for kind, count in writer.line.left_out.items():
-        builder.remark(f"left out: {count} {kind}")
+        builder.remark(f"left out: {kind}", count)
 
 # %% ../../nbs/01_documents/26_word.ipynb #c29
 def parse_docx(data: bytes, id: str, content_hash: str, max_characters: int = 20_000_000, max_unpacked: int = 200_000_000) -> Document:

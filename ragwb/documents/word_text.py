@@ -82,7 +82,7 @@ def run_text(line: Line, part: etree._Element) -> str:
     if font or not text.isascii():
         text = symbol_text(text, font)
         if unknown := text.count("\ufffd"):
-            line.left_out[f"symbols of the font {font or '(not named)'}"] += unknown
+            line.left_out[f"a symbol of the font {font or '(not named)'}"] += unknown
     raised = properties is not None and w_val(properties, "vertAlign") == "superscript"
     return f"^{text}" if raised and re.match(r"[-−+]?\d", text) else text
 
@@ -128,7 +128,7 @@ def end_link(line: Line, part: etree._Element, pieces: list[str]) -> None:
         pieces.append(link_target("".join(pieces[start:]), rel.target))
 
 # %% ../../nbs/01_documents/14_word_text.ipynb #c17
-SKIPPED = {"del": "deleted passages (tracked changes)", "rt": "readings above characters (ruby)", "moveFrom": "", "Fallback": "",
+SKIPPED = {"del": "a deleted passage (tracked changes)", "rt": "a reading above characters (ruby)", "moveFrom": "", "Fallback": "",
            "pPr": "", "rPr": "", "sdtPr": "", "tcPr": "", "tblPr": "", "trPr": ""}
 ANCHORED = {"docPr", "relIds", "chart", "commentReference", "OLEObject", "txbxContent", "shape", "rect"}
 
