@@ -68,7 +68,7 @@ def test_lines_of_headers_and_footers_are_read_once_where_their_section_is() -> 
                 ("header", "header1.xml"), ("footer", "footer1.xml"), ("header", "header2.xml"),
                 header1_xml=f"<w:hdr NAMES>{p('Doc 4711, rev. C')}</w:hdr>", header2_xml=f"<w:hdr NAMES>{p('Doc 4711, rev. C')}{p('Annex')}</w:hdr>",
                 footer1_xml=f"<w:ftr NAMES><w:p>{number}</w:p>{table(('Owner', 'Quality'), ('Valid', 'May 2025'))}</w:ftr>")
-    assert read.text == "Doc 4711, rev. C\n\nFirst chapter.\n\nOwner: Quality\n\nValid: May 2025\n\nAnnex\n\nSecond chapter."
+    assert read.text == "Page header: Doc 4711, rev. C.\n\nFirst chapter.\n\nPage footer: Owner: Quality.\n\nPage footer: Valid: May 2025.\n\nPage header: Annex.\n\nSecond chapter."
     unseen = word(p("Text.") + section.format("first", "r1"), ("header", "header1.xml"), header1_xml=f"<w:hdr NAMES>{p('Cover only')}</w:hdr>")
     assert unseen.text == "Text."  # the section has no first page of its own
 
@@ -126,7 +126,7 @@ def test_drawings_are_read_where_they_are_anchored() -> None:
     diagram = ('<m NAMES><pt modelId="0" type="doc"/><pt modelId="1"><t><p><t>Second</t></p></t></pt><pt modelId="2"><t><p><t>First</t></p></t></pt>'
         '<cxn srcId="0" destId="1" srcOrd="1"/><cxn srcId="0" destId="2" srcOrd="0"/></m>')
     read = word(p("See:", drawn) + table(("Head", "Value"), (p("In a cell", box), "7")), ("chart", "chart1.xml"), ("diagramData", "data1.xml"), chart1_xml=CHART, data1_xml=diagram)
-    assert read.text == "See:\n\nPicture: The hydrant stands beside gate 3\n\nCategory: May | Close: 61\n\n- First\n- Second\n\nHead: In a cell | Value: 7\n\nBoxed."
+    assert read.text == "See:\n\nPicture: The hydrant stands beside gate 3.\n\nCategory: May | Close: 61\n\n- First\n- Second\n\nHead: In a cell | Value: 7\n\nBoxed."
 
 
 def test_lists_take_their_levels_from_a_list_style_and_cells_keep_their_steps() -> None:
@@ -162,7 +162,7 @@ def test_tables_in_cells_rows_further_right_and_readings_above() -> None:
 def test_a_bad_part_is_left_out_and_said() -> None:
     body = p("Key 88 opens the archive.", '<w:r><w:commentReference w:id="0"/></w:r>') + '<w:sectPr><w:headerReference w:type="default" r:id="r3"/></w:sectPr>'
     read = word(body, ("image", "../NULL"), ("comments", "gone.xml"), ("header", "header1.xml"), header1_xml=f"<w:hdr NAMES>{p('Rev. C')}<w:p><w:r><w:t>cut sh")
-    assert read.text == "Rev. C\n\ncut sh\n\nKey 88 opens the archive."
+    assert read.text == "Page header: Rev. C.\n\nPage header: cut sh.\n\nKey 88 opens the archive."
     assert "word/gone.xml is missing" in read.remarks and "word/header1.xml is damaged" in read.remarks
     with pytest.raises(DocumentError, match="cannot be read as docx"):
         parse(packed({"word/document.xml": "<w"}), "a.docx")
@@ -344,7 +344,7 @@ def test_opendocument_texts_and_presentations() -> None:
                f'<table:table><table:table-header-rows><table:table-row><table:table-cell><text:p>Model</text:p></table:table-cell><table:table-cell><text:p>Part</text:p>'
                    f'</table:table-cell></table:table-row></table:table-header-rows>{spanned}</table:table>',
                {"styles.xml": "<style:master-page><style:header><text:p>Rev. C</text:p></style:header></style:master-page>"})
-    assert read.text == "Rev. C\n\nFit it\n\nSee form (https://a.example/f)[1]\n\nPicture: Gate 3\n\nBoxed.\n\nModel: CX | Part: Cover\nModel: CX | Part: Gland\n\n[1] Since May."
+    assert read.text == "Page header: Rev. C.\n\nFit it\n\nSee form (https://a.example/f)[1]\n\nPicture: Gate 3.\n\nBoxed.\n\nModel: CX | Part: Cover\nModel: CX | Part: Gland\n\n[1] Since May."
     deck = odf("presentation", '<draw:page><draw:frame presentation:class="title"><draw:text-box><text:p>Title</text:p></draw:text-box></draw:frame><draw:frame>'
         '<draw:text-box><text:p>Body</text:p></draw:text-box></draw:frame>'
                '<presentation:notes><draw:frame presentation:class="notes"><draw:text-box><text:p>Say hello.</text:p></draw:text-box></draw:frame></presentation:notes>'

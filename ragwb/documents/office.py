@@ -4,9 +4,10 @@
 
 # %% auto #0
 __all__ = ['SAFE_XML', 'RECOVERING_XML', 'STRICT', 'STATED', 'FILE_NAME', 'SYMBOL', 'WINGDINGS', 'FONTS', 'open_zip', 'local',
-           'Relation', 'Package', 'stated_properties', 'file_properties', 'link_target', 'described', 'alt_text',
-           'symbol_text', 'bracketed', 'math_child', 'math_property', 'scripts', 'math_text', 'points', 'axis_title',
-           'write_chart', 'write_points', 'write_new_chart', 'diagram_items', 'write_diagram', 'write_graphic']
+           'Relation', 'Package', 'stated_properties', 'file_properties', 'link_target', 'as_sentence', 'described',
+           'alt_text', 'symbol_text', 'bracketed', 'math_child', 'math_property', 'scripts', 'math_text', 'points',
+           'axis_title', 'write_chart', 'write_points', 'write_new_chart', 'diagram_items', 'write_diagram',
+           'write_graphic']
 
 # %% ../../nbs/01_documents/11_office.ipynb #c03
 import io
@@ -128,7 +129,7 @@ def stated_properties(root: etree._Element | None) -> dict[str, str]:
     found: dict[str, str] = {}
     for stated in [] if root is None else root.iter("{*}*"):
         if (name := STATED.get(local(stated))) and name not in found and (text := clean(stated.text or "")):
-            found[name] = text[:16].replace("T", " ") if name in ("created", "modified") else text
+            found[name] = text[:16].replace("T", " ") + ("+00:00" if text.endswith("Z") else "") if name in ("created", "modified") else text
     return {name: found[name] for name in dict.fromkeys(STATED.values()) if name in found}
 
 
@@ -148,14 +149,19 @@ def link_target(text: str, target: str) -> str:
     return f" ({plain})" if re.match(r"(?:https?|ftp|mailto|tel):", target.strip(), re.IGNORECASE) and shown and shown not in text else ""
 
 
-def described(text: str) -> str:
-    "The description of a picture; empty if a program made it from a file name."
+def as_sentence(label: str, text: str) -> str:
+    "Words from beside the text as a sentence of their own: `Picture: a map.`; empty without words."
     said = clean(text)
-    return "" if FILE_NAME.fullmatch(said) else said
+    return f"{label}: {said}" + ("" if re.search(r"[.!?。！？…:][\"'”’»)]*$", said) else ".") if said else ""
+
+
+def described(text: str) -> str:
+    "The line for the description of a picture; empty if a program made it from a file name."
+    return "" if FILE_NAME.fullmatch(clean(text)) else as_sentence("Picture", text)
 
 
 def alt_text(properties: etree._Element) -> str:
-    "The description that the properties of a picture or shape hold; empty without one."
+    "The line for the description that the properties of a picture or shape hold; empty without one."
     return described(properties.get("descr") or properties.get("alt") or properties.get("title") or "")
 
 # %% ../../nbs/01_documents/11_office.ipynb #c18

@@ -17,7 +17,7 @@ from lxml import etree
 
 from .builder import LimitedBuilder, TextBuilder, clean
 from .document import Document
-from .office import Package, Relation, alt_text, file_properties, link_target, local, math_text, open_zip, symbol_text, write_graphic
+from .office import Package, Relation, alt_text, as_sentence, file_properties, link_target, local, math_text, open_zip, symbol_text, write_graphic
 from .tables import write_grid
 from .word_numbering import number_text
 
@@ -189,7 +189,7 @@ class SlideWriter:
         "Writes a shape: its text, table, chart or diagram, and the description of a picture."
         for properties in element.iterfind("./*/{*}cNvPr"):
             if said := alt_text(properties):
-                self.builder.paragraph(f"Picture: {said}")
+                self.builder.paragraph(said)
         if (frame := element.find("{*}txBody")) is not None:
             write_frame(self.builder, frame, self.relations)
         for part in element.iterfind("{*}graphic/{*}graphicData/*"):
@@ -243,8 +243,7 @@ def write_comments(builder: TextBuilder, root: etree._Element, authors: Mapping[
         lines = [part.text or "" for part in comment.iterchildren("{*}text")]
         lines += ["".join(part.itertext("{*}t")) for part in comment.iterfind("{*}txBody/{*}p")]
         author = authors.get(comment.get("authorId", ""), "")
-        if text := clean(" ".join(lines)):
-            builder.paragraph(f"Comment by {author}: {text}" if author else f"Comment: {text}")
+        builder.paragraph(as_sentence(f"Comment by {author}" if author else "Comment", " ".join(lines)))
 
 # %% ../../nbs/01_documents/27_slides.ipynb #c18
 def shape_tree(root: etree._Element | None) -> etree._Element | None:

@@ -18,7 +18,7 @@ from .builder import LimitedBuilder, TextBuilder
 from .document import Document
 from .encoding import decode
 from .html import CHARSET, main_part, parse_tree, write_html
-from .office import Package, alt_text, file_properties, local, open_zip, write_graphic
+from .office import Package, alt_text, as_sentence, file_properties, local, open_zip, write_graphic
 from .rtf import parse_rtf
 from .tables import write_grid
 from .word_numbering import Numbering, W, w_on, w_val
@@ -176,7 +176,7 @@ def write_anchored(writer: WordWriter) -> None:
         elif kind in ("chart", "relIds"):
             write_graphic(writer.builder, writer.package, writer.line.relations, part)
         elif said := alt_text(part):
-            writer.builder.paragraph(f"Picture: {said}")
+            writer.builder.paragraph(said)
 
 # %% ../../nbs/01_documents/26_word.ipynb #c22
 def cell_line(writer: WordWriter, element: etree._Element) -> str:
@@ -239,7 +239,7 @@ def write_running(writer: WordWriter, section: etree._Element, kind: str) -> Non
         for line in running_lines(writer, rel.target):
             if line not in writer.running:
                 writer.running.add(line)
-                writer.builder.paragraph(line)
+                writer.builder.paragraph(as_sentence("Page header" if kind == "headerReference" else "Page footer", line))
 
 
 def end_section(writer: WordWriter, section: etree._Element) -> None:
@@ -276,8 +276,7 @@ def note_texts(package: Package, part: str) -> dict[str, str]:
     for note in [] if root is None else root:
         if local(note) in ("footnote", "endnote", "comment") and (text := line_text(line, note)):
             author = note.get(W + "author", "")
-            lead = f"Comment by {author}: " if author else "Comment: "
-            found[note.get(W + "id", "")] = lead + text if local(note) == "comment" else text
+            found[note.get(W + "id", "")] = as_sentence(f"Comment by {author}" if author else "Comment", text) if local(note) == "comment" else text
     return found
 
 
