@@ -342,7 +342,8 @@ def write_html(builder: TextBuilder, root: etree._Element) -> None:
     walk = etree.iterwalk(root, events=("start", "end"))
     skipped = None
     for event, element in walk:
-        if event == "start" and (is_boilerplate(element, opened) or writer.start(element)):
+        kept = writer.footer is not None and element.tag == "footer"  # a footer within one that is kept
+        if event == "start" and ((not kept and is_boilerplate(element, opened)) or writer.start(element)):
             skipped = element
             walk.skip_subtree()
         elif event == "end":

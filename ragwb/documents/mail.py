@@ -244,6 +244,8 @@ def parse_mbox(data: bytes, id: str, content_hash: str, max_characters: int = 20
     if not starts:
         raise DocumentError(id, "no mailbox: no line begins with “From ”", "a single mail is named .eml")
     for (_, start), (end, _) in zip(starts, [*starts[1:], (len(data), 0)], strict=True):
+        if not data[start:end].strip():
+            continue
         message: Any = message_from_bytes(re.sub(rb"(?m)^>(>*From )", rb"\1", data[start:end]), policy=policy.default)
         builder.heading(1, clean(str(message.get("Subject", ""))) or "no subject")
         MailReader(builder, read_file).message(message, level=2)

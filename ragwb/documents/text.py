@@ -15,7 +15,7 @@ import json
 import re
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain, islice, pairwise, takewhile
+from itertools import chain, islice, pairwise
 from typing import Any
 
 import yaml
@@ -113,7 +113,10 @@ def with_named_rows(text: str) -> str:
         mark = line.lstrip()[:3]
         if mark in ("```", "~~~"):
             fence = "" if mark == fence else fence or mark
-        rows = list(takewhile(lambda row: "|" in row, found[at + 2:])) if not fence and "|" in line and at + 1 < len(found) and is_rule(found[at + 1]) else []
+        end = at + 2
+        while not fence and "|" in line and end < len(found) and is_rule(found[at + 1]) and "|" in found[end]:
+            end += 1
+        rows = found[at + 2:end]
         if sum(map(len, rows)) > LONG_TABLE and len(line) * len(rows) <= 10 * sum(map(len, rows)):  # long names are not repeated for short cells
             names = markdown_cells(line)
             out += [row_line(markdown_cells(row), names) + row[len(row.rstrip("\r\n")):] for row in rows]
