@@ -19,7 +19,7 @@ class SettingsError(ValueError):
 
 # %% ../nbs/00_start/01_settings.ipynb #c07
 RANGES = {"port": (1, 65_535), "workers": (0, 256), "max_file_mb": (1, 10_000), "max_question_chars": (1, 1_000_000),
-          "deadline_s": (1, 3_600), "refresh_s": (0, 86_400), "concurrency": (1, 256), "insecure": (0, 1)}  # fmt: skip
+          "deadline_s": (1, 3_600), "refresh_s": (0, 86_400), "concurrency": (1, 256), "insecure": (0, 1), "budget_day_usd": (0, 1e6), "budget_month_usd": (0, 1e6)}  # fmt: skip
 
 HOST = re.compile(r"[A-Za-z0-9_.-]+|\[[0-9a-fA-F:.]+\]")
 
@@ -48,6 +48,8 @@ class Settings:
     guardrail_id: str = ""             # Bedrock guardrail, where the pipeline config asks for one
     guardrail_version: str = "DRAFT"
     concurrency: int = 8               # calls to a provider at once
+    budget_day_usd: float = 0.0        # the most that questions and ingestion may cost in a day (UTC), US dollars; 0: no limit
+    budget_month_usd: float = 0.0      # the same in a month
     bedrock_endpoint: str = ""         # another address than AWS's own, such as that of `ragwb emulate`
     s3_endpoint: str = ""              # another S3 server, such as SeaweedFS or MinIO
     model_servers: str = "http://127.0.0.1:11434 http://127.0.0.1:1234 http://127.0.0.1:8080 http://127.0.0.1:8000"  # looked at for language models; empty: nowhere
@@ -72,25 +74,25 @@ def read_value(
     name: str,    # the setting
     text: str,    # its value as text
     source: str,  # file and section, or variable, for the message
-) -> str | int | Path:
+) -> str | int | float | Path:
     "A setting's text as the type of its field. Raises SettingsError for an unknown name or a value of another type."
     types = {f.name: f.type for f in fields(Settings)}
     if name not in types:
         raise SettingsError(f"unknown setting {name!r} in {source}; known are: {', '.join(types)}")
     if types[name] is Path:
         return Path(text).expanduser()
-    if types[name] is int:
+    if types[name] in (int, float):
         try:
-            return int(text)
+            return int(text) if types[name] is int else float(text)
         except ValueError:
-            raise SettingsError(f"{name} = {text!r} in {source}: a whole number is needed") from None
+            raise SettingsError(f"{name} = {text!r} in {source}: a {'whole number' if types[name] is int else 'number'} is needed") from None
     return text
 
 # %% ../nbs/00_start/01_settings.ipynb #c15
 def read_file(
     path: Path,    # an INI file with a section per profile
     profile: str,
-) -> dict[str, str | int | Path]:  # the settings of the section and of [DEFAULT]
+) -> dict[str, str | int | float | Path]:  # the settings of the section and of [DEFAULT]
     "One profile of a settings file. Raises SettingsError."
     parser = configparser.ConfigParser(interpolation=None)
     try:
@@ -126,7 +128,7 @@ def load_settings(
     environment = os.environ if environment is None else environment
     profile = profile or environment.get("RAGWB_PROFILE", "local")
     path = find_settings_file(environment, (folder or Path.cwd()).resolve())
-    values: dict[str, str | int | Path] = {"profile": profile}
+    values: dict[str, str | int | float | Path] = {"profile": profile}
     if path is not None:
         values |= read_file(path, profile)
     reserved = {"RAGWB_PROFILE", "RAGWB_SETTINGS"}

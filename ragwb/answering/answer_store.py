@@ -136,27 +136,27 @@ class AnswerKeeper:
         self.answers, self.ledger = answers, ledger
         self.unkept = 0  # answers that could not be kept
 
-    def book(self, charges: Sequence[Charge]) -> None:
-        "Writes charges into the ledger; into the log, if that is not possible."
+    def book(self, charges: Sequence[Charge], key: str = "") -> None:
+        "Writes charges into the ledger as paid by a key; into the log, if that is not possible."
         try:
             if charges:
-                self.ledger().record(charges)
+                self.ledger().record(replace(charge, key=key) for charge in charges)
         except (sqlite3.Error, OSError) as error:
             told = json.dumps([asdict(charge) for charge in charges], default=str)
             logging.getLogger("ragwb").error("charges are not booked (%s): %s", error, told)
 
     @contextmanager
-    def booking(self) -> Iterator[None]:
+    def booking(self, key: str = "") -> Iterator[None]:
         "Books what a question cost that a model could not answer."
         try:
             yield
         except ModelError as error:
-            self.book(error.charges)
+            self.book(error.charges, key)
             raise
 
-    def keep(self, answer: Answer, collection: DocumentCollection) -> Answer:
-        "Books and keeps an answer; returns it, with a note if it could not be kept."
-        self.book(answer.charges)
+    def keep(self, answer: Answer, collection: DocumentCollection, key: str = "") -> Answer:
+        "Books an answer as paid by a key, and keeps it; returns it, with a note if it could not be kept."
+        self.book(answer.charges, key)
         try:
             self.answers.save(answer)
             used = {place.document for place in (*answer.citations, *answer.hits)} | {flag["document"] for flag in answer.guard.get("flags", ())}

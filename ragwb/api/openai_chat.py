@@ -175,6 +175,7 @@ async def complete(request: ChatRequest, service: Serving) -> Response | dict[st
     collection = await to_thread.run_sync(collection_of, request.model, service)
     limit = service.workbench.settings.max_question_chars
     question = checked_question(question_in(request.messages, limit), limit)
+    await to_thread.run_sync(service.workbench.check_budget, question, collection)
     if not request.stream:
         return completion(await service.ask(question, collection), request.model)
     parts = completion_chunks(service, question, collection, request.model, bool((request.stream_options or {}).get("include_usage")))

@@ -24,6 +24,7 @@ from starlette.responses import Response
 
 from ..answering.answer_store import AnswerError
 from ..answering.pipeline import QuestionError, passages_of
+from ..answering.spending_limits import OverBudget
 from ..config import ConfigError
 from ..documents.document import DocumentError
 from ..generation.fallback import PAUSE_S, ModelError
@@ -48,6 +49,7 @@ TITLES = {
     "key": "A valid API key is needed",
     "scope": "Not allowed with this key",
     "busy": "Too many requests at once",
+    "budget": "The budget is used up",
     "config": "The server is not configured for this",
     "model": "No model could answer",
     "provider": "A service that this server needs cannot be used",
@@ -123,6 +125,8 @@ def problem_of(error: BaseException) -> Problem:
             return invalid_request(error)
         case HTTPException():
             return http_problem(error)
+        case OverBudget():
+            return Problem(429, "budget", str(error), retry_after(error.retry_after_s))
         case ModelError():
             return Problem(503, "model", str(error), retry_after(error.retry_after_s), retry_after_s=error.retry_after_s, passages=passages_of(error.passages))
         case AwsError() | EmbeddingError():
@@ -134,7 +138,7 @@ def problem_of(error: BaseException) -> Problem:
 
 # %% ../../nbs/14_api/01_problems.ipynb #c17
 OPENAI_ROUTES = ("/v1/chat/", "/v1/models")
-OPENAI_CODES = {"unknown-model": "model_not_found", "too-large": "context_length_exceeded", "busy": "rate_limit_exceeded", "key": "invalid_api_key"}
+OPENAI_CODES = {"unknown-model": "model_not_found", "too-large": "context_length_exceeded", "busy": "rate_limit_exceeded", "key": "invalid_api_key", "budget": "insufficient_quota"}
 
 
 def openai_error(problem: Problem) -> dict[str, Any]:

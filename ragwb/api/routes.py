@@ -61,9 +61,11 @@ class Ask(BaseModel):
 
 
 def addressed(body: Ask, service: Serving) -> tuple[Question, str]:
-    "The question of a request, and the collection that it is put to."
+    "The question of a request, and the collection that it is put to. Raises Problem 429 before anything is sent, if a budget is used up."
     question = checked_question(body.model_dump(include={"question", "history", "where"}), service.workbench.settings.max_question_chars)
-    return question, open_collection(service.workbench, body.collection).name
+    name = open_collection(service.workbench, body.collection).name
+    service.workbench.check_budget(question, name)
+    return question, name
 
 
 AddressedQuestion = Annotated[tuple[Question, str], Depends(addressed)]
@@ -162,7 +164,7 @@ def get_document(id: str, service: Serving, collection: str = "", text: bool = F
     shown: dict[str, Any] = asdict(find_document(opened, id)) | {"collection": opened.name}
     if text:
         found = opened.document(id)
-        shown |= {"text": found.text, "headings": [asdict(heading) for heading in found.headings], "page_spans": [asdict(page) for page in found.pages]}
+        shown |= {"text": found.text, "headings": [asdict(heading) for heading in found.headings], "page_spans": [asdict(page) for page in found.pages], "remarks": found.remarks}
     if chunks:
         shown["chunk_spans"] = [{"start": piece.start, "end": piece.end, "page": piece.page, "context": piece.context, "text": piece.text} for piece in opened.chunks(id)]
     return shown

@@ -234,9 +234,10 @@ def document_page(
 ) -> str:
     "A document with its facts, and what can be done with it."
     views = view_buttons(view) if view else ""
+    remarks = f'<p class="small" role="note">Remarks on the reading: {escape(document.remarks)}.</p>' if document.remarks else ""
     return (f'<div class="line"><button data-act="close-document" data-escape>‹ Documents</button><span class="grow"></span>{views}{original}'
             f'<button class="danger" data-act="delete" data-document="{escape(document.id)}">Delete</button></div>'
-            f'<h1>{escape(document.title)}</h1><p class="small muted">{document_facts(info, now)}</p>{body}')
+            f'<h1>{escape(document.title)}</h1><p class="small muted">{document_facts(info, now)}</p>{remarks}{body}')
 
 # %% ../../nbs/15_app/05_documents_view.ipynb #c31
 def delete_question(info: DocumentInfo) -> str:

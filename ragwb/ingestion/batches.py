@@ -31,6 +31,7 @@ class Step:
     stage: str        # parsing, indexing, or one of FINAL
     reason: str = ""  # of a failure
     found: str = ""   # of what was written: what a scan found in it
+    remarks: str = "" # of what was written: what its reading left out, guessed or repaired
     chunks: int = 0   # written
     pages: int = 0    # written
 
@@ -132,7 +133,7 @@ def committed(writer: Writer, ready: Sequence[Entry], incoming: Mapping[str, Inc
         document = entry.document
         if document.id in fresh:
             stage = "changed" if document.id in before else "new"
-            yield Step(document.id, stage, "", incoming[document.id].found, len(entry.chunks), len(document.pages))
+            yield Step(document.id, stage, "", incoming[document.id].found, document.remarks, len(entry.chunks), len(document.pages))
         else:
             yield Step(document.id, "unchanged")  # another ingester was faster
 

@@ -35,7 +35,7 @@ class Progress:
     "What has just happened to a document."
     document: str
     stage: str        # parsing, indexing, then one of: new, changed, unchanged, failed
-    reason: str = ""  # why it failed, or what a scan found in it
+    reason: str = ""  # why it failed, what a scan found in it, or what its reading left out
     done: int = 0     # documents of this run that are finished
     total: int = 0    # documents of this run
 
@@ -49,6 +49,7 @@ class IngestReport:
     failed: list[tuple[str, str]] = field(default_factory=list)   # document, reason
     skipped: list[tuple[str, str]] = field(default_factory=list)  # file, reason; no kind of file that ragwb reads
     found: list[tuple[str, str]] = field(default_factory=list)    # document, what a scan found in it
+    remarks: list[tuple[str, str]] = field(default_factory=list)  # document, what its reading left out, guessed or repaired
     chunks: int = 0      # written by this run
     pages: int = 0       # of the documents written by this run
     seconds: float = field(default=0.0, repr=False)  # a committed notebook has no clock
@@ -60,6 +61,7 @@ class IngestReport:
         elif step.stage in FINAL:
             setattr(self, step.stage, getattr(self, step.stage) + 1)
         self.found += [(step.document, step.found)] if step.found else []
+        self.remarks += [(step.document, step.remarks)] if step.remarks else []
         self.chunks += step.chunks
         self.pages += step.pages
 
@@ -70,17 +72,18 @@ class IngestReport:
 
     def add(self, other: "IngestReport") -> None:
         "Counts another run in."
-        for name in ("new", "changed", "unchanged", "failed", "skipped", "found", "chunks", "pages", "seconds"):
+        for name in ("new", "changed", "unchanged", "failed", "skipped", "found", "remarks", "chunks", "pages", "seconds"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
     def to_dict(self) -> dict[str, Any]:
         "For JSON."
         named = {"failed": [{"document": d, "reason": r} for d, r in self.failed], "skipped": [{"file": f, "reason": r} for f, r in self.skipped],
-                 "found": [{"document": d, "found": f} for d, f in self.found]}
+                 "found": [{"document": d, "found": f} for d, f in self.found], "remarks": [{"document": d, "remarks": r} for d, r in self.remarks]}
         return asdict(self) | named | {"seconds": round(self.seconds, 2)}
 
     def _repr_markdown_(self) -> str:
-        rows = "".join(f"\n| failed | `{document}`: {reason} |" for document, reason in self.failed)
+        told = [("failed", *each) for each in self.failed] + [("remarks", *each) for each in self.remarks]
+        rows = "".join(f"\n| {kind} | `{document}`: {said} |" for kind, document, said in told)
         return f"| | |\n|---|---|\n| new | {self.new} |\n| changed | {self.changed} |\n| unchanged | {self.unchanged} |\n| chunks | {self.chunks} |{rows}"
 
 # %% ../../nbs/09_ingestion/06_ingest.ipynb #c10
@@ -96,7 +99,7 @@ def followed(
             report.count(step)
             done += step.stage in FINAL
             if progress:
-                progress(Progress(step.document, step.stage, step.reason or (step.found and f"found: {step.found}"), done, total))
+                progress(Progress(step.document, step.stage, step.reason or (step.found and f"found: {step.found}") or step.remarks, done, total))
     return report
 
 # %% ../../nbs/09_ingestion/06_ingest.ipynb #c13

@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from math import inf
 from typing import Any
 
 from anyio import CapacityLimiter, to_thread
@@ -48,6 +49,7 @@ class Key:
     expires: str = ""                  # empty: never
     revoked: str = ""                  # empty: not revoked
     used: str = ""                     # the last day on which it was used
+    day_usd: float = 0.0               # the most that its questions may cost in a day (UTC), US dollars; 0: no limit of its own
 
     def state(self, now: datetime) -> str:
         "valid, expired or revoked."
@@ -128,14 +130,18 @@ def add_key(
     collections: Sequence[str] = (),   # empty: all
     lifetime: timedelta | None = None,  # None: until it is revoked
     now: datetime | None = None,       # None: now
+    day_usd: float = 0.0,              # the most that its questions may cost in a day; 0: no limit of its own
 ) -> tuple[KeyRing, Key, str]:         # the ring with the key, the key without its secret, and the key as its holder needs it
     "Makes a key. Raises AccessError."
     check_grants(name, scopes, collections)
+    if not 0 <= day_usd < inf:
+        raise AccessError(f"a key may spend {day_usd:g} USD a day: 0 (no limit of its own) or more is needed")
     now, id = now or datetime.now(UTC), secrets.token_hex(4)
     while ring.of_id(id):
         id = secrets.token_hex(4)
     token = f"ragwb_{id}_{secrets.token_hex(20)}"
-    key = Key(id, name.strip(), hashed(token), tuple(dict.fromkeys(scopes)), tuple(dict.fromkeys(collections)), stamp(now), stamp(now + lifetime) if lifetime else "")
+    granted = tuple(dict.fromkeys(scopes)), tuple(dict.fromkeys(collections))
+    key = Key(id, name.strip(), hashed(token), *granted, stamp(now), stamp(now + lifetime) if lifetime else "", day_usd=day_usd)
     return replace(ring, keys=(*ring.keys, key), secret=ring.secret or secrets.token_hex(32)), key, token
 
 
@@ -166,7 +172,7 @@ def rotate_key(
     if not old.expires or datetime.fromisoformat(old.expires) > until:
         ring = changed_keys(ring, {old.id: replace(old, expires=stamp(until))})
     lifetime = datetime.fromisoformat(old.expires) - datetime.fromisoformat(old.created) if old.expires else None
-    return add_key(ring, old.name, old.scopes, old.collections, lifetime, now)
+    return add_key(ring, old.name, old.scopes, old.collections, lifetime, now, old.day_usd)
 
 # %% ../../nbs/13_operations/12_keys.ipynb #c18
 def signer(ring: KeyRing) -> TimestampSigner:

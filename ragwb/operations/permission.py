@@ -9,11 +9,13 @@ __all__ = ['ANY', 'EVERYONE', 'NOBODY', 'VISITOR', 'Visitor', 'visitor_of', 'no_
 # %% ../../nbs/13_operations/13_permission.ipynb #c03
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
 from ..answering.answer_store import AnswerError, AnswerStore
 from ..answering.pipeline import Pipeline
+from ..answering.spending_limits import Payer
 from ..config import PipelineConfig
 from ..indexing.collection import Collection
 from ..indexing.schema import CollectionError
@@ -35,6 +37,7 @@ class Visitor:
     scopes: frozenset[str]
     collections: tuple[str, ...] | None   # that exist for the visitor; None: all
     session: str = ""                     # of the app; empty: the key itself was shown
+    day_usd: float = 0.0                  # the most that the key's questions may cost in a day; 0: no limit of its own
 
     def may(self, scope: str) -> bool:
         "Whether a scope is granted."
@@ -52,7 +55,7 @@ VISITOR: ContextVar[Visitor] = ContextVar("visitor")
 
 def visitor_of(key: Key, session: str = "") -> Visitor:
     "The holder of a key."
-    return Visitor(key.id, key.name, frozenset(key.scopes), key.collections or None, session)
+    return Visitor(key.id, key.name, frozenset(key.scopes), key.collections or None, session, key.day_usd)
 
 # %% ../../nbs/13_operations/13_permission.ipynb #c09
 def no_collection(name: str) -> NoReturn:
@@ -128,5 +131,8 @@ class SeenWorkbench(Workbench):
 
 
 def seen_by(workbench: Workbench, visitor: Visitor) -> Workbench:
-    "A workbench as a visitor sees it: the workbench itself for those who see all."
+    "A workbench as a visitor sees it, and pays for it: the workbench itself where nobody was asked for a key."
+    if visitor.key:
+        workbench = copy(workbench)
+        workbench.payer = Payer(visitor.key, visitor.day_usd)
     return workbench if visitor.collections is None else SeenWorkbench(workbench, visitor)
