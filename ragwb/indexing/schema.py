@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..config import GuardrailConfig, PipelineConfig, config_from
-from ..documents.document import Document
+from ..documents.document import REMARKS, Document
 from ..documents.identity import Identity, identity_labels, identity_of, telling_title
 from ..documents.language import terms
 from .chunking import Chunk
@@ -70,7 +70,7 @@ def labels_of(
     folder = document.id.rpartition("/")[0]
     values = {"document": document.id, "format": document.format, "folder": folder, "title": document.title}
     known = identity_labels(identity)
-    stated = {label.partition("=")[0] for label in known} | set(values)
+    stated = {label.partition("=")[0] for label in known} | set(values) | {REMARKS}
     others = [f"{key}={value}" for key, value in document.metadata.items() if value and key not in stated]
     return [*known, *(f"{key}={value}" for key, value in values.items() if value), *others]
 
