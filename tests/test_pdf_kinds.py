@@ -1,11 +1,13 @@
 "What a PDF says besides the lines of its pages, and lines that do not run from left to right."
 
 from io import BytesIO
+from pathlib import Path
 
 import pypdfium2 as pdfium
 import pytest
 from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.cidfonts import UnicodeCIDFont
+from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.pdfgen.canvas import Canvas
 
 from ragwb.documents.document import Document, DocumentError
@@ -153,7 +155,8 @@ def test_what_follows_the_end_or_is_missing_is_said():
 
 def test_running_lines_are_kept_once():
     def page(number):
-        return lines("Work rule WR-55, issue 3", f"Page {number} of 4", f"Rule {'abcd'[number - 1]} is about the {'pump lock roof door'.split()[number - 1]}.", top=270, step=30)
+        body = f"Rule {'abcd'[number - 1]} is about the {'pump lock roof door'.split()[number - 1]}."
+        return lines("Work rule WR-55, issue 3", f"Page {number} of 4", body, top=270, step=30)
     document = parsed(drawn(*map(page, range(1, 5))))
     assert document.text.count("WR-55, issue 3") == 1 and "Page 2" not in document.text
     assert document.metadata["running lines left out"] == "7"
@@ -164,7 +167,9 @@ def test_running_lines_are_kept_once():
 def test_a_running_line_does_not_part_a_sentence():
     def page(text, number):
         return lines("Lock rules of 2025", *text, f"- {number} -", top=270, step=14)
-    document = parsed(drawn(page(["The lock is opened by the", "keeper when the water of the"], 1), page(["upper pool is high and the", "gate of the lower pool is"], 2), page(["closed."], 3)))
+    sheets = (page(["The lock is opened by the", "keeper when the water of the"], 1),
+              page(["upper pool is high and the", "gate of the lower pool is"], 2), page(["closed."], 3))
+    document = parsed(drawn(*sheets))
     assert "of the upper pool is high and the gate of the lower pool is closed." in document.text
 
 
@@ -225,3 +230,18 @@ def test_a_negative_font_size_reads_forwards(matrix):
 def test_a_file_that_is_no_pdf_is_refused():
     with pytest.raises(DocumentError, match="not a PDF"):
         parsed(b"hello %%EOF")
+
+
+FONT = "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf"
+
+
+@pytest.mark.skipif(not Path(FONT).exists(), reason="no font with Hebrew letters")
+@pytest.mark.parametrize("logical", ["הספרייה פתוחה בערב", "טלפון 418 בערב", "הדגם Vario במלאי"])
+def test_hebrew_reads_from_the_right_and_its_numbers_from_the_left(logical):
+    pdfmetrics.registerFont(TTFont("DejaVu", FONT))
+    words = logical.split()
+    def page(canvas):
+        canvas.setFont("DejaVu", 12)
+        for number in range(2):
+            canvas.drawRightString(360, 250 - 20 * number, " ".join(word if word.isascii() else word[::-1] for word in words[::-1]))
+    assert parsed(drawn(page)).text.replace("\n\n", " ") == f"{logical} {logical}"

@@ -77,6 +77,11 @@ def test_a_unit_is_a_word_of_its_own(written: str) -> None:
     assert terms(f"withstands {written}.")[-2:] == ["65", "bar"]
 
 
+@pytest.mark.parametrize("text", ["1." + "1" * 6_000 + "1a", "1" * 9_000, "1,111" * 3_000, "12.12." + "2" * 6_000])
+def test_numbers_without_end_are_words_like_others(text: str) -> None:
+    assert terms(text)
+
+
 def test_not_is_a_word() -> None:
     assert "not" in terms("Dogs are not allowed") and "not" in terms("Dogs aren't allowed") and "no" in terms("no dogs")
 

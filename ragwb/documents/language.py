@@ -135,7 +135,7 @@ def as_number(found: re.Match[str]) -> str:
     written, start = found[0], found.start()
     if written.isdecimal() or start and (found.string[start - 1].isalnum() or found.string[start - 1] in "_.,-/"):
         return written
-    if len(written) > 5 and written[-1].isalnum():
+    if 5 < len(written) < 40 and written[-1].isalnum():
         named = ENDS_WITH_WORD.search(found.string[max(0, start - 12):start])
         if days := days_of(written, named[1] if named else ""):
             return f" {days} "
