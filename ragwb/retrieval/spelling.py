@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['WHOLE', 'LATIN', 'BEGINS', 'NAME_GOES_ON', 'DICTIONARIES', 'CHUNKS_READ', 'CHUNKS_LOOKED_AT', 'LETTERS',
-           'ordinary_words', 'edits', 'allowed', 'folded', 'letter_counts', 'letter_marks', 'Words', 'dictionary',
-           'is_word', 'word_counts', 'Respelt', 'Spelling']
+           'ordinary_words', 'edits', 'allowed', 'letter_counts', 'letter_marks', 'Words', 'dictionary', 'is_word',
+           'word_counts', 'Respelt', 'Spelling']
 
 # %% ../../nbs/06_retrieval/07_spelling.ipynb #c03
 import re
@@ -14,11 +14,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
-from unicodedata import combining, normalize
 
 import numpy as np
 
-from ..documents.language import STOP_WORDS, word_terms
+from ..documents.language import STOP_WORDS, folded, word_terms
 from .bm25 import one_array
 from .search import Searcher, Snapshot
 
@@ -67,11 +66,6 @@ def allowed(typed: str, word: str) -> int:
     return (1 if len(typed) < 8 else 2) - (not same_start)
 
 # %% ../../nbs/06_retrieval/07_spelling.ipynb #c14
-def folded(word: str) -> str:
-    "A word without its accents."
-    return word if word.isascii() else "".join(sign for sign in normalize("NFKD", word) if not combining(sign))
-
-
 def letter_counts(words: Collection[str]) -> np.ndarray:  # int16, shape (n, 32)
     "How often each letter occurs in each word; rare letters share a column."
     letters = np.frombuffer("".join(words).encode("utf-32-le"), np.uint32) % 32
