@@ -84,9 +84,9 @@ BAD = {
     "noise.csv": (NOISE, "binary data"),
     "noise.html": (NOISE, "binary data"),
     "mark.txt": (b"\xff\xfe" + b"\x00\xd8" * 3, "begins like utf-16"),
-    "open.json": (b'{"a": [1, 2', "no valid JSON"),
+    "wrong.json": (b'{"a": }', "no valid JSON"),
     "deep.json": (b"[" * 200_000, "nested too deeply"),
-    "bad.jsonl": (b'{"a": 1}\nnothing\n', "line 2 is no JSON value"),
+    "bad.jsonl": (b'{"a": 1}\nnothing\nneither\n', "line 2 is no JSON value"),
     "nothing.json": (b"{}", "no text"),
     "script.html": (b"<html><body><script>x()</script></body></html>", "no text"),
 }

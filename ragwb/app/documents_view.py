@@ -145,7 +145,7 @@ def upload_line(upload: Upload) -> str:
     bar = "" if upload.ended else f'<progress value="{share:.2f}" max="1" aria-label="{name}"></progress>'
     again = f'<button data-act="retry" data-upload="{id}">Try again</button>' if upload.stage == "failed" and upload.again else ""
     away = f'<button class="plain" data-act="dismiss" data-upload="{id}" aria-label="Dismiss {name}" title="Dismiss">✕</button>' if upload.ended else ""
-    reason = f'<span class="reason">{escape(upload.reason)}</span>' if upload.reason else ""
+    reason = f'<span class="reason{"" if upload.stage == "failed" else " muted"}">{escape(upload.reason)}</span>' if upload.reason else ""
     return (f'<li id="upload-{id}"><span class="name" title="{name}">{name}</span>'
             f'<span class="stage small"><span class="muted">{STAGE_LABELS.get(upload.stage, escape(upload.stage))}</span>{bar}</span><span class="line">{again}{away}</span>{reason}</li>')
 

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['LIGHT', 'DARK', 'FONT_FAMILY', 'THEME', 'FRAME_STYLE', 'ELEMENT_STYLE', 'NAVIGATION_STYLE', 'CONVERSATION_STYLE',
-           'ANSWER_STYLE', 'READER_STYLE', 'TABLE_STYLE', 'DOCUMENTS_STYLE', 'APP_STYLE', 'luminance', 'contrast',
-           'palette', 'custom_properties', 'preview']
+           'ANSWER_STYLE', 'READER_STYLE', 'TABLE_STYLE', 'DOCUMENTS_STYLE', 'COST_STYLE', 'APP_STYLE', 'luminance',
+           'contrast', 'palette', 'custom_properties', 'preview']
 
 # %% ../../nbs/15_app/01_theme.ipynb #c03
 from collections.abc import Mapping
@@ -195,7 +195,7 @@ DOCUMENTS_STYLE = """
 .adding{max-height:min(34vh,320px);overflow:auto;background:var(--paper);border:1px solid var(--line);border-radius:8px;padding:4px 16px}
 .adding li{list-style:none;display:grid;grid-template-columns:minmax(0,1fr) 170px 150px;gap:4px 16px;align-items:center;padding:8px 0;min-height:48px}
 .adding li+li{border-top:1px solid var(--line)}.adding li>:nth-child(3){justify-content:flex-end}
-.adding .reason{grid-column:1/-1;color:var(--alarm);font-size:13px;overflow-wrap:anywhere}
+.adding .reason{grid-column:1/-1;color:var(--alarm);font-size:13px;overflow-wrap:anywhere}.adding .reason.muted{color:var(--muted)}
 progress{appearance:none;width:100%;height:4px;border:0;border-radius:2px;overflow:hidden;background:var(--line);display:block}
 progress::-webkit-progress-bar{background:var(--line)}progress::-webkit-progress-value{background:var(--accent)}progress::-moz-progress-bar{background:var(--accent)}
 .pages{border:1px solid var(--line);border-radius:8px;overflow:auto;max-height:80vh;padding:16px;background:var(--ground)}
@@ -207,4 +207,19 @@ dialog{border:1px solid var(--line);border-radius:10px;background:var(--paper);c
 }
 """
 
-APP_STYLE = ELEMENT_STYLE + NAVIGATION_STYLE + CONVERSATION_STYLE + ANSWER_STYLE + READER_STYLE + TABLE_STYLE + DOCUMENTS_STYLE
+# %% ../../nbs/15_app/01_theme.ipynb #c33b
+COST_STYLE = """
+.figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(150px,1fr));gap:12px}
+.figure{display:flex;flex-direction:column;gap:2px;background:var(--paper);border:1px solid var(--line);border-radius:8px;padding:12px 16px}.figure strong{font-size:20px}
+.chart{margin:0;background:var(--paper);border:1px solid var(--line);border-radius:8px;padding:12px 16px}
+.days{display:flex;align-items:flex-end;gap:3px;height:96px;border-bottom:1px solid var(--line)}.day{flex:1;height:100%;display:flex;align-items:flex-end}
+.day span{display:block;width:100%;background:var(--accent);border-radius:2px 2px 0 0}.chart figcaption{padding-top:6px}
+.budget{display:grid;grid-template-columns:11em minmax(0,1fr) auto;gap:16px;align-items:center}
+.budget.near progress::-webkit-progress-value,.budget.over progress::-webkit-progress-value{background:var(--alarm)}.budget.near,.budget.over{color:var(--alarm)}
+.costs table.data{background:var(--paper)}.costs h2{padding-top:8px}
+.dear details{border:1px solid var(--line);border-radius:8px;background:var(--paper);margin-bottom:8px}.dear summary{padding:10px 16px;cursor:pointer;flex-wrap:nowrap}
+.dear summary::before{content:"›";color:var(--muted)}.dear details[open] summary::before{transform:rotate(90deg)}
+@media (max-width:760px){.budget{grid-template-columns:1fr;gap:6px}.costs .line h2{flex-basis:100%}}
+"""
+
+APP_STYLE = ELEMENT_STYLE + NAVIGATION_STYLE + CONVERSATION_STYLE + ANSWER_STYLE + READER_STYLE + TABLE_STYLE + DOCUMENTS_STYLE + COST_STYLE

@@ -110,7 +110,7 @@ class Sums(tuple[Sum, ...]):
 
 # %% ../../nbs/04_costs/03_ledger.ipynb #c16
 COLUMNS = ("component", "model", "collection", "key", "config", "route", "answer", "price")
-GROUPS = {name: name for name in COLUMNS} | {"day": "substr(at, 1, 10)", "month": "substr(at, 1, 7)"}
+GROUPS = {name: f"charges.{name}" for name in COLUMNS} | {"day": "substr(at, 1, 10)", "month": "substr(at, 1, 7)"}
 
 
 def summed(

@@ -10,6 +10,7 @@ import html
 import posixpath
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator
 from urllib.parse import unquote
 
@@ -50,7 +51,7 @@ DOCTYPE = re.compile(r"<!DOCTYPE[^\[>]*+(?:\[.*?\])?+[^>]*+>", re.DOTALL)
 def chapter_body(data: bytes, id: str) -> etree._Element:
     "The body of one XHTML file, tags without their namespace."
     declared = CHARSET.search(data[:1000])
-    text, _ = decode(data, id, declared[1].decode("ascii", "replace") if declared else "")
+    text = decode(data, id, declared[1].decode("ascii", "replace") if declared else "").text
     text = re.sub(r"\A\s*+<\?xml.*?\?>", "", text, flags=re.DOTALL)
     if (at := text.find("<!DOCTYPE")) >= 0 and (doctype := DOCTYPE.match(text, at)):
         text = text[:at] + text[doctype.end():]
@@ -71,10 +72,15 @@ def parse_epub(data: bytes, id: str, content_hash: str, max_characters: int = 20
     path, package = read_package(archive)
     locked = archive.read("META-INF/encryption.xml").decode("utf-8", "replace") if "META-INF/encryption.xml" in archive.namelist() else ""
     builder = LimitedBuilder(id, max_characters)
+    stored = {name.lower(): name for name in archive.namelist()}  # some books list a chapter in another case
     for chapter in chapter_paths(path, package):
         if chapter in locked:
             raise DocumentError(id, f"its chapter {chapter} is encrypted (DRM)", "only books without copy protection can be read")
-        body = chapter_body(archive.read(chapter), id)
+        try:
+            body = chapter_body(archive.read(chapter if chapter in archive.NameToInfo else stored.get(chapter.lower(), chapter)), id)
+        except (KeyError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, DocumentError) as error:
+            builder.remark(f"the chapter {chapter} is left out: {'not in the file' if isinstance(error, KeyError) else 'damaged'}")
+            continue
         builder.page("chapter", next((text_of(heading) for heading in body.iter("h1", "h2", "h3")), ""))
         write_html(builder, body)
     said = {name: clean(package.findtext(f".//dc:{name}", "", BOOK)) for name in ("title", "creator", "date", "language", "publisher")}

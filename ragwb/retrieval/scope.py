@@ -158,9 +158,17 @@ class Scopes:
     def __init__(self, identities: Mapping[str, Identity]):
         self.identities = {id: identity for id, identity in identities.items() if is_known(identity)}
         self.organisations = Organisations(self.identities)
+        self.last = "", Scope()  # one search asks several times
 
     def of(self, question: str) -> Scope:
         "The scope of a question."
+        if self.identities and self.last[0] != question:
+            self.last = question, self.found(question)
+        asked, scope = self.last
+        return scope if asked == question else self.found(question)  # another thread may ask meanwhile
+
+    def found(self, question: str) -> Scope:
+        "The scope of a question, worked out."
         if not self.identities:
             return Scope()
         by_name = self.by_organisation(question)
