@@ -73,8 +73,9 @@ def check_document(document: Document, limits: Limits) -> None:
 PARSERS = {
     "pdf": "ragwb.documents.pdf:parse_pdf",
     "docx": "ragwb.documents.word:parse_docx",
-    "pptx": "ragwb.documents.office:parse_pptx",
-    "xlsx": "ragwb.documents.office:parse_xlsx",
+    "pptx": "ragwb.documents.slides:parse_pptx",
+    "xlsx": "ragwb.documents.sheets:parse_xlsx",
+    "odt": "ragwb.documents.opendocument:parse_odt",
     "epub": "ragwb.documents.epub:parse_epub",
     "rtf": "ragwb.documents.rtf:parse_rtf",
     "html": "ragwb.documents.html:parse_html",

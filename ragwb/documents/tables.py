@@ -85,3 +85,5 @@ def write_grid(builder: TextBuilder, rows: Sequence[Sequence[str]], heads: int) 
             builder.paragraph(row[0])
         elif at >= heads:
             builder.row(row, header)
+    if heads and not any(any(row) for row in rows[heads:]):  # a form to be filled in: its column names are all there is
+        builder.row(header)

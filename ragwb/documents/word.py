@@ -17,7 +17,7 @@ from lxml import etree
 from .builder import LimitedBuilder, TextBuilder
 from .document import Document
 from .encoding import decode
-from .html import CHARSET, main_part, parse_tree, write_html
+from .html import CHARSET, content_parts, parse_tree, write_html
 from .office import Package, alt_text, as_sentence, file_properties, local, open_zip, write_graphic
 from .rtf import parse_rtf
 from .tables import write_grid
@@ -261,8 +261,9 @@ def write_chunk(writer: WordWriter, element: etree._Element) -> None:
             writer.builder.block(block)
     elif re.match(rb"\s*(?:\xef\xbb\xbf)?\s*<", data) and not data.lstrip().startswith(b"<?mso"):
         declared = CHARSET.search(data[:4096])
-        text, _ = decode(data, rel.target, declared[1].decode("ascii", "replace") if declared else "")
-        write_html(writer.builder, main_part(parse_tree(text)))
+        text = decode(data, rel.target, declared[1].decode("ascii", "replace") if declared else "")[0]
+        for part in content_parts(parse_tree(text)):
+            write_html(writer.builder, part)
     elif rel.target.endswith(".txt"):
         for text in decode(data, rel.target)[0].splitlines():
             writer.builder.paragraph(text)
