@@ -140,6 +140,8 @@ def cell(place: str, value: bytes = b"1") -> bytes:
 
 
 add("stray.xlsx", lambda: workbook(b'<row r="1">' + cell("A1") + b'</row><row r="1048576">' + cell("XFD1048576") + b"</row>"))
+LETTERS = [(first + second).strip() for first in " ABCDEFGHIJKLMNOPQRSTUVWXYZ" for second in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"]
+add("diagonal.xlsx", lambda: workbook(b"".join(b'<row r="%d">' % (n * 900) + cell(f"{LETTERS[n % 700]}{n * 900}") + b"</row>" for n in range(1, 1100))))
 add("stray-small.xlsx", lambda: workbook(b'<row r="1">' + cell("A1") + b'</row><row r="19000">' + cell("ALL19000") + b"</row>"))
 add("stray-unplaced.xlsx", lambda: workbook(b"<row>" + b"<c><v>1</v></c>" * 16_000 + b"</row>" + b"<row><c><v>1</v></c></row>" * 40_000))
 add("merged.xlsx", lambda: workbook(b'<row r="1">' + cell("A1") + b"</row>", b'<mergeCells><mergeCell ref="A1:XFD1048576"/></mergeCells>'))

@@ -17,7 +17,19 @@ from lxml import etree
 
 from .builder import LimitedBuilder, TextBuilder, clean
 from .document import Document
-from .office import Package, Relation, alt_text, as_sentence, file_properties, link_target, local, math_text, open_zip, symbol_text, write_graphic
+from ragwb.documents.office import (
+    Package,
+    Relation,
+    alt_text,
+    as_sentence,
+    file_properties,
+    link_target,
+    local,
+    math_text,
+    open_zip,
+    symbol_text,
+    write_graphic,
+)
 from .tables import write_grid
 from .word_numbering import number_text
 
