@@ -101,13 +101,11 @@ async def start_pages(
         if name not in (first, "playground", "costs", "settings"):  # they compute, add up, or look for models
             await page.resume()
 
-# %% ../../nbs/15_app/17_window.ipynb #c14
+
 CHANGING = ("ask", "again", "new", "page", "conversation", "title", "really-forget", "really-delete")  # actions that change which conversations there are, or which one is shown
-
-
 RECENT = 12  # conversations beside the pages
 
-
+# %% ../../nbs/15_app/17_window.ipynb #c14
 class WindowParts:
     "The pages of one browser window, its navigation and its top bar."
 
@@ -156,11 +154,6 @@ class WindowParts:
         if not self.arriving:
             self.rail.url = address(self.page, self.collection, self.pages[self.page].query())
         self.rail.title = f"{self.pages[self.page].title or PAGES[self.page]} · ragwb"
-
-    async def tick(self) -> None:
-        "Looks at what changes while nobody acts: uploads, and costs."
-        await self.documents.tick()
-        await self.costs.tick()
 
     async def list_recent(self) -> None:
         "Reads the last conversations again."
@@ -254,6 +247,11 @@ class Window(WindowPlaces):
                 await self.pages[self.page].act(message)
         if message["act"] in CHANGING:
             await self.list_recent()
+
+    async def tick(self) -> None:
+        "Looks at what changes while nobody acts: uploads, and costs."
+        await self.documents.tick()
+        await self.costs.tick()
 
 # %% ../../nbs/15_app/17_window.ipynb #c18
 THEME_COOKIE, SYSTEM_COOKIE = "ragwb-theme", "ragwb-system"  # what the person chose, and what the system prefers

@@ -6,7 +6,7 @@
 __all__ = ['PIECE', 'ARTICLE', 'TOO_COMMON', 'SAME_END', 'YEAR', 'YEAR_LATER', 'TWO_YEARS_LATER', 'OTHER_ORGANISATION',
            'OTHER_PERIOD', 'OTHER_TIME', 'OTHER_VERSION', 'OUT_OF_FORCE', 'LEAST_FIT', 'VERSION_ASKED', 'LATEST',
            'Item', 'squashed', 'is_a_name', 'Organisations', 'shared', 'fiscal_fit', 'fit_of', 'Scope', 'is_known',
-           'Scopes', 'with_each_group']
+           'AskedFor', 'Scopes', 'with_each_group']
 
 # %% ../../nbs/06_retrieval/03_scope.ipynb #c03
 import re
@@ -152,42 +152,12 @@ def is_known(identity: Identity) -> bool:
     return bool(identity.organisation or identity.end or identity.fiscal or identity.version or identity.valid_from or identity.status)
 
 # %% ../../nbs/06_retrieval/03_scope.ipynb #c15
-class Scopes:
-    "What questions ask for among the documents of a collection."
+class AskedFor:
+    "The documents of a collection by what questions name: an organisation, a period, a version."
 
     def __init__(self, identities: Mapping[str, Identity]):
         self.identities = {id: identity for id, identity in identities.items() if is_known(identity)}
         self.organisations = Organisations(self.identities)
-        self.last = "", Scope()  # one search asks several times
-
-    def of(self, question: str) -> Scope:
-        "The scope of a question."
-        if self.identities and self.last[0] != question:
-            self.last = question, self.found(question)
-        asked, scope = self.last
-        return scope if asked == question else self.found(question)  # another thread may ask meanwhile
-
-    def found(self, question: str) -> Scope:
-        "The scope of a question, worked out."
-        if not self.identities:
-            return Scope()
-        by_name = self.by_organisation(question)
-        inside = frozenset().union(*by_name) if by_name else frozenset(self.identities)
-        fits, by_time = self.by_period(question, inside)
-        versions = self.by_version(question, inside)
-        weights, against = dict[str, float](), set[str]()
-        for id, identity in self.identities.items():
-            other = OTHER_ORGANISATION if by_name and id in self.organisations.of and id not in inside else 1.0
-            least = OTHER_PERIOD if identity.organisation else OTHER_TIME
-            period = least + (1 - least) * fits[id] if id in fits else 1.0
-            version = OTHER_VERSION if versions and identity.version and id not in versions else 1.0
-            if min(other, version) < 1 or fits.get(id, 1.0) < LEAST_FIT:
-                against.add(id)
-            meant = id in versions or fits.get(id, 0.0) == 1
-            weights[id] = other * period * version * (OUT_OF_FORCE if identity.status in ("superseded", "withdrawn") and not meant else 1.0)
-        fitting = (inside & set(fits or inside) & (versions or inside)) - against if by_name or fits or versions else frozenset()
-        groups = by_name if len(by_name) > 1 else by_time
-        return Scope({id: weight for id, weight in weights.items() if weight < 1}, groups if len(groups) > 1 else (), frozenset(fitting), frozenset(against))
 
     def by_organisation(self, question: str) -> tuple[frozenset[str], ...]:
         "The documents of each organisation that is asked for."
@@ -219,6 +189,43 @@ class Scopes:
         "The documents of the version that is asked for."
         asked = {named[1] or named[2] for named in VERSION_ASKED.finditer(question)}
         return frozenset(id for id in inside if self.identities[id].version in asked)
+
+# %% ../../nbs/06_retrieval/03_scope.ipynb #c15a
+class Scopes(AskedFor):
+    "What questions ask for among the documents of a collection."
+
+    def __init__(self, identities: Mapping[str, Identity]):
+        super().__init__(identities)
+        self.last = "", Scope()  # one search asks several times
+
+    def of(self, question: str) -> Scope:
+        "The scope of a question."
+        if self.identities and self.last[0] != question:
+            self.last = question, self.found(question)
+        asked, scope = self.last
+        return scope if asked == question else self.found(question)  # another thread may ask meanwhile
+
+    def found(self, question: str) -> Scope:
+        "The scope of a question, worked out."
+        if not self.identities:
+            return Scope()
+        by_name = self.by_organisation(question)
+        inside = frozenset().union(*by_name) if by_name else frozenset(self.identities)
+        fits, by_time = self.by_period(question, inside)
+        versions = self.by_version(question, inside)
+        weights, against = dict[str, float](), set[str]()
+        for id, identity in self.identities.items():
+            other = OTHER_ORGANISATION if by_name and id in self.organisations.of and id not in inside else 1.0
+            least = OTHER_PERIOD if identity.organisation else OTHER_TIME
+            period = least + (1 - least) * fits[id] if id in fits else 1.0
+            version = OTHER_VERSION if versions and identity.version and id not in versions else 1.0
+            if min(other, version) < 1 or fits.get(id, 1.0) < LEAST_FIT:
+                against.add(id)
+            meant = id in versions or fits.get(id, 0.0) == 1
+            weights[id] = other * period * version * (OUT_OF_FORCE if identity.status in ("superseded", "withdrawn") and not meant else 1.0)
+        fitting = (inside & set(fits or inside) & (versions or inside)) - against if by_name or fits or versions else frozenset()
+        groups = by_name if len(by_name) > 1 else by_time
+        return Scope({id: weight for id, weight in weights.items() if weight < 1}, groups if len(groups) > 1 else (), frozenset(fitting), frozenset(against))
 
 # %% ../../nbs/06_retrieval/03_scope.ipynb #c18
 Item = TypeVar("Item")
