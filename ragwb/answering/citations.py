@@ -150,7 +150,8 @@ def supporting(
     passages: Sequence[Passage],
 ) -> tuple[Passage, int, int] | None:  # the passage, and start and end of the sentence in the document
     "The sentence that says what a statement says, the shortest of the closest ones."
-    said, figures, names = {term for term in terms(text) if not NUMBER.fullmatch(term)}, numbers_in(text), {term for name in NAME.findall(text) for term in terms(name)}
+    said = {term for term in terms(text) if not NUMBER.fullmatch(term) and term not in ("no", "not")}  # whether both deny is asked below
+    figures, names = numbers_in(text), {term for name in NAME.findall(text) for term in terms(name)}
     best: tuple[float, int, Passage, int, int] | None = None
     for passage in passages if len(said) > 1 and not text.rstrip().endswith("?") else ():
         for start, end in clauses(passage.text):

@@ -245,7 +245,7 @@ def points(data: etree._Element | None) -> dict[int, str]:
     for level in [] if data is None else list(data.iter("{*}lvl"))[::-1] or [data]:
         for point in level.iter("{*}pt"):
             value = clean("".join(point.itertext()))
-            number = re.fullmatch(r"-?\d+\.?\d*(?:[eE][-+]?\d+)?", value)
+            number = re.fullmatch(r"-?\d++(?:\.\d*+)?(?:[eE][-+]?\d++)?", value)
             shown = f"{float(value) * 100:.12g}%" if number and percent else f"{float(value):.15g}" if number and len(value) > 15 else value
             found.setdefault(int(point.get("idx", 0)), []).append(shown)
     return {at: " ".join(values) for at, values in found.items()}

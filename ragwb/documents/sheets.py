@@ -66,7 +66,7 @@ class NumberFormat:
         return f"{self.before}{cell_text(value) if value == int(value) else f'{value:.{places}f}'}{self.after}"
 
 # %% ../../nbs/01_documents/28_sheets.ipynb #c10
-LITERAL = re.compile(r'"([^"]*)"|\\(.)|\[\$([^\]-]*)[^\]]*\]|\[[^\]]*\]|[_*].')
+LITERAL = re.compile(r'"([^"]{0,255}+)"|\\(.)|\[\$([^\]-]{0,80}+)[^\]]{0,80}+\]|\[[^\]]{0,80}+\]|[_*].')
 
 
 def number_format(code: str) -> NumberFormat | None:
@@ -178,8 +178,8 @@ def closed_sheet(data: bytes, columns: Mapping[int, int], rows: Mapping[int, int
             return b""
         return found[1] + ":".join(f"{column_letters(columns[column])}{rows[row] + 1}" for column, row in ends).encode() + found[3]
 
-    data = re.sub(rb'(<(?:\w+:)?mergeCell\b[^>]*?\sref=")([^"]*)("[^>]*>)', merged, re.sub(rb"<(?:\w+:)?dimension\b[^>]*>", b"", data))
-    return re.sub(rb'(<(?:\w+:)?(?:c|row)\b[^>]*?\sr=")([A-Z]{0,3})(\d+)', moved, data)
+    data = re.sub(rb'(<(?:\w+:)?mergeCell\b[^<>]{0,200}?\sref=")([^"<>]{0,80}+)("[^<>]{0,200}+>)', merged, re.sub(rb"<(?:\w+:)?dimension\b[^<>]*+>", b"", data))
+    return re.sub(rb'(<(?:\w+:)?(?:c|row)\b[^<>]*?\sr=")([A-Z]{0,3})(\d+)', moved, data)
 
 # %% ../../nbs/01_documents/28_sheets.ipynb #c19
 @dataclass
@@ -199,7 +199,7 @@ class SheetFacts:
         return self.rows.get(row, row), self.columns.get(column, column)
 
 
-NO_RESULT = re.compile(rb"[<:]c ([^<>]*)>\s*<(?:\w+:)?f\b[^<>]*>([^<]+)</(?:\w+:)?f>\s*(?:<(?:\w+:)?v\s*/>|<(?:\w+:)?v></(?:\w+:)?v>)?\s*</(?:\w+:)?c>")
+NO_RESULT = re.compile(rb"[<:]c ([^<>]*+)>\s*+<(?:\w+:)?f\b[^<>]*+>([^<]++)</(?:\w+:)?f>\s*+(?:<(?:\w+:)?v\s*+/>\s*+|<(?:\w+:)?v></(?:\w+:)?v>\s*+)?</(?:\w+:)?c>")
 LINK_FORMULA = re.compile(rb'[<:]c ([^<>]*)>\s*<(?:\w+:)?f\b[^<>]*>\s*HYPERLINK\((?:"|&quot;)([^"&<]+(?:&amp;[^"&<]+)*)(?:"|&quot;)')
 LINK = re.compile(rb"<(?:\w+:)?hyperlink\b([^<>]*)>")
 

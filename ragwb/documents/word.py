@@ -259,7 +259,7 @@ def write_chunk(writer: WordWriter, element: etree._Element) -> None:
     elif data.lstrip().startswith(b"{\\rtf"):
         for block in parse_rtf(data, rel.target, "").text.split("\n\n"):
             writer.builder.block(block)
-    elif re.match(rb"\s*(?:\xef\xbb\xbf)?\s*<", data) and not data.lstrip().startswith(b"<?mso"):
+    elif data.lstrip().removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"<") and not data.lstrip().startswith(b"<?mso"):
         declared = CHARSET.search(data[:4096])
         text = decode(data, rel.target, declared[1].decode("ascii", "replace") if declared else "")[0]
         for part in content_parts(parse_tree(text)):
