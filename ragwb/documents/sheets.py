@@ -199,8 +199,8 @@ class SheetFacts:
         return self.rows.get(row, row), self.columns.get(column, column)
 
 
-NO_RESULT = re.compile(rb"[<:]c ([^<>]*+)>\s*+<(?:\w+:)?f\b[^<>]*+>([^<]++)</(?:\w+:)?f>\s*+(?:<(?:\w+:)?v\s*+/>\s*+|<(?:\w+:)?v></(?:\w+:)?v>\s*+)?</(?:\w+:)?c>")
-LINK_FORMULA = re.compile(rb'[<:]c ([^<>]*)>\s*<(?:\w+:)?f\b[^<>]*>\s*HYPERLINK\((?:"|&quot;)([^"&<]+(?:&amp;[^"&<]+)*)(?:"|&quot;)')
+NO_RESULT = re.compile(rb"[<:]c ([^<>]{0,300}+)>\s*+<(?:\w+:)?f\b[^<>]{0,300}+>([^<]++)</(?:\w+:)?f>\s*+(?:<(?:\w+:)?v\s*+/>\s*+|<(?:\w+:)?v></(?:\w+:)?v>\s*+)?</(?:\w+:)?c>")
+LINK_FORMULA = re.compile(rb'[<:]c ([^<>]{0,300}+)>\s*+<(?:\w+:)?f\b[^<>]{0,300}+>\s*+HYPERLINK\((?:"|&quot;)([^"&<]++(?:&amp;[^"&<]++)*+)(?:"|&quot;)')
 LINK = re.compile(rb"<(?:\w+:)?hyperlink\b([^<>]*)>")
 
 
