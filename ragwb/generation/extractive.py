@@ -69,8 +69,8 @@ def evidence(
     )
 
 # %% ../../nbs/07_generation/09_extractive.ipynb #c12
-TRUST = {"absent": -3.7, "codes": 6.1, "window": 3.4, "kind": 0.9, "lead": 2.0}
-TRUST_BIAS = -7.9
+TRUST = {"absent": -3.1, "codes": 6.4, "window": 3.0, "kind": 0.9, "lead": 2.1}
+TRUST_BIAS = -8.3
 
 
 def confidence(found: Evidence) -> float:  # 0 to 1

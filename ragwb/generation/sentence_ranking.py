@@ -89,7 +89,7 @@ def similarities(question: str, groups: Sequence[Sequence[str]]) -> list[Similar
     return [Similarity(matcher.match(at), float(cosines[at]), float(cosines[len(flat) + at])) for at in range(len(flat))]
 
 # %% ../../nbs/07_generation/05_sentence_ranking.ipynb #c20
-WEIGHTS = {"words": 3.5, "before": -1.6, "place": 3.2, "table": 17.0, "cosine": 2.9, "window": 3.8, "kind": 1.9, "relevance": 5.2, "codes": 0.4, "cover": 7.8}
+WEIGHTS = {"words": 3.9, "before": -2.2, "place": 3.5, "table": 18.2, "cosine": 2.3, "window": 5.6, "kind": 2.0, "relevance": 5.1, "codes": 0.6, "cover": 7.1}
 
 
 @dataclass(frozen=True, slots=True)
