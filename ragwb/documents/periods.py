@@ -166,7 +166,7 @@ PERIODS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], Period]], ...] =
     (rf"\b(?P<a>{MONTH}){TO}(?P<b>{MONTH})\s*+,?\s*+(?:of\s+)?(?P<year>{YEAR})", months_period),
     (rf"\b(?P<a>{MONTH})[\s-]+quarter\s*+,?\s*+(?:of\s+)?(?P<year>{YEAR})", quarter_to_month),
     (rf"\b(?P<a>{MONTH})\s+(?P<year>{YEAR})[\s-]+quarter", quarter_to_month),
-    (rf"\bquarter\s+(?:(?:that|which)\s+)?(?:ended|ending|closed|to)\s+(?:in\s+)?(?:(?:late|early|mid-?)\s*)?(?P<a>{MONTH})\s+(?P<year>{YEAR})", quarter_to_month),
+    (rf"\bquarter\s++(?:(?:that|which)\s++)?(?:ended|ending|closed|to)\s++(?:in\s++)?(?:(?:late|early|mid-?)\s*+)?(?P<a>{MONTH})\s++(?P<year>{YEAR})", quarter_to_month),
     (rf"\b(?P<which>first|last)\s+(?P<n>three|six|nine|3|6|9)\s+months\s+of\s+(?:the\s+year\s+)?(?P<year>{YEAR})", first_months),
     (rf"{EDGE}[\s-]+(?:the\s+)?(?:(?P<a>{MONTH})\s+)?(?P<year>{YEAR})", edge_period),
     (rf"\b(?P<season>spring|summer|autumn|holiday|christmas)(?:\s+(?:of|quarter|season))*\s+(?P<year>{YEAR})", season_period),

@@ -304,9 +304,9 @@ def json_values(text: str, id: str) -> tuple[list[Any], list[int]]:
 def closed(text: str) -> str:
     "A JSON text that was cut off, up to its last whole value and with its brackets closed."
     stack, safe, depth = list[str](), 0, 0
-    for token in re.finditer(r'"(?:[^"\\]++|\\.)*+"|["\[\]{},]', text, re.DOTALL):
+    for token in re.finditer(r'"(?:[^"\\]++|\\.)*+(")?|[\[\]{},]', text, re.DOTALL):
         mark = token[0]
-        if mark == '"':  # a string without an end
+        if mark[0] == '"' and token[1] is None:  # a string without an end
             break
         if mark in "[{":
             stack.append("]" if mark == "[" else "}")
