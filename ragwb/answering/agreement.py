@@ -132,7 +132,9 @@ UNITS = {unit: group.split()[0] for group in (
     "min mins minute minutes;sec secs seconds;usd dollar dollars $;eur euro euros €;gbp pounds £;percent % per-cent pct;mb megabyte megabytes;"
     "gb gigabyte gigabytes;kw kilowatt kilowatts;v volt volts;c celsius centigrade;f fahrenheit;lb lbs;mile miles mi;ft foot feet"
 ).split(";") for unit in group.split()}
-TOKEN = re.compile(r"@\S+|\d{1,3}(?:,\d{3}){1,6}(?:\.\d{1,9})?(?![\w-])|\d{1,20}(?:[.,]\d{1,9}){0,5}(?=(?:km|kg|cm|mm|mb|gb|kw|min|hrs?|h|g|l|v|k|m|s)\b)|[$€£%]|\w+(?:[-./'’_&+#]\w+)*[+#]*")
+TOKEN = re.compile(r"@\S+|\d{1,3}(?:,\d{3}){1,6}(?:\.\d{1,9})?(?![\w-])"
+                   r"|\d{1,20}(?:[.,]\d{1,9}){0,5}(?=(?:km|kg|cm|mm|mb|gb|kw|min|hrs?|h|g|l|v|k|m|s)\b)"
+                   r"|[$€£%]|\w+(?:[-./'’_&+#]\w+)*[+#]*")
 NAMES = re.compile(r"(?<![.!?:]\s)(?<=[\s(\"“‘'])[A-ZÀ-Þ][\w&+#-]*")
 
 

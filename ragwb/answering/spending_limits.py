@@ -9,7 +9,7 @@ __all__ = ['INSTRUCTIONS', 'MARGIN', 'POLICIES', 'UNIT', 'TOKEN', 'ALERTS', 'usd
 # %% ../../nbs/10_answering/13_spending_limits.ipynb #c03
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import ceil
@@ -121,15 +121,13 @@ def held_to(
     "Reserves the most that a question can cost while it is answered. Raises OverBudget."
     allowance, now = Allowance(ledger), datetime.now(UTC)
     before = [allowance.standing(limit, now) for limit in limits]
-    try:
-        usd = question_usd(config, question)
-        reserved = allowance.reserve(limits, usd, config.answering.model, payer.key, now, lasts_s) if usd != 0 else ""
-    except BudgetExceeded as error:
-        raise OverBudget(str(error), error.again_s if isinstance(error, LimitReached) else None) from None
-    try:
-        yield
-    finally:
-        if reserved:
-            allowance.release(reserved)
+    with ExitStack() as reserved:
+        try:
+            reserved.enter_context(allowance.held(limits, question_usd(config, question), config.answering.model, payer.key, now, lasts_s))
+        except BudgetExceeded as error:
+            raise OverBudget(str(error), error.again_s if isinstance(error, LimitReached) else None) from None
+        try:
+            yield
+        finally:
             for standing in before:
                 warn(standing, allowance.standing(standing.limit, now))
