@@ -213,7 +213,7 @@ def attribute(attributes: bytes, name: str) -> str:
 def scan_sheet(part: IO[bytes], facts: SheetFacts, formats: Mapping[str, NumberFormat], relations: Mapping[str, Relation]) -> None:
     "Finds formats, formulas without results and links in a sheet's XML."
     styles = b"|".join(style.encode() for style in formats)
-    styled = re.compile(rb'[<:]c (?=[^<>]*\bs="(' + styles + rb')")[^<>]*?\br="([A-Z]{1,3})(\d{1,7})"') if formats else None
+    styled = re.compile(rb'[<:]c (?=[^<>]{0,300}?\bs="(' + styles + rb')")[^<>]{0,300}?\br="([A-Z]{1,3})(\d{1,7})"') if formats else None
     for piece in pieces(part):
         for style, column, row in styled.findall(piece) if styled else []:
             facts.formats[int(row) - 1, column_number(column)] = formats[style.decode()]

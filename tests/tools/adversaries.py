@@ -50,7 +50,7 @@ BOUNDED = {  # place -> characters to which the code beside it cuts what the pat
 }
 
 
-def made() -> dict[str, list[re.Pattern[str]]]:
+def made() -> dict[str, list[re.Pattern[Any]]]:
     "Patterns that are put together when they are used: module and expression -> examples; none where module-level values hold them all."
     from ragwb.api.access import RULES
     from ragwb.guardrails.attack_rules import ATTACK_RULES, pattern_of
@@ -66,6 +66,9 @@ def made() -> dict[str, list[re.Pattern[str]]]:
         r"ragwb.app.source_view '\\s+'.join(map(re.escape, words.split()))": [re.compile(r"alpha\s+beta\s+alpha\s+gamma", re.I)],
         r"ragwb.documents.identity f'\\b(?:{words})\\b'": [],
         r"ragwb.documents.periods pattern": [],
+        r"""ragwb.documents.sheets b'(?:^|[\\s:])' + name.encode() + b'="([^"]*)"'""": [re.compile(rb'(?:^|[\s:])ref="([^"]*)"')],
+        r"""ragwb.documents.sheets b'[<:]c (?=[^<>]{0,300}?\\bs="(' + styles + b')")[^<>]{0,300}?\\br="([A-Z]{1,3})(\\d{1,7})"'""":
+            [re.compile(rb'[<:]c (?=[^<>]{0,300}?\bs="(3|14)")[^<>]{0,300}?\br="([A-Z]{1,3})(\d{1,7})"')],
         r"ragwb.documents.text '[^\\n]*\\n|[^\\n]+' if '\n' in text else '[^\\r]*\\r|[^\\r]+'": [re.compile(r"[^\n]*\n|[^\n]+"), re.compile(r"[^\r]*\r|[^\r]+")],
         r"ragwb.emulator.service_model limits['pattern']": [],  # the service's own model
         r"ragwb.emulator.service_model path": [],
