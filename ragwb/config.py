@@ -42,6 +42,7 @@ class RetrievalConfig:
     fusion: str = "convex"      # convex (scores) or rrf (ranks)
     vector_weight: float = 0.2  # weight of the vector leg, 0 to 1; BM25 has the rest
     cutoff: float = 0.55        # hits below this share of the best fused score are left out, 0 to 1
+    tables: bool = True         # raise the passages whose tables hold the figures that are asked for
     reranker: str = ""          # provider:model; empty: none
 
     def __post_init__(self) -> None:

@@ -58,7 +58,7 @@ def folded(text: str) -> tuple[str, list[int]]:  # the text, and the place of ea
 
 def whole_numbers(text: str, start: int, end: int) -> bool:
     "Whether a span begins and ends outside of numbers."
-    begins = start > 0 and text[start].isdigit() and re.search(r"\d[.,]?$", text[:start]) is not None
+    begins = start > 0 and text[start].isdigit() and re.search(r"\d[.,]?\Z", text[:start]) is not None
     return not begins and not (text[end - 1].isdigit() and re.match(r"[.,]?\d", text[end:]) is not None)
 
 # %% ../../nbs/10_answering/01_citations.ipynb #q02

@@ -61,8 +61,9 @@ class Period:
     start: date | None = None  # first day; None: the words give no days
     end: date | None = None    # last day; the same as `start` for a date
     year: int = 0              # fiscal; 0: the words name none
-    quarter: int = 0           # fiscal, 1 to 4; 0: the whole year
+    quarter: int = 0           # fiscal, 1 to 4, the last one; 0: the whole year
     text: str = ""             # the words
+    quarters: int = 1          # that end with `quarter`: 3 for the first nine months
 
 
 def month_span(
@@ -76,7 +77,7 @@ def month_span(
 
 # %% ../../nbs/01_documents/24_periods.ipynb #c11
 ORDINALS = {"first": 1, "1st": 1, "opening": 1, "second": 2, "2nd": 2, "third": 3, "3rd": 3, "fourth": 4, "4th": 4, "final": 4}
-COUNTS = {"three": 3, "six": 6, "nine": 9, "twelve": 12, "3": 3, "6": 6, "9": 9, "12": 12}
+COUNTS = {"three": 3, "six": 6, "nine": 9, "twelve": 12, "3": 3, "6": 6, "9": 9, "12": 12, "half": 6}
 SEASONS = {"spring": (3, 5), "summer": (6, 8), "autumn": (9, 11), "holiday": (10, 12), "christmas": (10, 12)}
 
 
@@ -112,6 +113,9 @@ def quarter_to_month(match: re.Match[str]) -> Period:
 def first_months(match: re.Match[str]) -> Period:
     "First nine months of 2022, last six months of 2022."
     year, count = full_year(match["year"]), COUNTS[match["n"].lower()]
+    if match["fiscal"]:
+        first = match["which"].lower() == "first"
+        return Period(None, None, year, count // 3 if first else 4, match[0], count // 3)
     return Period(*(month_span(year, 1, count) if match["which"].lower() == "first" else month_span(year, 13 - count, 12)), text=match[0])
 
 # %% ../../nbs/01_documents/24_periods.ipynb #c12
@@ -167,7 +171,8 @@ PERIODS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], Period]], ...] =
     (rf"\b(?P<a>{MONTH})[\s-]+quarter\s*+,?\s*+(?:of\s+)?(?P<year>{YEAR})", quarter_to_month),
     (rf"\b(?P<a>{MONTH})\s+(?P<year>{YEAR})[\s-]+quarter", quarter_to_month),
     (rf"\bquarter\s++(?:(?:that|which)\s++)?(?:ended|ending|closed|to)\s++(?:in\s++)?(?:(?:late|early|mid-?)\s*+)?(?P<a>{MONTH})\s++(?P<year>{YEAR})", quarter_to_month),
-    (rf"\b(?P<which>first|last)\s+(?P<n>three|six|nine|3|6|9)\s+months\s+of\s+(?:the\s+year\s+)?(?P<year>{YEAR})", first_months),
+    (rf"\b(?P<which>first|last|second)\s+(?P<n>(?:three|six|nine|3|6|9)(?=\s+months)|half(?=\s+of))(?:\s+months)?\s+of\s+(?:(?:the|its|their)\s+)?(?:year\s+)?"
+     rf"{FISCAL}?(?P<year>(?(fiscal)(?:\d{{4}}|['’]?\d\d)\b|{YEAR}))", first_months),
     (rf"{EDGE}[\s-]+(?:the\s+)?(?:(?P<a>{MONTH})\s+)?(?P<year>{YEAR})", edge_period),
     (rf"\b(?P<season>spring|summer|autumn|holiday|christmas)(?:\s+(?:of|quarter|season))*\s+(?P<year>{YEAR})", season_period),
     (rf"{FISCAL}{SHORT_YEAR}", fiscal_year),

@@ -50,7 +50,7 @@ def index_dataset(
 # %% ../../nbs/11_evaluation/10_benchmark.ipynb #newb1
 def bm25_alone(config: PipelineConfig) -> PipelineConfig:
     "The same config with BM25 as its only search leg."
-    return replace(config, retrieval=replace(config.retrieval, vector_weight=0.0))
+    return replace(config, retrieval=replace(config.retrieval, vector_weight=0.0, tables=False))
 
 # %% ../../nbs/11_evaluation/10_benchmark.ipynb #c08
 @contextmanager

@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['HAS_NUMBER', 'MONTHS', 'DAYS', 'HAS_DATE', 'HAS_DURATION', 'HAS_MONEY', 'HAS_REASON', 'HAS_NAME', 'WANTED', 'NEAR',
-           'SAME_THING', 'LIKE', 'LIKE_WORD', 'LIGHT', 'ABOVE', 'BEFORE', 'COUNTED', 'ALIKE', 'ASKS_VALUE',
-           'OWN_NUMBER', 'THING', 'DEFINITION', 'FOOTNOTE', 'SAYS_WHAT', 'rarity', 'question_weights', 'word_stems',
-           'word_weight', 'code_parts', 'whole_codes', 'codes_of', 'answers_kind', 'content_words', 'WordMatcher',
-           'like_words', 'Likeness', 'without_periods', 'Coverage', 'counted', 'has_figure', 'valued', 'defines',
-           'kind_of_answer']
+           'SAME_THING', 'LIKE', 'LIKE_WORD', 'LIGHT', 'ABOVE', 'BEFORE', 'COUNTED', 'ALIKE', 'ASKS_VALUE', 'AMOUNT',
+           'OWN_NUMBER', 'THING', 'DEFINITION', 'FOOTNOTE', 'NOT_AMOUNT', 'SAYS_WHAT', 'rarity', 'question_weights',
+           'word_stems', 'word_weight', 'code_parts', 'whole_codes', 'codes_of', 'answers_kind', 'content_words',
+           'WordMatcher', 'like_words', 'Likeness', 'without_periods', 'Coverage', 'counted', 'has_figure', 'valued',
+           'of_amounts', 'defines', 'kind_of_answer']
 
 # %% ../../nbs/07_generation/04_question_words.ipynb #c03
 import re
@@ -147,10 +147,11 @@ LIKE = 0.5  # cosine of two words below which they are not alike
 LIKE_WORD = re.compile(r"[^\W\d_][^\W\d_'’]*(?:['’&][^\W\d_]+)*|\d[\w.-]*")
 
 
-def like_words(text: str) -> list[str]:
+@lru_cache(16_384)  # labels and headings stand in many rows
+def like_words(text: str) -> tuple[str, ...]:
     "The words of a text that say something, lower case, each once; `R&D` is one word, scripts without spaces give pairs of signs."
     found = (part for word in LIKE_WORD.findall(unified(text)) for part in (word_terms(word) if CJK.match(word) else (word,)))
-    return [word for word in dict.fromkeys(found) if word not in STOP_WORDS]
+    return tuple(word for word in dict.fromkeys(found) if word not in STOP_WORDS)
 
 
 class Likeness:
@@ -218,7 +219,9 @@ COUNTED = re.compile(r"\bhow many\s+((?:[\w’'-]+\s+){0,2}?[\w’'-]+s)\b", re.
 ALIKE = 0.45  # of the word for what is counted
 ASKS_VALUE = re.compile(r"\bhow (?:many|much|large|big|high|low|heavy|fast|far)\b|\b(?:percentage|percent)\b|\b(?:what|which)(?:'s| is| was)?(?: the)? (?:[a-z]+ ){0,2}"
                         r"(?:torque|pressure|temperature|weight|price|cost|fee|speed|voltage|power|flow|length|width|depth)\b|\bwhat (?:do|does|did) .{2,60}\bcost\b", re.I)
-OWN_NUMBER = re.compile(r"(?<![\w.-])[-+$€£¥(]{0,6}\d[\d.,]{0,30}(?=\s?(?:[%°$€£¥)’']|[^\w-]|$|[a-z]+\b))"
+AMOUNT = re.compile(r"\b(?:revenues?|sales|incomes?|earnings|profits?|loss(?:es)?|margins?|costs?|expenses?|spend(?:ing)?|cash flow|debt|inventor(?:y|ies)|assets"
+                    r"|liabilities)\b", re.I)
+OWN_NUMBER = re.compile(r"(?<![\w.-])[-+$€£¥(]{0,6}\d[\d.,]{0,30}(?!st\b|nd\b|rd\b|th\b)(?=\s?(?:[%°$€£¥)’']|[^\w-]|$|[a-z]+\b))"
                         r"|\b(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|thirty|forty|fifty|hundred|thousand|million|billion|half|dozen|none|no)\b", re.I)
 THING = r"(?:an? |the )?([\w’'&./-]+(?: (?!in\b|of\b|on\b|for\b|at\b)[\w’'&./-]+){0,2}?)"
 DEFINITION = re.compile(rf"^\s*what(?:['’]s| is| are) {THING}(?: (?:in|of|on|for|at) [\w ]{{1,40}})?\s*+\?*\s*+$|^\s*what (?:does|do) {THING} (?:mean|do|stand for)\b", re.I)
@@ -228,9 +231,11 @@ FOOTNOTE = re.compile(r"^\(?\d{1,2}[).]?\s|\b(?:note|item|section|chapter|page)\
 def counted(question: str, sentence: str) -> bool:
     "Whether a sentence has a word for what a question asks the number of."
     match = COUNTED.search(question)
-    noun = like_words(match[1])[-1:] if match else []
+    noun = like_words(match[1])[-1:] if match else ()
+    if not noun:
+        return True
     there = like_words(sentence)
-    return not noun or bool((Likeness(noun, there).best(there) > ALIKE).all())
+    return bool((Likeness(noun, there).best(there) > ALIKE).all())
 
 
 def has_figure(sentence: str, known: Collection[str] = ()) -> bool:
@@ -240,11 +245,20 @@ def has_figure(sentence: str, known: Collection[str] = ()) -> bool:
 
 def valued(question: str, sentence: str) -> bool:
     "Whether a sentence has a number of its own, if a question asks for one."
-    if not ASKS_VALUE.search(question):
-        return True
-    return has_figure(sentence, set(terms(question)))
+    if ASKS_VALUE.search(question):
+        return has_figure(sentence, set(terms(question)))
+    if of_amounts(question):
+        return any(re.search(r"[$€£¥%]", match[0]) or re.match(r"\s?(?:%|percent|million|billion|thousand)", sentence[match.end():]) for match in OWN_NUMBER.finditer(sentence))
+    return True
 
 
+def of_amounts(question: str) -> bool:
+    "Whether a question asks what an amount was in some period."
+    return bool(AMOUNT.search(question)) and bool(periods(question)) and not NOT_AMOUNT.search(question)
+
+
+NOT_AMOUNT = re.compile(r"\b(?:why|reasons?|because|how|who|whom|where|when|explain\w{0,4}|made|drove|driven|caused?|include[sd]?|mean|policy|describe\w{0,2})\b"
+                        r"|^\s*(?:is|are|do|does|can|may|must|should)\b", re.I)
 SAYS_WHAT = "is|are|means?|stands? for|refers? to|describes?|defines?|provides?|lets?|allows?|contains?|controls?|represents?|consists? of"
 
 

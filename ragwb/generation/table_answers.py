@@ -4,16 +4,16 @@
 
 # %% auto #0
 __all__ = ['SMALL_CHANGE', 'YEAR_BEFORE', 'SAME_OF', 'FROM_TO', 'COMPARES', 'PERCENT', 'NEAR_DAY', 'NEAR_QUARTER', 'UNTIL',
-           'LOOSE', 'SPAN_SIGN', 'COVER', 'CORE', 'PRECISE', 'TOTAL', 'OTHER_KIND', 'CODE', 'SHARES', 'RATIO', 'COUNTS',
-           'IN_WORDS', 'NAMED', 'shifted', 'asked_periods', 'joins_two', 'TableQuestion', 'months_of',
-           'printed_periods', 'fiscal_fit', 'period_fit', 'FoundCell', 'initials_of', 'own_periods', 'RowMatch',
-           'kind_fit', 'dates_fit', 'find_cells', 'unit_of', 'value_text', 'name_of', 'CellStatement', 'cell_statement',
-           'TableAnswer', 'compared', 'table_answer', 'row_statement']
+           'LOOSE', 'SPAN_SIGN', 'COVER', 'CORE', 'PRECISE', 'TOTAL', 'OTHER_KIND', 'CODE', 'YEARLY', 'SECTION',
+           'SHARES', 'RATIO', 'COUNTS', 'ABOVE_ROOM', 'IN_WORDS', 'NAMED', 'shifted', 'asked_periods', 'joins_two',
+           'TableQuestion', 'months_of', 'printed_periods', 'fiscal_fit', 'period_fit', 'FoundCell', 'initials_of',
+           'own_periods', 'RowMatch', 'kind_fit', 'dates_fit', 'find_cells', 'unit_of', 'said_above', 'value_text',
+           'name_of', 'CellStatement', 'cell_statement', 'TableAnswer', 'compared', 'table_answer', 'row_statement']
 
 # %% ../../nbs/07_generation/07_table_answers.ipynb #c03
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import lru_cache
 
@@ -40,7 +40,8 @@ YEAR_BEFORE = re.compile(r"\b(?:year[- ]?(?:over[- ]year|earlier|before|ago)|(?:
 SAME_OF = re.compile(r"\bsame (?:quarter|period|months?|time)[a-z ]{0,80} (?:of|in) ((?:19|20)\d\d)\b", re.I)
 FROM_TO = re.compile(r"\b(?:from|between)\b", re.I)
 COMPARES = re.compile(r"\b(?:compar\w*|versus|vs\.?|against|than|or (?:down|less|fewer|lower)|from what to what|stack(?:ed)? up|which of the two|difference|both|respectively"
-                      r"|change[ds]? (?:from|between)"
+                      r"|how (?:did|has|have|do|does)\b[^?]{1,120}?\b(?:chang|mov|develop|evolv|differ|var|shift|trend)\w{0,6}\b"
+                      r"|(?:higher|lower|larger|smaller|greater|bigger|more|less) in\b[^?]{3,60}\bor\b"
                       r"|(?:rise|fall|fell|rose|improve|drop|grow|grew|shrink) from)\b", re.I)
 PERCENT = re.compile(r"\b(?:percent(?:age)?|share of|rate|proportion|how fast)\b|%", re.I)
 
@@ -48,7 +49,7 @@ PERCENT = re.compile(r"\b(?:percent(?:age)?|share of|rate|proportion|how fast)\b
 def shifted(period: Period, years: int) -> Period:
     "The same period some years before."
     back = timedelta(days=round(365.25 * years))
-    return Period(period.start - back if period.start else None, period.end - back if period.end else None, period.year - years if period.year else 0, period.quarter, period.text)
+    return replace(period, start=period.start - back if period.start else None, end=period.end - back if period.end else None, year=period.year - years if period.year else 0)
 
 
 def asked_periods(text: str) -> list[Period]:
@@ -57,8 +58,8 @@ def asked_periods(text: str) -> list[Period]:
     days = all(period.start and period.start == period.end for period in named)
     if len(named) == 2 and days and FROM_TO.search(text) and not COMPARES.search(text):
         return [Period(named[0].end, named[1].end, text=named[0].text)]
-    if (same := SAME_OF.search(text)) and len(named) == 2 and named[0].end:
-        return [named[0], shifted(named[0], named[0].end.year - int(same[1]))]
+    if (same := SAME_OF.search(text)) and len(named) == 2 and (named[0].end or named[0].year):
+        return [named[0], shifted(named[0], (named[0].year or named[0].end.year) - int(same[1]))]  # type: ignore[union-attr]
     return [named[0], shifted(named[0], 1)] if len(named) == 1 and YEAR_BEFORE.search(text) else named
 
 # %% ../../nbs/07_generation/07_table_answers.ipynb #c08
@@ -89,7 +90,7 @@ class TableQuestion:
 
 # %% ../../nbs/07_generation/07_table_answers.ipynb #c11
 NEAR_DAY, NEAR_QUARTER = 9, 35  # days between the end that is asked for and the one that is printed, for "the end of June" and for a quarter
-UNTIL = 0.8  # how well what happened until a day fits that day
+UNTIL = 0.6  # how well what happened until a day fits that day
 LOOSE = re.compile(r"^(?:end|late|close|start|early|beginning|middle|mid)\b", re.I)
 SPAN_SIGN = re.compile(r"\d\s*(?:-|–|—|to|through)\s*[A-Z]")
 
@@ -118,7 +119,7 @@ def fiscal_fit(asked: Period, printed: Period, own: Sequence[Period]) -> float:
         return 0.0
     for back in (0, 1):
         if (name.year - back, name.quarter) == (asked.year, asked.quarter) and abs((printed.end - last).days + 365 * back) <= 10:
-            return {3: 1.0, 0: 0.9}.get(months_of(printed), 0.3)
+            return {3 * asked.quarters: 1.0, 0: 0.9}.get(months_of(printed), 0.3)
     return 0.0
 
 
@@ -147,6 +148,7 @@ def period_fit(
 # %% ../../nbs/07_generation/07_table_answers.ipynb #c14
 COVER, CORE, PRECISE, TOTAL = 0.45, 0.35, 0.2, 0.04  # the parts of a cell's score; TOTAL is for a row of totals
 OTHER_KIND, CODE = 0.4, 0.7                          # what is left of the score of a cell of another kind; how alike a code must be
+YEARLY, SECTION = 0.9, 0.9                           # what a word counts that is said above the row of a year, and that the section says
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,9 +186,12 @@ class RowMatch:
         self.row, self.alike = row, alike
         initials = initials_of(row.label)
         short = np.array([float(word in initials and (len(word) <= 4 or "&" in word)) for word in asked.words])
+        self.whose = alike.best(like_words(" ".join(passage.place.split(" > ")[:2]))) >= 1  # words that name the document, not the row
         self.label = np.maximum(alike.best(like_words(row.label)), short)
         self.section = alike.best(like_words(row.section))
         self.above = np.maximum(0.95 * self.section, 0.75 * alike.best(like_words(f"{passage.place} {row.caption}")))
+        if YEAR.match(row.label):  # the row of a year is about what the table is about
+            self.label = np.maximum(self.label, YEARLY * alike.best(like_words(f"{row.section} {row.caption}")))
         said = [word for word in like_words(row.label) if word in alike.places and not PERIODIC.search(word)]
         weight = np.array([word_weight(word) or 1.0 for word in said])
         self.counts = counted(asked.text, " ".join((row.label, row.section, row.caption, row.unit, *row.columns)))
@@ -199,7 +204,8 @@ class RowMatch:
         match = np.maximum(here, self.above)
         if any(value < CODE for word, value in zip(self.alike.words, match, strict=True) if any(c.isdigit() for c in word)):
             return 0.0
-        core = np.maximum(here, 0.97 * self.section)
+        core = np.maximum(here, SECTION * self.section)
+        weight = np.where(self.whose, 0, weight) if not self.whose.all() else weight
         kind = 1.0 if self.counts else OTHER_KIND
         total = TOTAL if self.row.label.lower().startswith("total") else 0.0
         return kind * (float(COVER * (match @ weight) + CORE * (core @ weight)) / weight.sum() + PRECISE * self.precise + total)
@@ -272,6 +278,15 @@ def unit_of(row: TableRow, at: int) -> str:
     return found[1].lower().removesuffix("s") if found else ""
 
 
+ABOVE_ROOM = 160  # characters of what stands above a table that may name the row of a year
+
+
+def said_above(row: TableRow) -> str:
+    "The last sentence above a table without its note about the unit, verbatim; empty if it is long."
+    above = re.split(r"[:(]", re.split(r"[.;]\s", row.caption)[-1])[0].strip()
+    return above if len(above) <= ABOVE_ROOM else ""
+
+
 def value_text(row: TableRow, at: int) -> str:
     "A value with its currency and its unit: `$7,382 million`."
     value, unit = re.sub(r"(?<=[$€£¥])\s++|(?<!\s)\s++(?=[%)])", "", row.values[at]), unit_of(row, at)
@@ -283,6 +298,8 @@ def value_text(row: TableRow, at: int) -> str:
 def name_of(row: TableRow, sectioned: bool) -> str:
     "A row's label, with its section where that says more."
     label, section = (" ".join(re.sub(r"(?:(?<!\s)\s++)?+(?:\(\d+\)|[®™])$", "", text).split()).strip(" :") for text in (row.label, row.section if sectioned else ""))
+    if YEAR.fullmatch(label) and not section and (above := said_above(row)):
+        return f"{label} ({above})"
     return section if not label else f"{label} ({section})" if section and section.lower() not in label.lower() and len(section) <= 60 else label
 
 # %% ../../nbs/07_generation/07_table_answers.ipynb #c20
@@ -305,6 +322,8 @@ def cell_statement(row: TableRow, passage: int, columns: Sequence[int], sectione
     values = [value_text(row, at) for at in columns]
     used = " ".join(named).lower()
     quotes = [row.line, *(head for head in row.heads if any(cell.strip() and cell.strip().lower() in used for cell in head.split("|")))]
+    if YEAR.fullmatch(row.label) and not row.section and (above := said_above(row)):
+        quotes.append(above)
     if any(unit_of(row, at) for at in columns) and row.unit and not any(UNIT.search(quote) for quote in quotes):
         quotes.append(row.unit)
     if sectioned and row.section and row.section.strip(" :") in name:
@@ -317,7 +336,7 @@ def cell_statement(row: TableRow, passage: int, columns: Sequence[int], sectione
 
 # %% ../../nbs/07_generation/07_table_answers.ipynb #c23
 IN_WORDS = re.compile(r"\b(?:why|reasons?|because|mean|means|stand for|include[sd]?|consist|leave out|exclude[sd]?|definition|explains?|explained|caused?|drove|drives|driven"
-                      r"|led to|widened)\b|\bhow (?:long|often|soon|quickly)\b|^\s*(?:when|where|who)\b", re.I)
+                      r"|led to|widened)\b|\bhow (?:long|often|soon|quickly)\b|^\s*(?:when|where|who|do|does|can|may|must|should)\b", re.I)
 
 
 @dataclass(frozen=True)
