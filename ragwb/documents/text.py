@@ -6,8 +6,8 @@
 __all__ = ['MARKDOWN', 'LONGEST_HEADING', 'LINE_END', 'YAML', 'FRONT_MATTER', 'LONG_TABLE', 'PIPE', 'LONGEST_QUOTED',
            'MOST_REPAIRED', 'BLANKS', 'noted', 'parse_text', 'without_marks', 'markdown_headings', 'front_matter',
            'markdown_cells', 'is_rule', 'with_named_rows', 'parse_markdown', 'lines', 'NumberedLines', 'quoted_row',
-           'csv_rows', 'evenness', 'find_delimiter', 'table_start', 'parse_csv', 'leaf', 'record', 'write_json',
-           'json_values', 'closed', 'read_json', 'parse_json']
+           'csv_rows', 'evenness', 'find_delimiter', 'table_start', 'without_blanks', 'parse_csv', 'leaf', 'record',
+           'write_json', 'json_values', 'closed', 'read_json', 'parse_json']
 
 # %% ../../nbs/01_documents/07_text.ipynb #c03
 import csv
@@ -210,7 +210,10 @@ def evenness(text: str, delimiter: str) -> tuple[int, float, int]:
 
 def find_delimiter(text: str) -> str:
     "The delimiter among `, ; tab |` that cuts most of the first rows alike; a comma if none does."
-    return max(",;\t|", key=lambda delimiter: evenness(text, delimiter))
+    found = max(",;\t|", key=lambda delimiter: evenness(text, delimiter))
+    rows, _, width = evenness(text, found)
+    rare = "" if rows else next((sign for sign in "^~¦\x1f\x01" if evenness(text, sign)[0] > 2 and evenness(text, sign)[2] > 1), "")
+    return rare or found
 
 # %% ../../nbs/01_documents/07_text.ipynb #c28
 def table_start(rows: Sequence[Sequence[str]]) -> int:
@@ -221,12 +224,24 @@ def table_start(rows: Sequence[Sequence[str]]) -> int:
     return start - 1 if start and lengths[start - 1] > 1 and has_header(rows[start - 1:]) and not has_header(rows[start:]) else start
 
 
+def without_blanks(text: str, delimiter: str) -> str:
+    "A table without blanks between a delimiter and a quotation mark, and with the quotation marks that CSV knows."
+    sign = re.escape(delimiter)
+    if re.search(rf'{sign} "', text[:10_000].partition("\n")[0]):
+        text = re.sub(rf'({sign}) (?="(?!"))', r"\1", text)
+    single = rf"(^|{sign})'([^'\n]{{0,1000}}+)'(?=[ \t\r]{{0,9}}+(?:{sign}|$))"
+    if '"' not in text and len(re.findall(single, text[:10_000], re.MULTILINE)) > 1:
+        text = re.sub(single, r'\1"\2"', text, flags=re.MULTILINE)
+    return text
+
+
 def parse_csv(data: bytes, id: str, content_hash: str, max_characters: int = 20_000_000) -> Document:
     "Comma, semicolon, tab or bar separated values; each row is one line of `name: value` pairs."
     text, encoding, remark = decode(data, id)
     named = re.match(r"sep=(.)\r?\n", text)  # Excel's own first line
     delimiter, repaired = named[1] if named else find_delimiter(text), list[int]()
-    rows = csv_rows(text[named.end():] if named else text, delimiter, repaired)
+    text = without_blanks(text[named.end():] if named else text, delimiter)
+    rows = csv_rows(text, delimiter, repaired)
     builder = LimitedBuilder(id, max_characters)
     head = list(islice(rows, 50))
     start = table_start(head)
