@@ -1,15 +1,22 @@
 """Siblings of the faults that public bug reports name: each test stands for one kind of words that were lost, doubled or put beside a wrong name."""
 
 import io
+from email.message import EmailMessage
+from struct import pack
 
 import openpyxl
 import pptx
 import pytest
 from openpyxl.styles.numbers import BUILTIN_FORMATS
 from pptx.util import Inches
+from reportlab.pdfbase import pdfmetrics
+from reportlab.pdfbase.cidfonts import UnicodeCIDFont
+from reportlab.pdfgen import canvas
 from test_office import p, packed, table, word
 
+from ragwb.documents.document import DocumentError
 from ragwb.documents.parsing import parse
+from ragwb.documents.pdf import rectangles
 
 
 def text_of(data: bytes | str, name: str) -> str:
@@ -149,3 +156,135 @@ def test_books_with_faults_in_their_package_file() -> None:
 
 def test_a_plain_paragraph_stays_as_it_is() -> None:
     assert word(p("The seal takes 12 Nm.")).text == "The seal takes 12 Nm."
+
+
+# Names that promise another format, and formats of old
+def test_exports_that_only_their_name_makes_a_workbook_or_a_word_file() -> None:
+    assert text_of("<html><body><table><tr><th>Depot</th><th>Ramp</th></tr><tr><td>Kiel</td><td>R7</td></tr></table></body></html>", "a.xls") == "Depot: Kiel | Ramp: R7"
+    assert text_of("Depot\tRamp\nKiel\tR7\n", "a.xls") == "Depot: Kiel | Ramp: R7"
+    assert text_of("<html><p>The ferry needs 25 minutes.</p></html>", "a.doc") == "The ferry needs 25 minutes."
+    with pytest.raises(DocumentError, match="but its content is not"):
+        parse(b"<!DOCTYPE html><title>Sign in</title>", "a.xlsx")
+
+
+def test_xml_of_office_and_of_data() -> None:
+    name = "urn:schemas-microsoft-com:office:spreadsheet"
+    rows = '<Row><Cell><Data>Depot</Data></Cell><Cell><Data>Ramp</Data></Cell></Row><Row><Cell s:Index="2"><Data>R9</Data></Cell></Row>'
+    sheet_one = f'<Worksheet s:Name="Ramps"><Table>{rows}</Table></Worksheet>'
+    sheet_2003 = f'<?xml version="1.0"?><?mso-application progid="Excel.Sheet"?><Workbook xmlns="{name}" xmlns:s="{name}">{sheet_one}</Workbook>'
+    assert text_of(sheet_2003, "a.xls") == "Ramps\n\nRamp: R9"
+    assert text_of("<orders><order id='7'><part>Axle</part></order><order id='8'><part>Hub</part></order></orders>", "a.xml") == "order\n\nid: 7 | part: Axle\nid: 8 | part: Hub"
+    assert "damaged" in parse(b"<a><b>gate 7</b><c>", "a.xml").remarks
+    with pytest.raises(DocumentError, match="nested"):
+        parse(b"<a>" * 3000 + b"x" + b"</a>" * 3000, "a.xml")
+
+
+def tnef(files: dict[str, bytes]) -> bytes:
+    parts = [(number, content) for name, data in files.items() for number, content in ((0x8010, name.encode() + b"\0"), (0x800F, data))]
+    return pack("<IH", 0x223E9F78, 1) + b"".join(pack("<BHHI", 2, number, 0, len(content)) + content + b"\0\0" for number, content in parts)
+
+
+def test_archives_and_winmail_that_came_with_a_mail_are_read() -> None:
+    mail = EmailMessage()
+    mail["Subject"] = "Plan"
+    mail.set_content("See below.")
+    mail.add_attachment(tnef({"report.txt": b"Repaired in week 31."}), maintype="application", subtype="ms-tnef", filename="winmail.dat")
+    mail.add_attachment(packed({"a/plan.txt": "Opened on 5 June.", "b.exe": "MZ"}), maintype="application", subtype="zip", filename="plan.zip")
+    mail.add_attachment(packed({str(n): "x" for n in range(300)}), maintype="application", subtype="zip", filename="many.zip")
+    read = parse(mail.as_bytes(), "a.eml")
+    assert "Repaired in week 31." in read.text and "Attachment: plan.zip/a/plan.txt\n\nOpened on 5 June." in read.text
+    assert "plan.zip/b.exe is not read" in read.remarks and "many.zip is not read" in read.remarks
+
+
+def compound(streams: dict[str, bytes]) -> bytes:
+    "A container of Office with its streams in the folder at its root, each in sectors of its own."
+    table, body, places = [0xFFFFFFFD], b"", []
+    for content in streams.values():
+        places.append((len(table), len(content)))
+        count = -(-len(content) // 512)
+        table += [*range(len(table) + 1, len(table) + count), 0xFFFFFFFE]
+        body += content.ljust(512 * count, b"\0")
+    entries = pack("<64sHBB3I36xIQ", "Root Entry".encode("utf-16-le"), 22, 5, 1, 0xFFFFFFFF, 0xFFFFFFFF, 1, 0xFFFFFFFE, 0)
+    for at, (name, place) in enumerate(zip(streams, places, strict=True), start=1):
+        coded = name.encode("utf-16-le")
+        entries += pack("<64sHBB3I36xIQ", coded, len(coded) + 2, 2, 1, 0xFFFFFFFF, at + 1 if at < len(streams) else 0xFFFFFFFF, 0xFFFFFFFF, *place)
+    start, count = len(table), -(-len(entries) // 512)
+    table += [*range(start + 1, start + count), 0xFFFFFFFE]
+    head = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(16) + pack("<HHHHH6x9I", 62, 3, 0xFFFE, 9, 6, 0, 1, start, 0, 0, 0xFFFFFFFE, 0, 0xFFFFFFFE, 0)
+    return head + pack("<109I", 0, *[0xFFFFFFFF] * 108) + pack("<128I", *table, *[0xFFFFFFFF] * (128 - len(table))) + body + entries.ljust(512 * count, b"\0")
+
+
+def test_a_mail_saved_by_outlook() -> None:
+    wide = {"0037001F": "Crane 4", "1000001F": "It is checked on 9 June.", "0C1A001F": "Ida Moor", "0E04001F": "Bo"}
+    read = parse(compound({"__properties_version1.0": bytes(32), **{f"__substg1.0_{name}": text.encode("utf-16-le") for name, text in wide.items()}}), "a.msg")
+    assert read.text == "From: Ida Moor\nTo: Bo\nSubject: Crane 4\n\nIt is checked on 9 June." and read.title == "Crane 4"
+
+
+def old_word(text: str, flags: int = 0x200) -> bytes:
+    half = len(text) // 2
+    first, second = text[:half].encode("cp1252"), text[half:].encode("utf-16-le")
+    head = pack("<H8xH", 0xA5EC, flags).ljust(0x4C, b"\0") + pack("<I", len(text))
+    main = (head.ljust(0x1A2, b"\0") + pack("<II", 0, 33)).ljust(0x400, b"\0") + first
+    pieces = pack("<IIIII2xIH2xIH", 28, 0, half, len(text), 0, 0, 0, 0, 0)[:16]
+    return compound({"WordDocument": main + second, "1Table": b"\2" + pieces + pack("<2xIH", 0x40000000 | 0x800, 0) + pack("<2xIH", 0x400 + len(first), 0)})
+
+
+def test_a_word_file_of_the_years_before_2007() -> None:
+    read = parse(old_word("Größe \x13HYPERLINK x\x14report\x15\rBoat\x07Fee\x07\x07Yawl\x0760\x07\x07Die Prüfung endet im März.\r"), "a.doc")
+    assert read.text == "Größe report\n\nBoat: Yawl | Fee: 60\n\nDie Prüfung endet im März." and "old Word file" in read.remarks
+    with pytest.raises(DocumentError, match="password"):
+        parse(old_word("x", 0x300), "a.doc")
+    with pytest.raises(DocumentError, match="cannot be read|older than"):
+        parse(compound({"WordDocument": b"\xec\xa5".ljust(0x400, b"\0")}), "a.doc")
+
+
+# JSON, text, PDF
+def test_settings_with_comments_and_commas_too_many() -> None:
+    assert text_of('{\n // limits, see "x"\n "url": "http://a, ]", /* kPa */ "limit": 16,\n}', "a.json") == "url: http://a, ]\nlimit: 16"
+
+
+def test_japanese_of_seven_bits_and_stray_nulls() -> None:
+    assert text_of("会議室は八時に開きます".encode("iso2022_jp"), "a.txt") == "会議室は八時に開きます"
+    log = parse(b"Pump log\0\0\0 7 March\nvalve 4 open\n", "a.log")
+    assert "valve 4 open" in log.text and "3 null characters" in log.remarks
+    with pytest.raises(DocumentError, match="binary"):
+        parse(bytes(range(32)) * 9, "a.txt")
+
+
+def drawn(draw: object) -> bytes:
+    file = io.BytesIO()
+    page_ = canvas.Canvas(file, pagesize=(420, 300), invariant=True)
+    draw(page_)  # type: ignore[operator]
+    page_.save()
+    return file.getvalue()
+
+
+def test_letters_that_are_set_apart_are_words() -> None:
+    def draw(page_: canvas.Canvas) -> None:
+        page_.setFont("Helvetica-Bold", 16)
+        page_.drawString(40, 250, "C O N T E N T S")
+        text = page_.beginText(40, 200)
+        text.setCharSpace(6)
+        text.textOut("OPERATING RULES")
+        page_.drawText(text)
+        text = page_.beginText(40, 150)
+        text.setCharSpace(0)
+        text.setFont("Helvetica", 11)
+        text.textOut("A B C D E F G")
+        page_.drawText(text)
+
+    data = drawn(draw)
+    read = parse(data, "a.pdf")
+    assert read.text == "CONTENTS\n\nOPERATING RULES\n\nA B C D E F G"
+    (place,) = rectangles(data, read, 0, 8)
+    assert place.left < 45 and place.right > 150
+
+
+def test_lines_of_japanese_are_joined_without_a_blank() -> None:
+    def draw(page_: canvas.Canvas) -> None:
+        pdfmetrics.registerFont(UnicodeCIDFont("HeiseiMin-W3"))
+        page_.setFont("HeiseiMin-W3", 11)
+        page_.drawString(40, 250, "会議室は八時に開き")
+        page_.drawString(40, 234, "ます。")
+
+    assert text_of(drawn(draw), "a.pdf") == "会議室は八時に開きます。"

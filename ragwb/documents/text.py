@@ -4,10 +4,11 @@
 
 # %% auto #0
 __all__ = ['MARKDOWN', 'LONGEST_HEADING', 'LINE_END', 'YAML', 'FRONT_MATTER', 'LONG_TABLE', 'PIPE', 'LONGEST_QUOTED',
-           'MOST_REPAIRED', 'BLANKS', 'noted', 'parse_text', 'without_marks', 'markdown_headings', 'front_matter',
-           'markdown_cells', 'is_rule', 'with_named_rows', 'parse_markdown', 'lines', 'NumberedLines', 'quoted_row',
-           'csv_rows', 'evenness', 'find_delimiter', 'table_start', 'without_blanks', 'parse_csv', 'leaf', 'record',
-           'write_json', 'json_values', 'closed', 'read_json', 'parse_json']
+           'MOST_REPAIRED', 'BLANKS', 'COMMENT', 'LAST_COMMA', 'noted', 'parse_text', 'without_marks',
+           'markdown_headings', 'front_matter', 'markdown_cells', 'is_rule', 'with_named_rows', 'parse_markdown',
+           'lines', 'NumberedLines', 'quoted_row', 'csv_rows', 'evenness', 'find_delimiter', 'table_start',
+           'without_blanks', 'parse_csv', 'leaf', 'record', 'write_json', 'json_values', 'closed', 'read_json',
+           'parse_json']
 
 # %% ../../nbs/01_documents/07_text.ipynb #c03
 import csv
@@ -15,6 +16,7 @@ import json
 import re
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import chain, islice, pairwise
 from typing import Any
 
@@ -294,6 +296,8 @@ def write_json(builder: TextBuilder, value: Any, path: str = "", level: int = 1)
 
 # %% ../../nbs/01_documents/07_text.ipynb #c36
 BLANKS = re.compile(r"[ \t\n\r]*+")
+COMMENT = re.compile(r'("(?:[^"\\]++|\\.)*+"?)|//[^\n]*+|/\*(?:[^*]++|\*(?!/))*+(?:\*/)?', re.DOTALL)  # of settings files; strings are kept
+LAST_COMMA = re.compile(r'("(?:[^"\\]++|\\.)*+"?)|,(?=\s*+[}\]])', re.DOTALL)
 
 
 def json_values(text: str, id: str) -> tuple[list[Any], list[int]]:
@@ -341,6 +345,9 @@ def read_json(text: str, id: str) -> tuple[Any, str, str]:
             values, damaged = json_values(text, id)
             said = f"{len(damaged):,} of {len(damaged) + len(values):,} lines left out, no JSON values: line {', '.join(map(str, damaged[:10]))}" if damaged else ""
             return values, "jsonl", said
+        with suppress(json.JSONDecodeError):  # a settings file, with comments and commas too many
+            plain = LAST_COMMA.sub(lambda found: found[1] or "", COMMENT.sub(lambda found: found[1] or " ", text))
+            return json.loads(plain, parse_float=str, parse_int=str), "json", ""
         try:
             return json.loads(closed(text), parse_float=str, parse_int=str), "json", f"cut off in line {error.lineno}: what is whole above it is read"
         except json.JSONDecodeError:
