@@ -1,6 +1,7 @@
 """Siblings of the faults that public bug reports name: each test stands for one kind of words that were lost, doubled or put beside a wrong name."""
 
 import io
+import time
 from email.message import EmailMessage
 from struct import pack
 
@@ -17,6 +18,7 @@ from test_office import p, packed, table, word
 from ragwb.documents.document import DocumentError
 from ragwb.documents.parsing import parse
 from ragwb.documents.pdf import rectangles
+from ragwb.documents.rtf import with_looks, with_notes
 
 
 def text_of(data: bytes | str, name: str) -> str:
@@ -99,6 +101,14 @@ def test_struck_and_hidden_words_and_raised_numbers() -> None:
     file = io.BytesIO()
     deck.save(file)
     assert text_of(file.getvalue(), "a.pptx") == "m^2 at ~~120~~ 95"
+
+
+def test_hidden_groups_and_boxes_of_rtf_take_linear_time() -> None:
+    start = time.process_time()
+    for part in (rb"{\v x}", rb"{\v ", rb"\v x", rb"{\shp{\shptxt a", rb"{\shp{\*\shpinst{\shptxt a}}}", rb"\strike a"):
+        with_looks(part * 20_000)
+        with_notes(part * 20_000)
+    assert time.process_time() - start < 8
 
 
 def test_a_text_box_of_rtf_and_words_on_the_layout_of_slides() -> None:
