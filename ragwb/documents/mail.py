@@ -248,7 +248,7 @@ class MailReader(MailWriter):
         self.builder.heading(level, f"Forwarded message: {clean(str(message.get('Subject', ''))) or 'no subject'}")
         self.message(message, level + 1)
 
-
+# %% ../../nbs/01_documents/10_mail.ipynb #n33
 SUFFIXES = {"text/plain": ".txt", "text/html": ".html", "text/csv": ".csv", "text/markdown": ".md", "application/json": ".json", "text/x-log": ".log", "text/vcard": ".txt",
             "text/x-patch": ".txt", "text/x-diff": ".txt"}
 

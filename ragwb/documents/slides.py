@@ -69,7 +69,7 @@ def slide_line(paragraph: etree._Element, relations: Mapping[str, Relation]) -> 
             pieces += [math_text(equation) for equation in part.iter("{*}oMath")]
     return clean("".join(pieces).replace("\v", " ").replace("~~~~", ""))
 
-
+# %% ../../nbs/01_documents/27_slides.ipynb #n33
 def list_marker(paragraph: etree._Element, counts: dict[int, int]) -> tuple[int, str]:
     "The depth of a paragraph, and its number in a numbered list; `-` in others. `counts` has the numbers so far by depth."
     properties = paragraph.find("{*}pPr")
