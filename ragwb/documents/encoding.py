@@ -11,6 +11,7 @@ __all__ = ['BOMS', 'CODE_PAGES', 'RARE_PAGES', 'TOKENS', 'ACCENTS', 'SIGN_INSIDE
 import codecs
 import re
 import unicodedata
+from contextlib import suppress
 from functools import cache
 from itertools import pairwise
 from typing import NamedTuple
@@ -154,6 +155,13 @@ def decode(
             return decode_as(data, id, encoding)
     if encoding := unmarked_utf16(data):
         return decode_as(data, id, encoding)
+    if b"\x1b$" in data and data.isascii():  # Japanese mail of old, seven bits a letter
+        with suppress(UnicodeDecodeError):
+            return Decoded(data.decode("iso2022_jp_ext"), "iso2022_jp_ext")
+    nulls = data.count(0)
+    if 0 < nulls <= len(data) // 10 and not any(byte in data for byte in CONTROL[1:]):  # a logger that was cut off
+        text, encoding, remark = decode(data.replace(b"\0", b""), id, declared)
+        return Decoded(text, encoding, "; ".join(filter(None, (remark, f"{nulls:,} null characters left out"))))
     if len(data) - len(data.translate(None, CONTROL)) > len(data) // 500:
         raise DocumentError(id, "binary data, not text", "the file's name promises text; check what it really is")
     named = wider(declared)

@@ -20,7 +20,7 @@ from .builder import LimitedBuilder, clean
 from .document import Document, DocumentError
 from .encoding import decode
 from .html import CHARSET, parse_tree, text_of, write_html
-from .office import SAFE_XML, open_zip
+from .office import RECOVERING_XML, SAFE_XML, open_zip
 
 # %% ../../nbs/01_documents/12_epub.ipynb #c06
 BOOK = {"c": "urn:oasis:names:tc:opendocument:xmlns:container", "o": "http://www.idpf.org/2007/opf", "dc": "http://purl.org/dc/elements/1.1/"}
@@ -30,15 +30,22 @@ def read_package(archive: zipfile.ZipFile) -> tuple[str, etree._Element]:
     "The path of a book's package file, and the file."
     container = etree.fromstring(archive.read("META-INF/container.xml"), SAFE_XML)
     path = container.xpath("string(//c:rootfile/@full-path)", namespaces=BOOK)
-    return path, etree.fromstring(archive.read(path), SAFE_XML)
+    data = archive.read(path)
+    try:
+        return path, etree.fromstring(data, SAFE_XML)
+    except etree.XMLSyntaxError:  # a bare ampersand in a name
+        root = etree.fromstring(data, RECOVERING_XML)
+        if root is None:
+            raise
+        return path, root
 
 # %% ../../nbs/01_documents/12_epub.ipynb #c07
 def chapter_paths(path: str, package: etree._Element) -> Iterator[str]:
     "The paths of a book's chapters within its archive, in reading order, each once."
     seen, files = set[str](), {item.get("id"): item for item in package.iterfind(".//o:manifest/o:item", BOOK)}
-    for reference in package.iterfind(".//o:spine/o:itemref", BOOK):
-        item = files.get(reference.get("idref"))
-        if item is not None and "nav" not in item.get("properties", "").split() and "html" in item.get("media-type", ""):
+    order = [reference.get("idref") for reference in package.iterfind(".//o:spine/o:itemref", BOOK)]
+    for item in (files[id] for id in order or files if id in files):
+        if "html" in item.get("media-type", "") or re.search(r"\.x?html?$", item.get("href", ""), re.IGNORECASE):
             chapter = posixpath.normpath(posixpath.join(posixpath.dirname(path), unquote(item.get("href", ""))))
             if chapter not in seen:
                 seen.add(chapter)
@@ -80,6 +87,11 @@ def parse_epub(data: bytes, id: str, content_hash: str, max_characters: int = 20
             body = chapter_body(archive.read(chapter if chapter in archive.NameToInfo else stored.get(chapter.lower(), chapter)), id)
         except (KeyError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, DocumentError) as error:
             builder.remark(f"the chapter {chapter} is left out: {'not in the file' if isinstance(error, KeyError) else 'damaged'}")
+            continue
+        navigates = next(body.iter("nav"), None) is not None
+        etree.strip_elements(body, "nav", with_tail=False)
+        headings = sum(len(text_of(heading)) for heading in body.iter("h1", "h2", "h3"))
+        if navigates and len(text_of(body)) <= headings:
             continue
         builder.page("chapter", next((text_of(heading) for heading in body.iter("h1", "h2", "h3")), ""))
         write_html(builder, body)

@@ -82,6 +82,10 @@ PARSERS = {
     "eml": "ragwb.documents.mail:parse_mail",
     "mbox": "ragwb.documents.mail:parse_mbox",
     "mhtml": "ragwb.documents.mail:parse_mhtml",
+    "msg": "ragwb.documents.old_files:parse_msg",
+    "doc": "ragwb.documents.old_files:parse_doc",
+    "tnef": "ragwb.documents.old_files:parse_tnef",
+    "xml": "ragwb.documents.xml:parse_xml",
     "ipynb": "ragwb.documents.jupyter:parse_notebook",
     "md": "ragwb.documents.text:parse_markdown",
     "csv": "ragwb.documents.text:parse_csv",
@@ -90,7 +94,7 @@ PARSERS = {
 }
 
 
-WITH_FILES = {"eml", "mbox"}  # formats that files come with
+WITH_FILES = {"eml", "mbox", "msg", "tnef"}  # formats that files come with
 DEEPEST = 3                   # mails attached to mails
 
 

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['PDFIUM', 'END', 'CATALOG', 'UNICODE', 'ANGLE', 'LOOSE_BOX', 'FONT_INFO', 'MAPPED', 'LEADERS', 'RIGHT_TO_LEFT', 'BOLD',
-           'end_fault', 'mended', 'pdfium_document', 'open_pdf', 'per_letter', 'text_address', 'letter_boxes', 'turned',
-           'characters', 'letter_piece', 'Letters', 'mirrored', 'line_ends', 'runs_back', 'along', 'slim',
-           'read_letters', 'is_bold', 'cut_cells', 'read_cells']
+           'CLOSE_SCRIPTS', 'end_fault', 'mended', 'pdfium_document', 'open_pdf', 'per_letter', 'text_address',
+           'letter_boxes', 'turned', 'characters', 'letter_piece', 'Letters', 'mirrored', 'line_ends', 'runs_back',
+           'along', 'slim', 'read_letters', 'is_bold', 'spaced_words', 'spaced_piece', 'cut_cells', 'read_cells']
 
 # %% ../../nbs/01_documents/20_pdf_letters.ipynb #c03
 import ctypes
@@ -233,14 +233,50 @@ def is_bold(letters: Letters, first: int, last: int) -> bool:
     fonts = [FONT_INFO(letters.address, at, ctypes.addressof(name), 128, None) and name.value for at in asked]
     return bool(fonts) and all(BOLD.search(font) for font in fonts)
 
+# %% ../../nbs/01_documents/20_pdf_letters.ipynb #s02
+def spaced_words(letters: Letters) -> list[tuple[int, int]]:  # first and one past the last, as indexes of the letters that show
+    "The stretches of letters that are set apart one by one."
+    left, bottom, right, top = letters.box.T
+    size, step, gap = top - bottom, np.diff(letters.shown), left[1:] - right[:-1]
+    low, same = np.minimum(size[1:], size[:-1]), np.minimum(top[1:], top[:-1]) - np.maximum(bottom[1:], bottom[:-1])
+    beside = (letters.turns[1:] == letters.turns[:-1]) & (same > 0.5 * low) & (step <= 6)
+    apart = beside & (gap > 0.12 * low) & (gap < 1.5 * low) & ((step > 1) | (gap > 0.2 * low))
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], apart, [False]]).astype(np.int8)))
+    found = []
+    for low_end, high_end in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
+        first = low_end + bool(low_end and beside[low_end - 1])  # the last letter of a word before
+        last = high_end + 1 - bool(high_end < len(beside) and beside[high_end])
+        text = "".join(letters.text[at] for at in letters.shown[first:last])
+        if len(text) >= 5 and text.isalpha() and not CLOSE_SCRIPTS.search(text) and list(text) != sorted(text):
+            found.append((first, last))
+    return found
+
+
+CLOSE_SCRIPTS = re.compile(r"[\u0590-\u08ff\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")  # their letters may stand apart anyway
+
+
+def spaced_piece(letters: Letters, page: int, first: int, last: int) -> Piece:
+    "The words of such a stretch as canonical text with its runs, one for each letter."
+    gap = letters.box[first + 1:last, 0] - letters.box[first:last - 1, 2]
+    text, runs = "", list[tuple[int, int, int, int]]()
+    for at, wide in zip(letters.shown[first:last].tolist(), [False, *(gap > 1.8 * np.median(gap)).tolist()], strict=True):
+        text += " " * wide + letters.text[at]
+        runs.append((len(text) - 1, 1, page, at))
+    return text, tuple(runs)
+
 # %% ../../nbs/01_documents/20_pdf_letters.ipynb #c29
-def cut_cells(letters: Letters) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # first letter and one past the last of each cell; (n, 5): its left, bottom, right, top, size
+def cut_cells(
+    letters: Letters,
+    spaced: Sequence[tuple[int, int]] = (),         # stretches of letters that stay together
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:     # first letter and one past the last of each cell; (n, 5): its left, bottom, right, top, size
     "Where cells begin and end, as indexes of the letters that show, and their places."
     left, bottom, right, top = letters.box.T
     size = top - bottom
     gap, low = left[1:] - right[:-1], np.minimum(size[1:], size[:-1])
     overlap = np.minimum(top[1:], top[:-1]) - np.maximum(bottom[1:], bottom[:-1])
     wide = (gap > 0.4 * low) | (gap < -0.5 * low) | (gap > 0.25 * low) & (np.diff(letters.shown) == 1)
+    for first, last in spaced:
+        wide[first:last - 1], wide[max(first - 1, 0):first], wide[last - 1:last] = False, True, True
     starts = np.concatenate([[0], np.flatnonzero(wide | (overlap < 0.3 * low) | (letters.turns[1:] != letters.turns[:-1])) + 1])
     ends = np.append(starts[1:], len(letters.box))
     means = [np.add.reduceat(column, starts) / (ends - starts) for column in (bottom, top, size)]
@@ -257,11 +293,14 @@ def read_cells(
         letters = read_letters(text_page)
         if letters is None:
             return []
-        starts, ends, places = cut_cells(letters)
+        stretches = spaced_words(letters)
+        starts, ends, places = cut_cells(letters, stretches)
         found: dict[int, list[Cell]] = {}
+        spaced = dict(stretches)
+        apart = [(start, end) if spaced.get(start) == end else None for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
         firsts, lasts, turns = letters.shown[starts].tolist(), letters.shown[ends - 1].tolist(), letters.turns[starts].tolist()
-        for first, last, turn, (left, bottom, right, top, size) in zip(firsts, lasts, turns, places.tolist(), strict=True):
-            text, runs = letter_piece(letters.text[first : last + 1], number, first)
+        for first, last, turn, stretch, (left, bottom, right, top, size) in zip(firsts, lasts, turns, apart, places.tolist(), strict=True):
+            text, runs = spaced_piece(letters, number, *stretch) if stretch else letter_piece(letters.text[first : last + 1], number, first)
             found.setdefault(turn, []).append(Cell(left, bottom, right, top, size, is_bold(letters, first, last), text, runs))
         return sorted(found.values(), key=len, reverse=True)
     finally:

@@ -4,10 +4,11 @@
 
 # %% auto #0
 __all__ = ['MARKDOWN', 'LONGEST_HEADING', 'LINE_END', 'YAML', 'FRONT_MATTER', 'LONG_TABLE', 'PIPE', 'LONGEST_QUOTED',
-           'MOST_REPAIRED', 'BLANKS', 'noted', 'parse_text', 'without_marks', 'markdown_headings', 'front_matter',
-           'markdown_cells', 'is_rule', 'with_named_rows', 'parse_markdown', 'lines', 'NumberedLines', 'quoted_row',
-           'csv_rows', 'evenness', 'find_delimiter', 'table_start', 'parse_csv', 'leaf', 'record', 'write_json',
-           'json_values', 'closed', 'read_json', 'parse_json']
+           'MOST_REPAIRED', 'BLANKS', 'COMMENT', 'LAST_COMMA', 'noted', 'parse_text', 'without_marks',
+           'markdown_headings', 'front_matter', 'markdown_cells', 'is_rule', 'with_named_rows', 'parse_markdown',
+           'lines', 'NumberedLines', 'quoted_row', 'csv_rows', 'evenness', 'find_delimiter', 'table_start',
+           'without_blanks', 'parse_csv', 'leaf', 'record', 'write_json', 'json_values', 'closed', 'read_json',
+           'parse_json']
 
 # %% ../../nbs/01_documents/07_text.ipynb #c03
 import csv
@@ -15,6 +16,7 @@ import json
 import re
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import chain, islice, pairwise
 from typing import Any
 
@@ -210,7 +212,10 @@ def evenness(text: str, delimiter: str) -> tuple[int, float, int]:
 
 def find_delimiter(text: str) -> str:
     "The delimiter among `, ; tab |` that cuts most of the first rows alike; a comma if none does."
-    return max(",;\t|", key=lambda delimiter: evenness(text, delimiter))
+    found = max(",;\t|", key=lambda delimiter: evenness(text, delimiter))
+    rows, _, width = evenness(text, found)
+    rare = "" if rows else next((sign for sign in "^~¦\x1f\x01" if evenness(text, sign)[0] > 2 and evenness(text, sign)[2] > 1), "")
+    return rare or found
 
 # %% ../../nbs/01_documents/07_text.ipynb #c28
 def table_start(rows: Sequence[Sequence[str]]) -> int:
@@ -221,12 +226,24 @@ def table_start(rows: Sequence[Sequence[str]]) -> int:
     return start - 1 if start and lengths[start - 1] > 1 and has_header(rows[start - 1:]) and not has_header(rows[start:]) else start
 
 
+def without_blanks(text: str, delimiter: str) -> str:
+    "A table without blanks between a delimiter and a quotation mark, and with the quotation marks that CSV knows."
+    sign = re.escape(delimiter)
+    if re.search(rf'{sign} "', text[:10_000].partition("\n")[0]):
+        text = re.sub(rf'({sign}) (?="(?!"))', r"\1", text)
+    single = rf"(^|{sign})'([^'\n]{{0,1000}}+)'(?=[ \t\r]{{0,9}}+(?:{sign}|$))"
+    if '"' not in text and len(re.findall(single, text[:10_000], re.MULTILINE)) > 1:
+        text = re.sub(single, r'\1"\2"', text, flags=re.MULTILINE)
+    return text
+
+
 def parse_csv(data: bytes, id: str, content_hash: str, max_characters: int = 20_000_000) -> Document:
     "Comma, semicolon, tab or bar separated values; each row is one line of `name: value` pairs."
     text, encoding, remark = decode(data, id)
     named = re.match(r"sep=(.)\r?\n", text)  # Excel's own first line
     delimiter, repaired = named[1] if named else find_delimiter(text), list[int]()
-    rows = csv_rows(text[named.end():] if named else text, delimiter, repaired)
+    text = without_blanks(text[named.end():] if named else text, delimiter)
+    rows = csv_rows(text, delimiter, repaired)
     builder = LimitedBuilder(id, max_characters)
     head = list(islice(rows, 50))
     start = table_start(head)
@@ -279,6 +296,8 @@ def write_json(builder: TextBuilder, value: Any, path: str = "", level: int = 1)
 
 # %% ../../nbs/01_documents/07_text.ipynb #c36
 BLANKS = re.compile(r"[ \t\n\r]*+")
+COMMENT = re.compile(r'("(?:[^"\\]++|\\.)*+"?)|//[^\n]*+|/\*(?:[^*]++|\*(?!/))*+(?:\*/)?', re.DOTALL)  # of settings files; strings are kept
+LAST_COMMA = re.compile(r'("(?:[^"\\]++|\\.)*+"?)|,(?=\s*+[}\]])', re.DOTALL)
 
 
 def json_values(text: str, id: str) -> tuple[list[Any], list[int]]:
@@ -326,6 +345,9 @@ def read_json(text: str, id: str) -> tuple[Any, str, str]:
             values, damaged = json_values(text, id)
             said = f"{len(damaged):,} of {len(damaged) + len(values):,} lines left out, no JSON values: line {', '.join(map(str, damaged[:10]))}" if damaged else ""
             return values, "jsonl", said
+        with suppress(json.JSONDecodeError):  # a settings file, with comments and commas too many
+            plain = LAST_COMMA.sub(lambda found: found[1] or "", COMMENT.sub(lambda found: found[1] or " ", text))
+            return json.loads(plain, parse_float=str, parse_int=str), "json", ""
         try:
             return json.loads(closed(text), parse_float=str, parse_int=str), "json", f"cut off in line {error.lineno}: what is whole above it is read"
         except json.JSONDecodeError:
