@@ -81,6 +81,7 @@ class Origin:
     "The file that a document was read from."
     place: str = ""  # a folder, s3://bucket/prefix, or UPLOAD; empty: not known
     name: str = ""   # its path in there
+    formerly: tuple[str, ...] = ()  # ids that the document had before the file was renamed: answers know it by them
 
     @property
     def path(self) -> str:
@@ -166,7 +167,8 @@ def origin_in(
     info: str,  # as above
 ) -> Origin:
     "The file that a document was read from, as a table keeps it."
-    return Origin(**json.loads(info).get("origin", {}))
+    kept = json.loads(info).get("origin", {})
+    return Origin(**kept | {"formerly": tuple(kept.get("formerly", ()))})
 
 
 def table_rows(
@@ -176,7 +178,7 @@ def table_rows(
     "A document's row and the rows of its chunks."
     document = entry.document
     shared = {"document": document.id, "content_hash": document.content_hash, "labels": labels_of(document, entry.known)}
-    origin = {"origin": asdict(entry.claim.origin)} if entry.claim.origin.place else {}
+    origin = {"origin": asdict(entry.claim.origin)} if entry.claim.origin != Origin() else {}
     info = json.dumps(asdict(entry.info(updated)) | origin)
     rows: list[dict[str, Any]] = [shared | {"kind": "document", "id": document.id, "text": document.text, "info": info, "maps": document.maps()}]
     for piece, words, vector in zip(entry.chunks, entry.terms, entry.vectors, strict=True):

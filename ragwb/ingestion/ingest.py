@@ -21,10 +21,10 @@ from ..documents.parsing import Limits
 from ..indexing.collection import Collection, Writer
 from ..indexing.embedding import Embedder
 from ..indexing.maintenance import clean_up
-from ..indexing.schema import CollectionError, Origin, damaged
+from ..indexing.schema import CollectionError, damaged
 from ..indexing.titan import EmbeddingError
 from .batches import FINAL, Batches, Incoming, Step, failure
-from .names import Names, Settled, Whereabouts, whereabouts
+from .names import NameRules, Names, Settled
 from .processes import Taken, processors, spread
 from .reading import Embedding, Read, Task, cut, vetted
 from .sources import Gathered, Original, Source, read_original
@@ -230,15 +230,13 @@ def ingest(
     in_memory: int = 200_000,                            # chunks; above, LanceDB's own indexes are built
     guardrail: GuardrailConfig | None = None,            # whose scan the documents go through; None: the one that the collection was built with
     patience_s: float = float("inf"),                    # seconds after which no more files are read; those count as failed
-    keep_both: bool = False,                             # an upload with the name of a document and other content is kept beside it, else it replaces it
-    where: Callable[[Origin], Whereabouts] = whereabouts,
+    names: NameRules = NameRules(),                      # noqa: B008  # frozen
 ) -> IngestReport:
     "Brings a collection up to date with some files. Raises CollectionError when the disk is full; what was committed before remains."
     begun, writer = time.perf_counter(), Writer(collection)
     rules = checked_rules(guardrail or collection.built.guardrail)
     with explained(collection), writer.session():
-        names = Names(collection.hashes(), collection.origins(), where, keep_both)
-        intake = Intake(names, limits, rules, workers, collection.chunking, patience_s)
+        intake = Intake(Names(collection.hashes(), collection.origins(), names), limits, rules, workers, collection.chunking, patience_s)
         outcomes = intake.outcomes(sources, lambda texts: or_refused(embedder, texts))
         report = followed(written(outcomes, writer, embedder), progress, len(sources), intake.with_name)
         clean_up(writer, in_memory if report.new or report.changed else None)

@@ -113,6 +113,7 @@ class Gathered:
     sources: tuple[Source, ...] = ()
     skipped: tuple[tuple[str, str], ...] = ()  # file and reason: no kind of file that is read
     failed: tuple[tuple[str, str], ...] = ()   # document and reason: it could not be fetched, or has no safe name
+    places: frozenset[str] = frozenset()       # folders and prefixes that were looked through as a whole
 
     def _repr_markdown_(self) -> str:
         rows = [f"| {source.id} | is read |\n" for source in self.sources]
@@ -122,14 +123,15 @@ class Gathered:
 
 def gather_files(paths: Sequence[str | Path]) -> Gathered:
     "Files that are named, or that lie below a named folder, each once. Raises DocumentError for a path that does not exist."
-    sources, skipped = dict[Path, Source](), dict[str, str]()
+    sources, skipped, places = dict[Path, Source](), dict[str, str](), set[str]()
     for root in map(Path, paths):
         found = find_files([root])
         place = os.path.abspath(root.parent if root.is_file() else root)  # a link stays a link: what it leads to may change
         for id, path in found.files:
             sources.setdefault(path.resolve(), Source(id, path, Origin(place, id)))
         skipped |= {str(path): reason for path, reason in found.skipped}
-    return Gathered(tuple(sorted(sources.values(), key=lambda source: source.id)), tuple(skipped.items()))
+        places |= {place} if root.is_dir() else set()
+    return Gathered(tuple(sorted(sources.values(), key=lambda source: source.id)), tuple(skipped.items()), places=frozenset(places))
 
 # %% ../../nbs/09_ingestion/01_sources.ipynb #c20
 BATCH = 200  # objects on this machine at once
@@ -156,6 +158,7 @@ def fetched(bucket: Bucket, batch: Sequence[StoredObject], folder: Path) -> Gath
         tuple(Source(key, path, Origin(bucket.place, key)) for (key, path), why in zip(wanted, lost, strict=True) if not why),
         tuple((f"{bucket.place}/{key}", why) for key, why in skipped.items()),
         tuple((key, why) for (key, _), why in zip(wanted, lost, strict=True) if why),
+        frozenset({bucket.place}),
     )
 
 # %% ../../nbs/09_ingestion/01_sources.ipynb #c25
