@@ -129,12 +129,7 @@ class Library(DataFolder):
     "The collections of a data folder, as documents come and go."
 
     def ingest(
-        self,
-        sources: Sequence[Source],
-        collection: str,
-        progress: Callable[[Progress], None] | None,
-        scan: str = "",
-        patience_s: float = float("inf"),
+        self, sources: Sequence[Source], collection: str, progress: Callable[[Progress], None] | None, scan: str = "", patience_s: float = float("inf"),
         names: NameRules = NameRules(),  # noqa: B008  # frozen
     ) -> IngestReport:
         "Brings a collection up to date with some sources; makes the collection if it is not there."

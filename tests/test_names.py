@@ -80,7 +80,26 @@ def test_a_file_below_two_named_folders_is_one_document(tmp_path: Path, bench: W
     top = files(tmp_path / "top", sub__x=ALPHA)
     (tmp_path / "link").symlink_to(top)
     assert counted(bench.ingest_paths([top, top / "sub", top / "sub" / "x.md", tmp_path / "link"])) == (1, 0, 0, 0)
-    assert counted(bench.ingest_paths([top / "sub"])) == (0, 0, 1, 0) and held(bench) == {"sub/x.md": "alpha"}
+    for again in (top / "sub", tmp_path / "link", tmp_path / "link" / "sub" / "x.md"):
+        assert counted(bench.ingest_paths([again])) == (0, 0, 1, 0) and held(bench) == {"sub/x.md": "alpha"}
+
+
+def test_a_link_to_a_file_is_a_file(tmp_path: Path, bench: Workbench) -> None:
+    folder = files(tmp_path / "F", march=ALPHA)
+    (folder / "latest.md").symlink_to("march.md")
+    bench.ingest_paths([folder])
+    assert held(bench) == {"latest.md": "alpha", "march.md": "alpha"}
+
+
+def test_a_decomposed_name_is_there(tmp_path: Path, bench: Workbench) -> None:
+    "Written on macOS, a name has other bytes than its id: its file is not gone, and a copy does not take its place."
+    decomposed = "Pru\u0308fbericht"
+    folder = files(tmp_path / "F", **{decomposed: ALPHA})
+    bench.ingest_paths([folder])
+    files(folder, copy=ALPHA)
+    assert counted(bench.ingest_paths([folder])) == (1, 0, 1, 0) and sorted(held(bench)) == ["Pr\u00fcfbericht.md", "copy.md"]
+    (folder / f"{decomposed}.md").rename(folder / "B.md")
+    assert bench.ingest_paths([folder]).names == [("B.md", "renamed from Pr\u00fcfbericht.md")]
 
 
 def test_a_renamed_file_replaces_its_old_self(tmp_path: Path, bench: Workbench) -> None:

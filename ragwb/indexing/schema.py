@@ -80,7 +80,7 @@ def labels_of(
 class Origin:
     "The file that a document was read from."
     place: str = ""  # a folder, s3://bucket/prefix, or UPLOAD; empty: not known
-    name: str = ""   # its path in there
+    name: str = ""   # its path in there, as it is on the disk
     formerly: tuple[str, ...] = ()  # ids that the document had before the file was renamed: answers know it by them
 
     @property

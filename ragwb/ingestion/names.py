@@ -4,10 +4,11 @@
 
 # %% auto #0
 __all__ = ['Whereabouts', 'whereabouts', 'object_there', 'numbered', 'with_folders', 'NameRules', 'Settled', 'KnownNames',
-           'Names']
+           'FileNames', 'Names']
 
 # %% ../../nbs/09_ingestion/06_names.ipynb #c03
 import os
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -58,8 +59,9 @@ def numbered(name: str) -> Iterator[str]:
 def with_folders(origin: Origin) -> Iterator[str]:
     "A file's name with no folder, one, two, … of those above it; when there are no more, numbers."
     above = [part for part in origin.place.replace(os.sep, "/").removeprefix("s3://").split("/") if part]
-    paths = ["/".join((*above[len(above) - depth:], origin.name)) for depth in range(len(above) + 1)]
-    return chain(paths[:-1], numbered(paths[-1]))
+    paths = [unicodedata.normalize("NFC", "/".join((*above[len(above) - depth:], origin.name))) for depth in range(len(above) + 1)]
+    fit = [path for depth, path in enumerate(paths) if not depth or path.isprintable()]
+    return chain(fit[:-1], numbered(fit[-1]))
 
 # %% ../../nbs/09_ingestion/06_names.ipynb #c14
 @dataclass(frozen=True)
@@ -89,7 +91,8 @@ class KnownNames:
         rules: NameRules = NameRules(),           # noqa: B008  # frozen
     ):
         self.hashes, self.origins, self.rules, self.where = hashes, origins, rules, rules.where
-        self.by_file = {origin.path: id for id, origin in origins.items() if origin.place not in ("", UPLOAD)}
+        self.roots: dict[str, str] = {}   # folders, and where their links lead
+        self.by_file = {self.file(origin): id for id, origin in origins.items() if origin.place not in ("", UPLOAD)}
         self.by_hash = defaultdict[str, list[str]](list)
         for id, content_hash in hashes.items():
             self.by_hash[content_hash].append(id)
@@ -100,8 +103,15 @@ class KnownNames:
 
     def expect(self, sources: Sequence[Source]) -> None:
         "Looks at all sources of a run: two files of one name are both called after their folders."
-        came = Counter(source.origin.name for source in sources if source.origin.place not in ("", UPLOAD))
+        came = Counter(source.id for source in sources if source.origin.place not in ("", UPLOAD))
         self.shared |= {name for name, times in came.items() if times > 1}
+
+    def file(self, origin: Origin) -> str:
+        "The path of a file, the same by whichever link it was reached."
+        place = origin.place
+        if place not in self.roots:
+            self.roots[place] = os.path.realpath(place) if os.path.isabs(place) else place
+        return f"{self.roots[place]}/{origin.name}"
 
     def origin(self, id: str) -> Origin:
         "The file of a document."
@@ -110,7 +120,7 @@ class KnownNames:
     def same_document(self, id: str, origin: Origin, content_hash: str) -> bool:
         "Whether a file is the one of a document of its name: where that came from is not known, or it has moved."
         other = self.origin(id)
-        if not other.place or self.origin(id).path == origin.path:
+        if not other.place or self.file(other) == self.file(origin):
             return True
         if self.hashes[id] == content_hash:
             return origin.alike(other) or self.where(other) != "there"
@@ -125,14 +135,44 @@ class KnownNames:
                 return old
         return ""
 
+# %% ../../nbs/09_ingestion/06_names.ipynb #c16a
+class FileNames(KnownNames):
+    "What files in folders and below prefixes become."
+
+    def of_file(self, source: Source, content_hash: str) -> Settled:
+        "The document of a file in a folder or below a prefix."
+        origin = source.origin
+        id, said = self.by_file.get(self.file(origin), ""), ""
+        if not id or self.taken.get(id, content_hash) != content_hash:
+            id, said = self.id_for(source, content_hash)
+        held, before = self.hashes.get(id), self.origin(id)
+        moved = held == content_hash and before.place not in ("", UPLOAD) and self.file(before) != self.file(origin) and not before.alike(origin)
+        unchanged = self.taken.get(id) == content_hash or (held == content_hash and not moved)
+        old = self.old_name(id, content_hash, self.rules.places if unchanged else None) if id not in self.taken else ""
+        claim = Claim(origin, (old,) if old else (), anew=bool(old) or moved)
+        if old:
+            said = f"replaces {old}, which had the same content and whose file is gone" if unchanged else f"renamed from {old}"
+        elif moved:
+            said = f"moved from {before.path}"
+        return Settled(id, claim, unchanged and not old, said)
+
+    def id_for(self, source: Source, content_hash: str) -> tuple[str, str]:
+        "An id for a file that no document was read from, and what is to be said of it."
+        for id in with_folders(source.origin):
+            of_both = id == source.id in self.shared and self.hashes.get(id) != content_hash
+            if id not in self.taken and not of_both and (id not in self.hashes or self.same_document(id, source.origin, content_hash)):
+                break
+        other = self.first.get(source.id, source.id if source.id in self.hashes else "")
+        return id, f"kept beside {other}, another file of this name" if id != source.id and other else ""
+
 # %% ../../nbs/09_ingestion/06_names.ipynb #c17
-class Names(KnownNames):
+class Names(FileNames):
     "Settles what each source of a run becomes."
 
     def settle(self, source: Source, content_hash: str) -> Settled:
         "The document that a source becomes."
         from_folder = source.origin.place not in ("", UPLOAD)
-        settled = self.with_former_names(self.of_file(source.origin, content_hash) if from_folder else self.of_name(source, content_hash))
+        settled = self.with_former_names(self.of_file(source, content_hash) if from_folder else self.of_name(source, content_hash))
         self.taken.setdefault(settled.id, content_hash)
         self.first.setdefault(source.id, settled.id)
         self.left |= set(settled.claim.instead_of)
@@ -160,28 +200,3 @@ class Names(KnownNames):
             if not beside and id not in self.taken and (by_program or not self.rules.keep_both):
                 return Settled(id, Claim(source.origin), said="" if by_program else f"replaces the earlier {id}")
         raise AssertionError("numbers do not end")
-
-    def of_file(self, origin: Origin, content_hash: str) -> Settled:
-        "The document of a file in a folder or below a prefix."
-        id, said = self.by_file.get(origin.path, ""), ""
-        if not id or self.taken.get(id, content_hash) != content_hash:
-            id, said = self.id_for(origin, content_hash)
-        held, before = self.hashes.get(id), self.origin(id)
-        moved = held == content_hash and before.place not in ("", UPLOAD) and before.path != origin.path and not before.alike(origin)
-        unchanged = self.taken.get(id) == content_hash or (held == content_hash and not moved)
-        old = self.old_name(id, content_hash, self.rules.places if unchanged else None) if id not in self.taken else ""
-        claim = Claim(origin, (old,) if old else (), anew=bool(old) or moved)
-        if old:
-            said = f"replaces {old}, which had the same content and whose file is gone" if unchanged else f"renamed from {old}"
-        elif moved:
-            said = f"moved from {before.path}"
-        return Settled(id, claim, unchanged and not old, said)
-
-    def id_for(self, origin: Origin, content_hash: str) -> tuple[str, str]:
-        "An id for a file that no document was read from, and what is to be said of it."
-        for id in with_folders(origin):
-            of_both = id == origin.name in self.shared and self.hashes.get(id) != content_hash
-            if id not in self.taken and not of_both and (id not in self.hashes or self.same_document(id, origin, content_hash)):
-                break
-        other = self.first.get(origin.name, origin.name if origin.name in self.hashes else "")
-        return id, f"kept beside {other}, another file of this name" if id != origin.name and other else ""
