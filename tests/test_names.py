@@ -96,8 +96,8 @@ def test_a_decomposed_name_is_there(tmp_path: Path, bench: Workbench) -> None:
     decomposed = "Pru\u0308fbericht"
     folder = files(tmp_path / "F", **{decomposed: ALPHA})
     bench.ingest_paths([folder])
-    files(folder, copy=ALPHA)
-    assert counted(bench.ingest_paths([folder])) == (1, 0, 1, 0) and sorted(held(bench)) == ["Pr\u00fcfbericht.md", "copy.md"]
+    files(folder, Acopy=ALPHA)  # is read first
+    assert counted(bench.ingest_paths([folder])) == (1, 0, 1, 0) and sorted(held(bench)) == ["Acopy.md", "Pr\u00fcfbericht.md"]
     (folder / f"{decomposed}.md").rename(folder / "B.md")
     assert bench.ingest_paths([folder]).names == [("B.md", "renamed from Pr\u00fcfbericht.md")]
 
@@ -164,6 +164,15 @@ def test_another_checkout_is_the_same_document(tmp_path: Path, bench: Workbench)
     second = files(tmp_path / "run-2" / "docs", x=GAMMA, y=BETA)
     shutil.rmtree(tmp_path / "run-1")
     assert counted(bench.ingest_paths([second])) == (0, 1, 1, 0) and held(bench) == {"x.md": "gamma", "y.md": "beta"}
+
+
+def test_two_checkouts_that_are_both_there(tmp_path: Path, bench: Workbench) -> None:
+    one, two = files(tmp_path / "one" / "docs", x=ALPHA), files(tmp_path / "two" / "docs", x=ALPHA)
+    bench.ingest_paths([one])
+    bench.ingest_paths([one, two])
+    files(one, x=BETA)
+    bench.ingest_paths([two, one])
+    assert held(bench) == {"x.md": "beta", "docs/x.md": "alpha"}
 
 
 def test_copies(tmp_path: Path, bench: Workbench) -> None:
@@ -264,7 +273,7 @@ def test_ids_are_printed_whole(tmp_path: Path) -> None:
     "A screen of 60 columns cuts no id, and what is printed can be given to the other commands."
     home, folder = tmp_path / "home", tmp_path / "F"
     (folder / LONG).parent.mkdir(parents=True)
-    (folder / LONG).write_text(ALPHA)
+    (folder / LONG).write_text(ALPHA.replace("# Alpha", f"# Alpha{' and its title that is long' * 12}"))
     files(folder, x=BETA)
     run(home, "ingest", str(folder))
     listed = run(home, "documents", "list").stdout
@@ -315,8 +324,10 @@ def test_objects_that_are_renamed(tmp_path: Path, s3_settings: Settings) -> None
     bucket.put("copy.md", BETA.encode())
     report = bench.ingest_paths([inbox])
     assert counted(report) == (1, 1, 1, 0) and report.names == [("new.md", "renamed from old.md")]
+    bucket.delete(["copy.md"])
+    assert bench.ingest_paths([inbox]).names == [("keep.md", "replaces copy.md, which had the same content and whose file is gone")]
     bench.ingest_paths([files(tmp_path / "A", keep=GAMMA)])
-    assert held(bench) == {"new.md": "alpha", "keep.md": "beta", "copy.md": "beta", "A/keep.md": "gamma"}
+    assert held(bench) == {"new.md": "alpha", "keep.md": "beta", "A/keep.md": "gamma"}
 
 
 def test_two_uploads_of_one_name_at_the_same_time(s3_settings: Settings) -> None:

@@ -162,8 +162,7 @@ class Intake:
 
     def outcomes(self, sources: Sequence[Source], embed: Embedding | None = None) -> Iterator[Step | Incoming]:
         "Reads the sources."
-        self.names.expect(sources)
-        for event in spread(map(self.task, sources), max(1, min(self.workers, len(sources))), embed):
+        for event in spread(map(self.task, self.names.expect(sources)), max(1, min(self.workers, len(sources))), embed):
             yield self.outcome(event)
 
 # %% ../../nbs/09_ingestion/07_ingest.ipynb #c13a

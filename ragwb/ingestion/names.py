@@ -100,11 +100,14 @@ class KnownNames:
         self.first: dict[str, str] = {}   # the first document of this run, by the name that it came with
         self.left: set[str] = set()       # documents that have a new name
         self.shared: set[str] = set()     # names that several files of this run come with
+        self.coming: set[str] = set()     # files of this run
 
-    def expect(self, sources: Sequence[Source]) -> None:
+    def expect(self, sources: Sequence[Source]) -> list[Source]:  # in the order in which they are settled: new files take the names of those that are gone
         "Looks at all sources of a run: two files of one name are both called after their folders."
+        self.coming |= {self.file(source.origin) for source in sources}
         came = Counter(source.id for source in sources if source.origin.place not in ("", UPLOAD))
         self.shared |= {name for name, times in came.items() if times > 1}
+        return sorted(sources, key=lambda source: self.file(source.origin) in self.by_file)
 
     def file(self, origin: Origin) -> str:
         "The path of a file, the same by whichever link it was reached."
@@ -122,6 +125,8 @@ class KnownNames:
         other = self.origin(id)
         if not other.place or self.file(other) == self.file(origin):
             return True
+        if self.file(other) in self.coming:
+            return False
         if self.hashes[id] == content_hash:
             return origin.alike(other) or self.where(other) != "there"
         return origin.alike(other) and self.where(other) == "unknown"
