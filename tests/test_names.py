@@ -215,7 +215,7 @@ def post(client: TestClient, *named: tuple[str, str], query: str = "") -> Any:
 
 def told(response: Any) -> list[tuple[str, str, str, str]]:
     assert response.status_code == 200, response.text
-    return [(each["name"], each["document"], each["status"], each["reason"]) for each in response.json()["files"]]
+    return [(each.get("name", each["document"]), each["document"], each["status"], each["reason"]) for each in response.json()["files"]]
 
 
 def test_uploads_over_http(bench: Workbench) -> None:

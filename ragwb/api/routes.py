@@ -112,7 +112,7 @@ def upload_outcome(report: IngestReport, ended: list[Progress], collection: str)
     "The outcome of each file of an upload. Raises Problem 422 if no file could be used."
     outcome = report.to_dict() | {
         "collection": collection,
-        "files": [{"document": step.document, "name": step.sent, "status": step.stage, "reason": step.reason} for step in ended],
+        "files": [{"document": step.document, "status": step.stage, "reason": step.reason} | ({"name": step.sent} if step.sent != step.document else {}) for step in ended],
     }
     if not report.new + report.changed + report.unchanged:
         document, reason = report.failed[0]
