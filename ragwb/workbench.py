@@ -31,6 +31,7 @@ from .indexing.collection import Collection
 from .indexing.embedding import Embedder, Metered, embedder
 from .indexing.store import Store
 from .ingestion.ingest import IngestReport, Progress, ingest, with_scan
+from .ingestion.names import NameRules, whereabouts
 from .ingestion.sources import Gathered, Source, gather_files, gather_objects, gather_uploads
 from .settings import Settings
 from .storage.bucket import is_remote
@@ -127,7 +128,10 @@ def gathered(paths: Sequence[str | Path], settings: Settings) -> Generator[Gathe
 class Library(DataFolder):
     "The collections of a data folder, as documents come and go."
 
-    def ingest(self, sources: Sequence[Source], collection: str, progress: Callable[[Progress], None] | None, scan: str = "", patience_s: float = float("inf")) -> IngestReport:
+    def ingest(
+        self, sources: Sequence[Source], collection: str, progress: Callable[[Progress], None] | None, scan: str = "", patience_s: float = float("inf"),
+        names: NameRules = NameRules(),  # noqa: B008  # frozen
+    ) -> IngestReport:
         "Brings a collection up to date with some sources; makes the collection if it is not there."
         name, config = collection or self.settings.collection, with_scan(self.config or PipelineConfig(), scan)
         complete_deletions(self.store)
@@ -137,14 +141,15 @@ class Library(DataFolder):
         if self.config is not None:
             opened.check(config)
         with billed(self.embedder(opened.meta["embedder"]), lambda: self.ledger, opened.name, self.payer.key) as model:
-            return ingest(opened, model, sources, self.limits, self.settings.workers, progress, guardrail=config.guardrail, patience_s=patience_s)
+            return ingest(opened, model, sources, self.limits, self.settings.workers, progress, guardrail=config.guardrail, patience_s=patience_s,
+                          names=replace(names, where=lambda origin: whereabouts(origin, self.settings)))
 
     def ingest_paths(self, paths: Sequence[str | Path], collection: str = "", progress: Callable[[Progress], None] | None = None, scan: str = "") -> IngestReport:
         "Files, folders, and prefixes of buckets as s3://bucket/prefix. Raises DocumentError for a path that does not exist."
         report = IngestReport()
         with closing(gathered(paths, self.settings)) as batches:
             for batch in batches:
-                report.add(self.ingest(batch.sources, collection, progress, scan))
+                report.add(self.ingest(batch.sources, collection, progress, scan, names=NameRules(places=batch.places)))
                 report.leave_aside(batch)
         return report
 
@@ -158,10 +163,11 @@ class Library(DataFolder):
         collection: str = "",
         progress: Callable[[Progress], None] | None = None,
         patience_s: float = float("inf"),  # seconds after which no more of them are read
+        keep_both: bool = False,           # a document of the same name and other content stays beside the upload, else the upload replaces it
     ) -> IngestReport:
         "Uploads: names, with bytes or open files. A file with an unsafe name fails, the others go in."
         with gather_uploads(files, self.settings.home) as uploads:
-            report = self.ingest(uploads.sources, collection, progress, patience_s=patience_s) if uploads.sources else IngestReport()
+            report = self.ingest(uploads.sources, collection, progress, "", patience_s, NameRules(keep_both)) if uploads.sources else IngestReport()
             report.leave_aside(uploads)
         return report
 

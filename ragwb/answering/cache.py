@@ -535,7 +535,7 @@ CACHE_FILE = "cache.sqlite"  # in the data folder
 
 def forget_cached(deletion: Any) -> None:
     "Deletes the entries that rest on documents that are deleted."
-    forget_documents(AnswerCache(deletion.home / CACHE_FILE), deletion.collection.name, deletion.ids)
+    forget_documents(AnswerCache(deletion.home / CACHE_FILE), deletion.collection.name, (*deletion.ids, *deletion.former))
 
 # %% ../../nbs/10_answering/09_cache.ipynb #c40
 def tried(

@@ -12,7 +12,7 @@ import json
 import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -38,6 +38,7 @@ class Deletion:
     collection: Collection
     ids: tuple[str, ...]
     known_answers: tuple[str, ...] = ()  # that an unfinished deletion had found, and may have deleted
+    former: tuple[str, ...] = ()         # names under which answers know the texts: the files were renamed
     elsewhere: Callable[[str], Any] = lambda place: None  # told of each copy that ragwb made and must not touch
 
     @property
@@ -58,7 +59,7 @@ class Deletion:
     @cached_property
     def answers(self) -> list[str]:
         "The ids of the answers that rest on the documents."
-        resting = AnswerStore(self.store.objects).resting(self.collection.name, set(self.ids)) if self.ids else []
+        resting = AnswerStore(self.store.objects).resting(self.collection.name, {*self.ids, *self.former}) if self.ids else []
         return [*self.known_answers, *resting]
 
 # %% ../../nbs/10_answering/12_deletion.ipynb #c11
@@ -168,7 +169,7 @@ def carry_out(deletion: Deletion, key: str) -> None:
 # %% ../../nbs/10_answering/12_deletion.ipynb #c21
 def note(deletion: Deletion, key: str, answers: Sequence[str] | None = None) -> None:
     "Writes down that a deletion is under way. `answers`: those that are known to rest on it; None: all of them are asked for."
-    told = {"collection": deletion.collection.name, "documents": deletion.ids, "answers": deletion.answers if answers is None else answers,
+    told = {"collection": deletion.collection.name, "documents": deletion.ids, "former": deletion.former, "answers": deletion.answers if answers is None else answers,
             "at": datetime.now(UTC).isoformat(), "machine": machine(), "process": os.getpid()}
     deletion.store.objects.put(key, json.dumps(told).encode())
 
@@ -177,6 +178,8 @@ def delete_everywhere(deletion: Deletion) -> int:
     "Deletes documents from everything that ragwb has written, and completes what is unfinished; returns how many there were. Raises NotEverywhere."
     there = len({*deletion.ids} & deletion.collection.hashes().keys())  # before an earlier try is completed: it may have been for the same ones
     complete_deletions(deletion.store)
+    origins = deletion.collection.origins()
+    deletion = replace(deletion, former=tuple(name for id in deletion.ids if id in origins for name in origins[id].formerly))
     key = f"deletions/{token_hex(8)}.json"
     UNDER_WAY.add(key)
     try:
@@ -213,7 +216,7 @@ def complete_deletions(store: Store) -> int:
     for key, told in unfinished(store):
         try:
             if collection := store.find(told["collection"]):
-                carry_out(Deletion(store, collection, tuple(told["documents"]), tuple(told["answers"])), key)
+                carry_out(Deletion(store, collection, tuple(told["documents"]), tuple(told["answers"]), tuple(told.get("former", ()))), key)
             store.objects.delete([key])
             done += 1
         except Exception as error:

@@ -110,11 +110,14 @@ UPLOAD = {
 
 def upload_outcome(report: IngestReport, ended: list[Progress], collection: str) -> dict[str, Any]:
     "The outcome of each file of an upload. Raises Problem 422 if no file could be used."
-    outcome = report.to_dict() | {"collection": collection, "files": [{"document": step.document, "status": step.stage, "reason": step.reason} for step in ended]}
+    outcome = report.to_dict() | {
+        "collection": collection,
+        "files": [{"document": step.document, "status": step.stage, "reason": step.reason} | ({"name": step.sent} if step.sent != step.document else {}) for step in ended],
+    }
     if not report.new + report.changed + report.unchanged:
         document, reason = report.failed[0]
         more = f" (and {len(report.failed) - 1} more)" if len(report.failed) > 1 else ""
-        raise Problem(422, "document", f"{document[:200]}: {reason}{more}", **outcome)
+        raise Problem(422, "document", f"{document}: {reason}{more}", **outcome)
     return outcome
 
 # %% ../../nbs/14_api/07_routes.ipynb #c11
@@ -122,7 +125,11 @@ MAX_FILES = 1_000
 
 
 @router.post("/documents", openapi_extra=UPLOAD)
-async def upload(request: Request, service: Serving) -> dict[str, Any]:
+async def upload(
+    request: Request,
+    service: Serving,
+    replaces: Annotated[bool, Query(alias="replace", description="a file with the name of a document and other content replaces it; else both are kept")] = False,
+) -> dict[str, Any]:
     "Files into a collection; the response has the outcome of each file."
     collection = request.query_params.get("collection") or service.workbench.settings.collection
     async with request.form(max_files=MAX_FILES, max_fields=20) as form:
@@ -134,7 +141,7 @@ async def upload(request: Request, service: Serving) -> dict[str, Any]:
         if not service.workbench.sees(collection):
             raise Problem(404, "unknown-collection", f"no collection {collection[:80]!r}, and this key may not make one")
         try:
-            report, ended = await service.ingest([(file.filename or "", file.file) for file in sent], collection)
+            report, ended = await service.ingest([(file.filename or "", file.file) for file in sent], collection, not replaces)
         except ValueError as error:
             if collection in await to_thread.run_sync(service.workbench.collections):
                 raise

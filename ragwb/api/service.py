@@ -41,7 +41,7 @@ def find_document(collection: Collection, id: str) -> DocumentInfo:
     for info in collection.documents():
         if info.id == id:
             return info
-    raise Problem(404, "unknown-document", f"no document {id[:200]!r} in collection {collection.name!r}")
+    raise Problem(404, "unknown-document", f"no document {id[:1024]!r} in collection {collection.name!r}")
 
 # %% ../../nbs/14_api/03_service.ipynb #c09
 def checked_question(
@@ -69,7 +69,7 @@ def file_outcomes(
     "The end of each file of an upload."
     ended = [step for step in steps if step.stage in ENDED]
     named = {step.document for step in ended}
-    return ended + [Progress(name, "failed", reason) for name, reason in report.failed if name not in named]
+    return ended + [Progress(name, "failed", reason, sent=name) for name, reason in report.failed if name not in named]
 
 # %% ../../nbs/14_api/03_service.ipynb #c14
 ANSWERS_AT_ONCE = 32
@@ -103,11 +103,11 @@ class Service:
                     self.metrics.answered(event)
                 yield event
 
-    async def ingest(self, files: Sequence[tuple[str, BinaryIO]], collection: str) -> tuple[IngestReport, list[Progress]]:
+    async def ingest(self, files: Sequence[tuple[str, BinaryIO]], collection: str, keep_both: bool = True) -> tuple[IngestReport, list[Progress]]:
         "The report of an upload, and the end of each of its files."
         steps: list[Progress] = []
         check_queue(self.ingesting)
-        report = await to_thread.run_sync(lambda: self.workbench.ingest_files(files, collection, steps.append, UPLOAD_S), limiter=self.ingesting)
+        report = await to_thread.run_sync(lambda: self.workbench.ingest_files(files, collection, steps.append, UPLOAD_S, keep_both), limiter=self.ingesting)
         self.metrics.ingested(report)
         return report, file_outcomes(steps, report)
 

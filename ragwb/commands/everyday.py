@@ -47,16 +47,17 @@ def print_report(report: "IngestReport") -> None:
         click.echo(f"  failed   {document}: {reason}", err=True)
     for document, found in report.found:
         click.echo(f"  found    {document}: {found}")
-    print_first("remarks", report.remarks)
-    print_first("skipped", report.skipped)
+    print_first("name", report.names, "with another name", err=False)
+    print_first("remarks", report.remarks, "with remarks")
+    print_first("skipped", report.skipped, "skipped")
 
 
-def print_first(what: str, rows: Sequence[tuple[str, str]]) -> None:
+def print_first(what: str, rows: Sequence[tuple[str, str]], more: str, err: bool = True) -> None:
     "The first files of a kind, each with what is said of it, and how many more there are."
     for file, said in rows[:20]:
-        click.echo(f"  {what}  {file}: {said}", err=True)
+        click.echo(f"  {what:<7}  {file}: {said}", err=err)
     if len(rows) > 20:
-        click.echo(f"  … and {len(rows) - 20} more with remarks" if what == "remarks" else f"  … and {len(rows) - 20} more skipped", err=True)
+        click.echo(f"  … and {len(rows) - 20} more {more}", err=err)
 
 # %% ../../nbs/17_commands/02_everyday.ipynb #c09
 @main.command("reindex")
@@ -87,7 +88,7 @@ def sync_command(ctx: click.Context, folder: Path, url: str, delete: bool, as_js
         return
     kept = "" if delete or not report.removed else " (still in the bucket: --delete deletes them)"
     click.echo(f"{report.new} new, {report.changed} changed, {report.unchanged} unchanged, {report.removed} removed{kept}")
-    print_first("skipped", report.skipped)
+    print_first("skipped", report.skipped, "skipped")
 
 # %% ../../nbs/17_commands/02_everyday.ipynb #c16
 @main.command("ask")
@@ -152,15 +153,22 @@ def list_documents(ctx: click.Context, collection: str, as_json: bool) -> None:
     if as_json:
         print_json([asdict(info) for info in infos])
         return
+    from rich.cells import cell_len
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table("document", "title", "type", box=None, pad_edge=False, header_style="bold")
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("document", no_wrap=True)
+    table.add_column("title")
+    table.add_column("type")
     for name in ("pages", "chunks", "characters"):
         table.add_column(name, justify="right")
     for info in infos:
-        table.add_row(info.id, info.title, info.format, str(info.pages or ""), str(info.chunks), f"{info.characters:,}")
-    Console().print(table)
+        table.add_row(Text(info.id), Text(info.title), info.format, str(info.pages or ""), str(info.chunks), f"{info.characters:,}")
+    console = Console()
+    console.width = max(console.width, max((cell_len(info.id) for info in infos), default=0) + 60)  # an id is copied into other commands: whole, in one line
+    console.print(table, crop=False)
 
 # %% ../../nbs/17_commands/02_everyday.ipynb #c21
 @documents_group.command("show")
@@ -170,11 +178,16 @@ def list_documents(ctx: click.Context, collection: str, as_json: bool) -> None:
 @click.pass_context
 def show_document(ctx: click.Context, id: str, collection: str, as_json: bool) -> None:
     "Print the canonical text of a document."
+    from ragwb.indexing.schema import UPLOAD
+
     workbench = open_workbench(ctx)
-    document = workbench.store.open(collection or workbench.settings.collection).document(id)
+    opened = workbench.store.open(collection or workbench.settings.collection)
+    document = opened.document(id)
     print_json(json.loads(document.maps()) | {"text": document.text}) if as_json else click.echo(document.text)
     if document.remarks:
         click.echo(f"remarks on the reading: {document.remarks}", err=True)
+    if (origin := opened.origins()[id]).place:
+        click.echo(f"{id} was uploaded as {origin.name}" if origin.place == UPLOAD else f"{id} was read from {origin.path}", err=True)
 
 
 def print_deleted(gone: int, elsewhere: Sequence[str]) -> None:

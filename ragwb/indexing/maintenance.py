@@ -21,7 +21,7 @@ from ..documents.document import Document
 from .chunking import chunk, chunk_spans
 from .collection import Collection, Writer, drop_old_copies
 from .embedding import Embedder
-from .schema import CollectionError, Entry, VersionGone, describe, quoted, schema, table_rows
+from .schema import Claim, CollectionError, Entry, VersionGone, describe, origin_in, quoted, schema, table_rows
 from .table import Table, build_indexes, compact, count_rows, drop_history, name_version, rewrite, small_files, stream_rows, versions_of
 from ..storage.objects import is_disk_full
 
@@ -165,6 +165,6 @@ def rebuilt(table: Table, columns: Any, config: PipelineConfig, model: Embedder,
     for done, row in enumerate(chain.from_iterable(batch.to_pylist() for batch in stored), start=1):
         document, info = Document.from_maps(row["text"], row["maps"]), json.loads(row["info"])
         pieces = chunk(document, config.chunking, model.embed)
-        entry = Entry(document, pieces, model.embed([piece.indexed for piece in pieces]), info["size"])
+        entry = Entry(document, pieces, model.embed([piece.indexed for piece in pieces]), info["size"], claim=Claim(origin_in(row["info"])))
         yield from pa.Table.from_pylist(table_rows(entry, info["updated"]), schema=columns).to_batches()
         progress(document.id, done)

@@ -8,6 +8,7 @@ __all__ = ['HELD', 'CHANGED', 'BATCH', 'Source', 'content_hash', 'Original', 're
 
 # %% ../../nbs/09_ingestion/01_sources.ipynb #c03
 import hashlib
+import os
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -19,6 +20,7 @@ from typing import BinaryIO
 from ..documents.document import DocumentError
 from ..documents.files import find_files, safe_name, why_skip_name
 from ..documents.parsing import FileContent
+from ..indexing.schema import UPLOAD, Origin
 from ..settings import Settings
 from ..storage.bucket import Bucket
 from ..storage.folder import passing_folder
@@ -28,8 +30,9 @@ from ..storage.objects import StoredObject
 @dataclass(frozen=True)
 class Source:
     "A document on its way in."
-    id: str           # document id
+    id: str           # the name that it comes with; another document may have it
     data: FileContent
+    origin: Origin = Origin()
 
 
 def content_hash(data: bytes) -> str:
@@ -110,6 +113,7 @@ class Gathered:
     sources: tuple[Source, ...] = ()
     skipped: tuple[tuple[str, str], ...] = ()  # file and reason: no kind of file that is read
     failed: tuple[tuple[str, str], ...] = ()   # document and reason: it could not be fetched, or has no safe name
+    places: frozenset[str] = frozenset()       # folders and prefixes that were looked through as a whole
 
     def _repr_markdown_(self) -> str:
         rows = [f"| {source.id} | is read |\n" for source in self.sources]
@@ -118,9 +122,18 @@ class Gathered:
 
 
 def gather_files(paths: Sequence[str | Path]) -> Gathered:
-    "Files that are named, or that lie below a named folder. Raises DocumentError for a path that does not exist."
-    found = find_files(paths)
-    return Gathered(tuple(Source(id, path) for id, path in found.files), tuple((str(path), reason) for path, reason in found.skipped))
+    "Files that are named, or that lie below a named folder, each once. Raises DocumentError for a path that does not exist."
+    sources, skipped, places = dict[Path, Source](), dict[str, str](), set[str]()
+    for root in map(Path, paths):
+        found = find_files([root])
+        folder = root.parent if root.is_file() else root
+        place = os.path.abspath(folder)  # a link stays a link: what it leads to may change
+        for id, path in found.files:
+            name = path.relative_to(folder)  # as it is on the disk; an id is NFC
+            sources.setdefault(folder.resolve() / name, Source(id, path, Origin(place, name.as_posix())))
+        skipped |= {str(path): reason for path, reason in found.skipped}
+        places |= {place} if root.is_dir() else set()
+    return Gathered(tuple(sorted(sources.values(), key=lambda source: source.id)), tuple(skipped.items()), places=frozenset(places))
 
 # %% ../../nbs/09_ingestion/01_sources.ipynb #c20
 BATCH = 200  # objects on this machine at once
@@ -144,9 +157,10 @@ def fetched(bucket: Bucket, batch: Sequence[StoredObject], folder: Path) -> Gath
     wanted = [(item.key, folder / str(number)) for number, item in enumerate(batch) if item.key not in skipped]
     lost = bucket.at_once(lambda pair: bucket.fetch(*pair), wanted)
     return Gathered(
-        tuple(Source(key, path) for (key, path), why in zip(wanted, lost, strict=True) if not why),
+        tuple(Source(key, path, Origin(bucket.place, key)) for (key, path), why in zip(wanted, lost, strict=True) if not why),
         tuple((f"{bucket.place}/{key}", why) for key, why in skipped.items()),
         tuple((key, why) for (key, _), why in zip(wanted, lost, strict=True) if why),
+        frozenset({bucket.place}),
     )
 
 # %% ../../nbs/09_ingestion/01_sources.ipynb #c25
@@ -166,10 +180,10 @@ def gather_uploads(
                 failed.append((name, error.reason))
                 continue
             if isinstance(data, bytes):
-                sources.append(Source(id, data))
+                sources.append(Source(id, data, Origin(UPLOAD, id)))
             else:
                 folder = folder or stack.enter_context(passing_folder(home))
-                sources.append(Source(id, copied(data, folder / str(number))))
+                sources.append(Source(id, copied(data, folder / str(number)), Origin(UPLOAD, id)))
         yield Gathered(tuple(sources), (), tuple(failed))
 
 

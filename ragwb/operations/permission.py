@@ -21,6 +21,7 @@ from ..indexing.collection import Collection
 from ..indexing.schema import CollectionError
 from ..indexing.store import Store
 from ..ingestion.ingest import IngestReport, Progress
+from ..ingestion.names import NameRules
 from ..ingestion.sources import Source
 from .keys import SCOPES, Key
 from ..workbench import Workbench
@@ -120,8 +121,16 @@ class SeenWorkbench(Workbench):
     def pipeline(self, collection: str = "") -> Pipeline:
         return self.whole.pipeline(self.checked(collection))
 
-    def ingest(self, sources: Sequence[Source], collection: str, progress: Callable[[Progress], None] | None, scan: str = "", patience_s: float = float("inf")) -> IngestReport:
-        return self.whole.ingest(sources, self.checked(collection), progress, scan, patience_s)
+    def ingest(
+        self,
+        sources: Sequence[Source],
+        collection: str,
+        progress: Callable[[Progress], None] | None,
+        scan: str = "",
+        patience_s: float = float("inf"),
+        names: NameRules = NameRules(),  # noqa: B008  # frozen
+    ) -> IngestReport:
+        return self.whole.ingest(sources, self.checked(collection), progress, scan, patience_s, names)
 
     def delete(self, ids: Sequence[str], collection: str = "", elsewhere: Callable[[str], Any] = lambda place: None) -> int:
         return self.whole.delete(ids, self.checked(collection), elsewhere)
