@@ -1,6 +1,8 @@
 """Small but complete Office files, each with every feature of its reader, and the exact text that a person reads in them: `ragwb.documents.office`,
 `ragwb.documents.word`, `ragwb.documents.word_text` and `ragwb.documents.word_numbering`."""
 
+import io
+import zipfile
 from collections.abc import Mapping
 
 import pytest
@@ -8,6 +10,7 @@ from lxml import etree
 from test_office import NAMES, p, packed, relations, word
 
 from ragwb.documents.builder import TextBuilder
+from ragwb.documents.document import DocumentError
 from ragwb.documents.office import (
     Package,
     Relation,
@@ -212,6 +215,26 @@ def test_a_package_finds_its_parts_whatever_their_names_look_like() -> None:
     odf = ("<initial-creator>Bo</initial-creator><creation-date>2024-01-01T00:00:00</creation-date><date>2025-05-05T10:11:12Z</date><subject>S</subject><keyword>k</keyword>")
     assert stated_properties(x(odf)) == {"author": "Bo", "subject": "S", "keywords": "k", "created": "2024-01-01 00:00", "modified": "2025-05-05 10:11+00:00"}
     assert stated_properties(None) == {}
+
+
+def test_archives_are_opened_up_to_their_limits() -> None:
+    two, tight = packed({"a": "1234", "b": "56"}), io.BytesIO()
+    assert len(open_zip(two, "a", max_unpacked=6, max_entries=2).namelist()) == 2
+    for limits in ({"max_unpacked": 5}, {"max_entries": 1}):
+        with pytest.raises(DocumentError, match="archive of 2 entries unpacks from"):
+            open_zip(two, "a", **limits)
+    with zipfile.ZipFile(tight, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a", bytes(4_000_001))
+    ratio = 4_000_001 // len(tight.getvalue())
+    assert open_zip(tight.getvalue(), "a", max_ratio=ratio + 1) and open_zip(packed({"a": bytes(100)}), "a", max_ratio=0)
+    with pytest.raises(DocumentError, match=f"allowed: 10,000 entries, 200,000,000 bytes, {ratio} times its size"):
+        open_zip(tight.getvalue(), "a", max_ratio=ratio)
+    locked = bytearray(two)
+    locked[two.index(b"PK\1\2") + 8] |= 1
+    with pytest.raises(DocumentError, match="encrypted archive"):
+        open_zip(bytes(locked), "a")
+    with pytest.raises(DocumentError, match="damaged archive"):
+        open_zip(two[:20], "a")
 
 
 # Words beside the text.
