@@ -70,15 +70,15 @@ def test_a_line_has_its_symbols_links_fields_and_equations() -> None:
 
 def test_a_placeholder_is_where_its_layout_or_its_master_says() -> None:
     layout = tree(sp("Prompt", ph=ph("title"), at=at(0, 0)), sp("P", ph=ph("body", "7"), at=at(0, 5)), sp("P", ph=ph("obj"), at=at(0, 7)), sp("P", ph=ph("", "8")), sp("P", ph=ph("pic", "9"), at=at(0, 1)))
-    master = tree(sp("P", ph=ph("", "8"), at=at(0, 3)), sp("P", ph=ph("body"), at=at(0, 9)))
+    master = tree(sp("P", ph=ph("", "8"), at=at(0, 3)), sp("P", ph=ph("tbl"), at=at(0, 9)))
     parts = {f"ppt/slides/_rels/s{n}.xml.rels": relations(("slideLayout", "../l.xml")) for n in (1, 2, 3)} | {
         "ppt/l.xml": f"<p:sldLayout NAMES>{layout}</p:sldLayout>", "ppt/_rels/l.xml.rels": relations(("slideMaster", "m.xml")), "ppt/m.xml": f"<p:sldMaster NAMES>{master}</p:sldMaster>",
         "core.xml": "<p><title>PowerPoint Presentation</title><creator>Ann</creator></p>"}
-    placed = tree(sp("fifth: the master's body", ph=ph("body")), sp("fourth: of no kind", ph=ph()), sp("third: the layout's body", ph=ph("body", "7")), sp("second: the master's", ph=ph("", "8")),
+    placed = tree(sp("fifth: the master's table", ph=ph("tbl")), sp("fourth: of no kind", ph=ph()), sp("third: the layout's body", ph=ph("body", "7")), sp("second: the master's", ph=ph("", "8")),
                   sp("first: its own", at=at(0, 1.5)), sp("The", "title", ph=ph("title")))
     unplaced = tree(sp("written first", at=at(0, 9)), sp("then this", ph=ph("chart", "44")), sp("7", ph=ph("sldNum", "12"), at=at(0, 0)), sp("last", at=at(0, 0)))
     read = deck(placed, unplaced, tree(sp("seen by nobody"), sp("Title two", ph=ph("ctrTitle"))), attributes={3: ' show="0"'}, parts=parts)
-    assert read.text == ("The title\n\nfirst: its own\n\nsecond: the master's\n\nthird: the layout's body\n\nfourth: of no kind\n\nfifth: the master's body\n\n"
+    assert read.text == ("The title\n\nfirst: its own\n\nsecond: the master's\n\nthird: the layout's body\n\nfourth: of no kind\n\nfifth: the master's table\n\n"
                          "written first\n\nthen this\n\nlast\n\nTitle two\n\nseen by nobody")
     assert (read.title, read.metadata["author"], read.remarks) == ("The title", "Ann", "slide 3 is hidden in the show; its text is read")
     assert [(page.kind, page.label) for page in read.pages] == [("slide", "The title"), ("slide", ""), ("slide", "Title two")]
