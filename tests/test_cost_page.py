@@ -9,7 +9,20 @@ from pathlib import Path
 import pytest
 
 from ragwb.app import cost_page
-from ragwb.app.cost_page import EVERY_S, CostPage, CostState, charge_row, cost_regions, day_chart, dear_question, figure, figures, limit_line, sums_table, tabs
+from ragwb.app.cost_page import (
+    EVERY_S,
+    CostPage,
+    CostState,
+    charge_row,
+    cost_regions,
+    day_chart,
+    dear_question,
+    figure,
+    figures,
+    limit_line,
+    sums_table,
+    tabs,
+)
 from ragwb.costs.allowance import Limit, Standing
 from ragwb.costs.ledger import Charge, Ledger, Sum, Sums, charge, saving
 from ragwb.costs.overview import Overview, overview_of
@@ -28,14 +41,28 @@ def plain(html: str) -> str:
 
 
 def overview(**known: object) -> Overview:
-    given = {"today": 0.5, "month": 2.0, "forecast": 4.0, "questions": 1, "per_question": 0.25, "unpriced": (), "saved_by_prompt_cache": 0.0, "saved_by_answer_cache": 0.0,
-             "days": (), "by": {}, "dearest": (), "standings": ()} | known
+    given = {
+        "today": 0.5,
+        "month": 2.0,
+        "forecast": 4.0,
+        "questions": 1,
+        "per_question": 0.25,
+        "unpriced": (),
+        "saved_by_prompt_cache": 0.0,
+        "saved_by_answer_cache": 0.0,
+        "days": (),
+        "by": {},
+        "dearest": (),
+        "standings": (),
+    } | known
     return Overview(NOON, **given)  # type: ignore[arg-type]
 
 
 def test_the_figures_say_what_they_are_of() -> None:
-    assert plain(figures(overview())) == ("today $0.5000 since 00:00 UTC November $2.0000 until now end of November $4.0000 if it goes on like this "
-                                          "per question $0.2500 1 question this month saved $0.00 nothing yet this month")
+    assert plain(figures(overview())) == (
+        "today $0.5000 since 00:00 UTC November $2.0000 until now end of November $4.0000 if it goes on like this "
+        "per question $0.2500 1 question this month saved $0.00 nothing yet this month"
+    )
     seen = plain(figures(overview(questions=2, per_question=None, saved_by_prompt_cache=0.25, saved_by_answer_cache=0.5)))
     assert seen.endswith("per question – 2 questions this month saved $0.7500 $0.5000 by cached answers, $0.2500 by the provider's prompt cache")
     assert plain(figures(overview(saved_by_answer_cache=0.5))).endswith("saved $0.5000 $0.5000 by cached answers")
@@ -54,14 +81,16 @@ def test_a_budget_is_near_from_four_fifths_and_over_from_the_whole() -> None:
     drawn = [limit_line(Standing(Limit("day", 2.0, key), spent, 0.0)) for key, spent in (("", 1.59), ("", 1.6), ("", 1.99), ("a", 2.0), ("", 3.0))]
     assert [re.search('class="(.*?)"', one)[1] for one in drawn] == ["budget", "budget near", "budget near", "budget over", "budget over"]  # type: ignore[index]
     assert re.findall(r'value="(.*?)" max="1"', "".join(drawn)) == ["0.795", "0.800", "0.995", "1.000", "1.000"]
-    assert [plain(drawn[0]), plain(drawn[3]), plain(drawn[4])] == ["The day's budget $1.5900 of $2.0000 (80 %)", "The day's budget of this key $2.0000 of $2.0000 (100 %)",
-                                                                  "The day's budget $3.0000 of $2.0000 (150 %)"]
+    assert [plain(drawn[0]), plain(drawn[3]), plain(drawn[4])] == [
+        "The day's budget $1.5900 of $2.0000 (80 %)",
+        "The day's budget of this key $2.0000 of $2.0000 (100 %)",
+        "The day's budget $3.0000 of $2.0000 (150 %)",
+    ]
 
 
 def test_sums_have_their_share_and_say_what_has_no_price() -> None:
     sums = Sums([Sum(("id1",), 1_200, 1.5, 0), Sum(("<b>",), 3, 0.5, 1), Sum(("",), 2, 0.0, 2)])
-    assert plain(sums_table("key", sums, 2.0, {"id1": "Cy's"})) == (
-        "API key dollars share charges Cy's $1.5000 75 % 1,200 <b> $0.5000 and more 25 % 3 no key no price known 0 % 2")
+    assert plain(sums_table("key", sums, 2.0, {"id1": "Cy's"})) == ("API key dollars share charges Cy's $1.5000 75 % 1,200 <b> $0.5000 and more 25 % 3 no key no price known 0 % 2")
     assert plain(sums_table("model", sums, 0.0, {})) == "model dollars share charges id1 $1.5000 – 1,200 <b> $0.5000 and more – 3 – no price known – 2"
     assert '<td class="n">1,200</td>' in sums_table("model", sums, 0.0, {}) and "<b>" not in sums_table("key", sums, 2.0, {})
 
@@ -77,9 +106,17 @@ def test_a_charge_is_a_row_and_a_dear_question_opens_to_its_charges() -> None:
 def test_the_page_shows_everything_or_says_that_nothing_was_paid_for(tmp_path: Path) -> None:
     assert "Nothing was paid for here" in cost_regions(CostState())["costs"] and cost_regions(CostState())["notice"] == ""
     ledger = Ledger(tmp_path / "ledger.sqlite")
-    ledger.record([made for made in (
-        charge("a", "model", LITE, Usage(1_000_000), NOON, "a1", collection="handbook"), charge("b", "model", UNKNOWN, Usage(5), NOON, "a2"),
-        saving("c", LITE, Usage(1_000_000), NOON, "a3")) if made])
+    ledger.record(
+        [
+            made
+            for made in (
+                charge("a", "model", LITE, Usage(1_000_000), NOON, "a1", collection="handbook"),
+                charge("b", "model", UNKNOWN, Usage(5), NOON, "a2"),
+                saving("c", LITE, Usage(1_000_000), NOON, "a3"),
+            )
+            if made
+        ]
+    )
     seen = overview_of(ledger, (Limit("day", 0.25),), NOON)
     drawn = cost_regions(CostState(seen, [("Why?", 0.33, ledger.of("a1"))], {"": "nobody", "model": "wrong"}, "component"))
     assert plain(drawn["notice"]) == "No price is known for openai:gpt-<99>: what it costs is in none of these sums." and "<99>" not in drawn["notice"]
@@ -110,7 +147,7 @@ def test_the_ledger_is_read_again_after_five_seconds_if_somebody_looks(page: Cos
 
     async def look() -> list[int]:
         seen = []
-        await page.tick()                      # nobody came yet: nothing is read
+        await page.tick()  # nobody came yet: nothing is read
         seen.append((questions(), page.screen.regions))
         await page.start({})
         seen.append((questions(), "Nothing was paid" in page.screen.regions["costs"]))
@@ -147,7 +184,10 @@ def test_a_person_chooses_what_to_sum_by_and_sees_names_and_questions(page: Cost
     said = plain(page.screen.regions["costs"])
     assert "Why a1? $0.000990" in said and "a question that is not kept (lost) $0.000660" in said and "free" not in said
     assert asked == ["a1", "lost"], "what is known is not read again"
-    for name, shown in (("key", "API key dollars share charges Cy's programs $0.001650 100 % 2 no key $0.00 0 % 1"), ("collection", "collection dollars share charges handbook $0.000990 60 %")):
+    for name, shown in (
+        ("key", "API key dollars share charges Cy's programs $0.001650 100 % 2 no key $0.00 0 % 1"),
+        ("collection", "collection dollars share charges handbook $0.000990 60 %"),
+    ):
         asyncio.run(page.act({"act": "by", "name": name}))
         assert shown in plain(page.screen.regions["costs"]) and page.state.by == name
     for message in ({"act": "by", "name": "answer"}, {"act": "open", "name": "key"}):

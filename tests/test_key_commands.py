@@ -41,7 +41,7 @@ def test_a_new_key_is_alone_on_standard_output_and_told_once(keys: Terminal) -> 
     assert json.loads(keys("list", "--json").stdout) == []
     made = keys("create", " Ann ", "--scope", "ask, ingest,,", "--collections", "seals, pumps")
     assert made.stderr == "Ann: ask, ingest · seals, pumps · until it is revoked\nThe key is shown this once and kept as a hash only:\n"
-    token, = made.stdout.splitlines()
+    (token,) = made.stdout.splitlines()
     ann = keys.ring.of_token(token, datetime.now(UTC))
     assert ann and (ann.name, ann.scopes, ann.collections, ann.expires, ann.day_usd) == ("Ann", ("ask", "ingest"), ("seals", "pumps"), "", 0.0)
     everyone = keys("create", "bo", "--expires", "90d")
@@ -79,7 +79,12 @@ def test_a_list_says_of_each_key_what_it_may_and_whether_it_still_does(keys: Ter
         f"{old.id}  old                  expired · ask · all collections · used never",
         f"{gone.id}  gone                 revoked · ask · all collections · used never",
     ]
-    assert [(row["name"], row["state"]) for row in json.loads(keys("list", "--json").stdout)] == [(ann.name, "valid"), (long.name, "valid"), ("old", "expired"), ("gone", "revoked")]
+    assert [(row["name"], row["state"]) for row in json.loads(keys("list", "--json").stdout)] == [
+        (ann.name, "valid"),
+        (long.name, "valid"),
+        ("old", "expired"),
+        ("gone", "revoked"),
+    ]
 
 
 def test_a_key_is_revoked_once_and_rotated_with_or_without_a_time_for_both(keys: Terminal) -> None:

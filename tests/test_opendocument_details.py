@@ -10,9 +10,11 @@ def q(text: str) -> str:
 
 # Lists.
 
-LEVELS = ('<text:list-style style:name="N"><text:list-level-style-number text:level="1" style:num-format="1" style:num-suffix="." text:start-value="3"/>'
-          '<text:list-level-style-number text:level="2" style:num-format="a" style:num-prefix="(" style:num-suffix=")"/><text:list-level-style-bullet text:level="3"/></text:list-style>'
-          '<text:list-style style:name="R"><text:list-level-style-number style:num-format="I"/><text:list-level-style-number text:level="2" style:num-format=""/></text:list-style>')
+LEVELS = (
+    '<text:list-style style:name="N"><text:list-level-style-number text:level="1" style:num-format="1" style:num-suffix="." text:start-value="3"/>'
+    '<text:list-level-style-number text:level="2" style:num-format="a" style:num-prefix="(" style:num-suffix=")"/><text:list-level-style-bullet text:level="3"/></text:list-style>'
+    '<text:list-style style:name="R"><text:list-level-style-number style:num-format="I"/><text:list-level-style-number text:level="2" style:num-format=""/></text:list-style>'
+)
 
 
 def item(*content: str, start: str = "") -> str:
@@ -24,7 +26,9 @@ def listed(*content: str, style: str = "") -> str:
 
 
 def test_lists_have_their_numbers_depths_and_headings() -> None:
-    steps = listed("<!-- c -->", item(q("one"), listed(item(q("a")), item(q("b"), listed(item(q("deep")))))), item(q("two")), item(q("seven"), start="7"), item(q("eight")), style="N")
+    steps = listed(
+        "<!-- c -->", item(q("one"), listed(item(q("a")), item(q("b"), listed(item(q("deep")))))), item(q("two")), item(q("seven"), start="7"), item(q("eight")), style="N"
+    )
     parts = listed(item(q("roman")), item('<text:h text:outline-level="8">Chapter</text:h>'), item(listed(item(q("no number")))), style="R")
     read = odf("text", steps + parts + listed(item(q("dash")), item("<text:h>Dash head</text:h>"), item(q("dash"), start="4")), {"styles.xml": LEVELS})
     assert read.text == ("3. one\n  (a) a\n  (b) b\n    - deep\n4. two\n7. seven\n8. eight\nI roman\n\nII Chapter\n\n  - no number\n- dash\n\nDash head\n\n- dash")
@@ -35,16 +39,26 @@ def test_lists_have_their_numbers_depths_and_headings() -> None:
 
 
 def test_lines_comments_frames_and_sections_of_a_text() -> None:
-    line = ("<text:span>in <text:span>span</text:span></text:span><text:tab/>tab<text:line-break/>line <text:ruby><text:ruby-base>base</text:ruby-base><text:ruby-text>no</text:ruby-text></text:ruby>"
-            '<text:page-number>3</text:page-number> end<!-- c --> tail <text:a xlink:href="https://a.example">here</text:a>')
+    line = (
+        "<text:span>in <text:span>span</text:span></text:span><text:tab/>tab<text:line-break/>line <text:ruby><text:ruby-base>"
+        "base</text:ruby-base><text:ruby-text>no</text:ruby-text></text:ruby>"
+        '<text:page-number>3</text:page-number> end<!-- c --> tail <text:a xlink:href="https://a.example">here</text:a>'
+    )
     comment = "<office:annotation>{}<text:p>Check</text:p><text:p>it</text:p></office:annotation>"
-    body = ('<text:h text:outline-level="7">Deep</text:h><text:h>Top</text:h>' + q(line) + q(f"x{comment.format('<dc:creator>Ada</dc:creator>')}y") + comment.format("")
-            + f"<text:section>{q('in a section')}</text:section><text:unknown>{q('no')}</text:unknown><draw:frame><svg:title>Title only</svg:title></draw:frame>"
-            + f"<draw:frame><svg:desc>map.png</svg:desc></draw:frame><draw:custom-shape>{q('shape')}</draw:custom-shape>{q('last')}")
+    body = (
+        '<text:h text:outline-level="7">Deep</text:h><text:h>Top</text:h>'
+        + q(line)
+        + q(f"x{comment.format('<dc:creator>Ada</dc:creator>')}y")
+        + comment.format("")
+        + f"<text:section>{q('in a section')}</text:section><text:unknown>{q('no')}</text:unknown><draw:frame><svg:title>Title only</svg:title></draw:frame>"
+        + f"<draw:frame><svg:desc>map.png</svg:desc></draw:frame><draw:custom-shape>{q('shape')}</draw:custom-shape>{q('last')}"
+    )
     running = f"<style:master-page><style:header>{q('H') * 2}</style:header><style:footer>{q('F <text:page-number>2</text:page-number>')}</style:footer></style:master-page>"
     read = odf("text", body, {"styles.xml": running, "meta.xml": "<dc:title>Deed</dc:title><dc:creator>Bo</dc:creator>"})
-    assert read.text == ("Page header: H.\n\nDeep\n\nTop\n\nin span tab line base end tail here (https://a.example)\n\nxy\n\nComment by Ada: Check it.\n\nComment: Check it.\n\nin a section\n\n"
-                         "Picture: Title only.\n\nshape\n\nlast\n\nPage footer: F.")
+    assert read.text == (
+        "Page header: H.\n\nDeep\n\nTop\n\nin span tab line base end tail here (https://a.example)\n\nxy\n\nComment by Ada: Check it.\n\nComment: Check it.\n\nin a section\n\n"
+        "Picture: Title only.\n\nshape\n\nlast\n\nPage footer: F."
+    )
     assert [(heading.level, heading.title) for heading in read.headings] == [(6, "Deep"), (1, "Top")]
     assert (read.title, read.metadata, read.format) == ("Deed", {"title": "Deed", "author": "Bo"}, "odt")
 
@@ -53,8 +67,10 @@ def test_lines_comments_frames_and_sections_of_a_text() -> None:
 
 
 def c(text: str, columns: int = 1, rows: int = 1, repeated: int = 1) -> str:
-    return (f'<table:table-cell table:number-columns-spanned="{columns}" table:number-rows-spanned="{rows}" table:number-columns-repeated="{repeated}">'
-            f'{"".join(map(q, text.split("/")))}</table:table-cell>')
+    return (
+        f'<table:table-cell table:number-columns-spanned="{columns}" table:number-rows-spanned="{rows}" table:number-columns-repeated="{repeated}">'
+        f"{''.join(map(q, text.split('/')))}</table:table-cell>"
+    )
 
 
 COVERED = "<table:covered-table-cell/>"
@@ -68,15 +84,28 @@ def table(*rows: str, head: str = "") -> str:
     return f"<table:table><table:table-column/>{f'<table:table-header-rows>{head}</table:table-header-rows>' if head else ''}{''.join(rows)}</table:table>"
 
 
-@pytest.mark.parametrize(("drawn", "text"), [
-    (table(row(c("P1", rows=2), c("1"), c("2")), row(COVERED, c("3"), c("4")), row(c("P2"), c("both", 2), COVERED), row(c("P3"), c("x", repeated=2)),
-           head=row(c("Model"), c("Flow", 2), COVERED) + row(c(""), c("l"), c("bar"))),
-     "Model: P1 | Flow l: 1 | Flow bar: 2\nModel: P1 | Flow l: 3 | Flow bar: 4\nModel: P2 | Flow l: both | Flow bar: both\nModel: P3 | Flow l: x | Flow bar: x"),
-    (table(row(c("sq", 2, 2), COVERED, c("1")), row(COVERED, COVERED, c("2")), row(c("a"), c("b"), c("3"))), "sq | sq | 1\nsq | sq | 2\na | b | 3"),
-    (table(row(c("v", rows=3), c("1")), row(COVERED, c("2")), row(COVERED, c("3")), row(COVERED, c("4"))), "v | 1\nv | 2\nv | 3\n4"),
-    (table(row(c("a/b")), row(c("c"))), "a\n\nb\n\nc"), (table(row(c("a/b"), c("7"))), "a b | 7"), (table(head=row(c("only"), c("head"))), "only | head"),
-    (table(row(c("r"), c("5"), repeated=3)), "r | 5\nr | 5\nr | 5"), (table(row(c("", repeated=1000), c("x"), c("y"))), "x | y"),
-])
+@pytest.mark.parametrize(
+    ("drawn", "text"),
+    [
+        (
+            table(
+                row(c("P1", rows=2), c("1"), c("2")),
+                row(COVERED, c("3"), c("4")),
+                row(c("P2"), c("both", 2), COVERED),
+                row(c("P3"), c("x", repeated=2)),
+                head=row(c("Model"), c("Flow", 2), COVERED) + row(c(""), c("l"), c("bar")),
+            ),
+            "Model: P1 | Flow l: 1 | Flow bar: 2\nModel: P1 | Flow l: 3 | Flow bar: 4\nModel: P2 | Flow l: both | Flow bar: both\nModel: P3 | Flow l: x | Flow bar: x",
+        ),
+        (table(row(c("sq", 2, 2), COVERED, c("1")), row(COVERED, COVERED, c("2")), row(c("a"), c("b"), c("3"))), "sq | sq | 1\nsq | sq | 2\na | b | 3"),
+        (table(row(c("v", rows=3), c("1")), row(COVERED, c("2")), row(COVERED, c("3")), row(COVERED, c("4"))), "v | 1\nv | 2\nv | 3\n4"),
+        (table(row(c("a/b")), row(c("c"))), "a\n\nb\n\nc"),
+        (table(row(c("a/b"), c("7"))), "a b | 7"),
+        (table(head=row(c("only"), c("head"))), "only | head"),
+        (table(row(c("r"), c("5"), repeated=3)), "r | 5\nr | 5\nr | 5"),
+        (table(row(c("", repeated=1000), c("x"), c("y"))), "x | y"),
+    ],
+)
 def test_tables_of_a_text(drawn: str, text: str) -> None:
     assert odf("text", drawn).text == text
 
@@ -89,9 +118,12 @@ def frame(*lines: str, kind: str = "", about: str = "") -> str:
 
 
 def test_slides_have_titles_groups_comments_and_notes() -> None:
-    first = (frame("The", "title", kind="title") + frame("Body") + f"<draw:g>{frame('grouped', about='<svg:desc>A map</svg:desc>')}</draw:g>"
-             f"<office:annotation><dc:creator>Ada</dc:creator>{q('Ok?')}</office:annotation><presentation:notes>{frame('no', kind='page')}{frame('Say', 'hi', kind='notes')}</presentation:notes>")
+    first = (
+        frame("The", "title", kind="title") + frame("Body") + f"<draw:g>{frame('grouped', about='<svg:desc>A map</svg:desc>')}</draw:g>"
+        f"<office:annotation><dc:creator>Ada</dc:creator>{q('Ok?')}</office:annotation><presentation:notes>"
+        f"{frame('no', kind='page')}{frame('Say', 'hi', kind='notes')}</presentation:notes>"
+    )
     deck = odf("presentation", f"<draw:page>{first}</draw:page><draw:page>{frame('second')}<presentation:notes>{frame('', kind='notes')}</presentation:notes></draw:page>")
     assert deck.text == "The title\n\nBody\n\nPicture: A map.\n\ngrouped\n\nComment by Ada: Ok?\n\nNotes: Say hi\n\nsecond"
-    assert [(page.kind, page.label, deck.text[page.start:page.end][:6]) for page in deck.pages] == [("slide", "The title", "The ti"), ("slide", "", "second")]
+    assert [(page.kind, page.label, deck.text[page.start : page.end][:6]) for page in deck.pages] == [("slide", "The title", "The ti"), ("slide", "", "second")]
     assert [(heading.level, heading.title) for heading in deck.headings] == [(1, "The title")]

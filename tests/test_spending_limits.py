@@ -38,14 +38,18 @@ def spend(allowance: Allowance, usd: float, at: datetime, key: str = "") -> None
 
 # Periods.
 
-@pytest.mark.parametrize(("moment", "day", "day_ends", "month", "month_ends"), [
-    ("2026-11-16T12:00:00+00:00", "2026-11-16", "2026-11-17", "2026-11-01", "2026-12-01"),
-    ("2026-12-31T23:59:59+00:00", "2026-12-31", "2027-01-01", "2026-12-01", "2027-01-01"),
-    ("2026-01-31T00:00:00+00:00", "2026-01-31", "2026-02-01", "2026-01-01", "2026-02-01"),
-    ("2028-02-28T23:00:00+00:00", "2028-02-28", "2028-02-29", "2028-02-01", "2028-03-01"),   # a leap year
-    ("2026-12-01T05:00:00+09:00", "2026-11-30", "2026-12-01", "2026-11-01", "2026-12-01"),   # still November in UTC
-    ("2026-11-30T20:00:00-05:00", "2026-12-01", "2026-12-02", "2026-12-01", "2027-01-01"),   # already December
-])
+
+@pytest.mark.parametrize(
+    ("moment", "day", "day_ends", "month", "month_ends"),
+    [
+        ("2026-11-16T12:00:00+00:00", "2026-11-16", "2026-11-17", "2026-11-01", "2026-12-01"),
+        ("2026-12-31T23:59:59+00:00", "2026-12-31", "2027-01-01", "2026-12-01", "2027-01-01"),
+        ("2026-01-31T00:00:00+00:00", "2026-01-31", "2026-02-01", "2026-01-01", "2026-02-01"),
+        ("2028-02-28T23:00:00+00:00", "2028-02-28", "2028-02-29", "2028-02-01", "2028-03-01"),  # a leap year
+        ("2026-12-01T05:00:00+09:00", "2026-11-30", "2026-12-01", "2026-11-01", "2026-12-01"),  # still November in UTC
+        ("2026-11-30T20:00:00-05:00", "2026-12-01", "2026-12-02", "2026-12-01", "2027-01-01"),  # already December
+    ],
+)
 def test_a_period_is_a_day_or_a_month_of_utc(moment: str, day: str, day_ends: str, month: str, month_ends: str) -> None:
     now = datetime.fromisoformat(moment)
     assert (DAY.begins(now), MONTH.begins(now)) == (day, month)
@@ -54,14 +58,17 @@ def test_a_period_is_a_day_or_a_month_of_utc(moment: str, day: str, day_ends: st
 
 def test_a_refusal_says_what_is_left_and_until_when() -> None:
     error = reached(Standing(Limit("month", 2.0), 1.5, 0.25), 0.5, datetime(2026, 2, 28, 22, 30, tzinfo=UTC))
-    assert str(error) == ("the month's budget is used up: $1.7500 of $2.0000 are spent or reserved, and this question may cost $0.5000. "
-                          "The next month begins at 2026-03-01 00:00 UTC; an administrator can raise the budget")
+    assert str(error) == (
+        "the month's budget is used up: $1.7500 of $2.0000 are spent or reserved, and this question may cost $0.5000. "
+        "The next month begins at 2026-03-01 00:00 UTC; an administrator can raise the budget"
+    )
     assert (error.again_s, isinstance(error, BudgetExceeded)) == (5400.0, True)
     assert [Standing(Limit("day", usd), 0.5, 9.0).share for usd in (2.0, 0.5, 0.0)] == [0.25, 1.0, 1.0]
     assert Limit("day", 1.0, "1f3a").name == "the day's budget of this key"
 
 
 # Reservations.
+
 
 def test_a_limit_may_be_used_to_the_last_cent_and_no_further(allowance: Allowance) -> None:
     spend(allowance, 0.5, NOON)
@@ -91,7 +98,11 @@ def test_a_reservation_counts_for_its_month_day_and_key(allowance: Allowance) ->
     spend(allowance, 0.125, late, "ann")
     spend(allowance, 0.5, late - timedelta(days=1), "ann")
     assert [allowance.standing(limit, late) for limit in (DAY, MONTH, ann, bo)] == [
-        Standing(DAY, 0.125, 0.25), Standing(MONTH, 0.625, 0.25), Standing(ann, 0.125, 0.25), Standing(bo, 0.0, 0.0)]
+        Standing(DAY, 0.125, 0.25),
+        Standing(MONTH, 0.625, 0.25),
+        Standing(ann, 0.125, 0.25),
+        Standing(bo, 0.0, 0.0),
+    ]
     assert [allowance.standing(MONTH, late + timedelta(seconds=s)).reserved for s in (0, 29, 30, 61)] == [0.25, 0.25, 0.0, 0.0]  # it is of November
 
 
@@ -127,6 +138,7 @@ def test_what_is_held_is_let_go_whatever_happens_and_nothing_is_held_for_nothing
 
 
 # What a question can cost.
+
 
 def test_a_call_costs_at_most_a_full_prompt_and_a_full_answer_of_the_dearest_model() -> None:
     lite, pro = (1300 * 0.33 + 400 * 2.75) / 1e6, (1300 * 0.80 + 400 * 3.20) / 1e6
@@ -165,11 +177,14 @@ def test_a_question_costs_at_most_the_sum_of_all_that_it_calls() -> None:
     units = -(-len(said) // 1000) + 3 + 18
     assert question_usd(paid, Question(text, (earlier,))) == pytest.approx(called(both, 3000) + called(both, 0) + int(1.3 * both) * 0.02 / 1e6 + 0.001 + units * 0.0005, abs=1e-12)
     assert question_usd(PipelineConfig(fast=ModelConfig(UNKNOWN)), Question("?")) is None
-    assert question_usd(PipelineConfig(fast=NOVA.fast, embedder="openai:own", retrieval=RetrievalConfig(reranker="cohere:own")), Question(text)) == question_usd(NOVA, Question(text))
+    assert question_usd(PipelineConfig(fast=NOVA.fast, embedder="openai:own", retrieval=RetrievalConfig(reranker="cohere:own")), Question(text)) == question_usd(
+        NOVA, Question(text)
+    )
     assert question_usd(PipelineConfig(), Question(text, (earlier,))) == 0.0
 
 
 # Limits that hold.
+
 
 def test_limits_are_those_that_are_set() -> None:
     assert limits_of(Settings(), Payer()) == () == limits_of(Settings(), Payer("1f3a"))
@@ -184,8 +199,16 @@ def test_each_share_of_a_limit_is_told_once_when_it_is_reached(caplog: pytest.Lo
         caplog.clear()
         warn(Standing(MONTH, 2 * before, 0.0), Standing(MONTH, 2 * after, 0.0))
         told.append([record.getMessage() for record in caplog.records if record.levelno == logging.WARNING])
-    assert told == [[], ["the month's budget: $1.0000 of $2.0000 are spent (50 %)"], [], [], ["the month's budget: $1.6000 of $2.0000 are spent (80 %)"], [],
-                    ["the month's budget: $2.0000 of $2.0000 are spent (100 %)"], []]
+    assert told == [
+        [],
+        ["the month's budget: $1.0000 of $2.0000 are spent (50 %)"],
+        [],
+        [],
+        ["the month's budget: $1.6000 of $2.0000 are spent (80 %)"],
+        [],
+        ["the month's budget: $2.0000 of $2.0000 are spent (100 %)"],
+        [],
+    ]
     caplog.clear()
     warn(Standing(MONTH, 0.0, 0.0), Standing(MONTH, 2.0, 0.0))
     assert len(caplog.records) == len(ALERTS) == 3
@@ -231,6 +254,7 @@ def test_a_question_is_held_to_its_limits_while_it_is_answered(tmp_path: Path, m
 
 # The overview.
 
+
 def test_a_month_that_has_just_begun_forecasts_no_fortune() -> None:
     def at(*moment: int) -> datetime:
         return datetime(*moment, tzinfo=UTC)  # type: ignore[misc, arg-type]
@@ -243,15 +267,25 @@ def test_a_month_that_has_just_begun_forecasts_no_fortune() -> None:
 
 def test_an_overview_is_the_sum_of_its_ledger(tmp_path: Path) -> None:
     ledger, now = Ledger(tmp_path / "ledger.sqlite"), datetime(2026, 12, 3, 8, tzinfo=timezone(timedelta(hours=9)))  # still the second in UTC
-    second, first, november, october = datetime(2026, 12, 2, tzinfo=UTC), datetime(2026, 12, 1, tzinfo=UTC), datetime(2026, 11, 30, 23, 59, tzinfo=UTC), datetime(2026, 10, 30, tzinfo=UTC)
+    second, first, november, october = (
+        datetime(2026, 12, 2, tzinfo=UTC),
+        datetime(2026, 12, 1, tzinfo=UTC),
+        datetime(2026, 11, 30, 23, 59, tzinfo=UTC),
+        datetime(2026, 10, 30, tzinfo=UTC),
+    )
     lite = 1_000_000 * 0.33 / 1e6
     ledger.record([charge(f"{n}/model", "model", NOVA_LITE, Usage(100_000 * n), second, f"a{n}", collection="b" if n == 12 else "a") for n in range(1, 13)])
-    ledger.record([
-        charge("old", "model", NOVA_LITE, Usage(1_000_000), november, "old"), charge("older", "model", NOVA_LITE, Usage(1_000_000), october, "older"),
-        charge("ingest", "embedding", TITAN, Usage(50_000_000), first, collection="c"), charge("x", "judge", UNKNOWN, Usage(5), first),
-        charge("read", "model", NOVA_LITE, Usage(0, 0, 40_000, 10_000), first, "a1"), charge("cached/old", "model", NOVA_LITE, Usage(0, 0, 9_000), november, "old"),
-        *(made for made in (saving("hit", NOVA_LITE, Usage(3_000, 300), second, "hit"), saving("hit/old", NOVA_LITE, Usage(3_000, 300), november, "old")) if made),
-    ])
+    ledger.record(
+        [
+            charge("old", "model", NOVA_LITE, Usage(1_000_000), november, "old"),
+            charge("older", "model", NOVA_LITE, Usage(1_000_000), october, "older"),
+            charge("ingest", "embedding", TITAN, Usage(50_000_000), first, collection="c"),
+            charge("x", "judge", UNKNOWN, Usage(5), first),
+            charge("read", "model", NOVA_LITE, Usage(0, 0, 40_000, 10_000), first, "a1"),
+            charge("cached/old", "model", NOVA_LITE, Usage(0, 0, 9_000), november, "old"),
+            *(made for made in (saving("hit", NOVA_LITE, Usage(3_000, 300), second, "hit"), saving("hit/old", NOVA_LITE, Usage(3_000, 300), november, "old")) if made),
+        ]
+    )
     seen = overview_of(ledger, (Limit("day", 10.0), Limit("month", 100.0)), now)
     extra = (40_000 * 0.0825 + 10_000 * 0.33) / 1e6
     assert seen.now == datetime(2026, 12, 2, 23, tzinfo=UTC)

@@ -38,7 +38,7 @@ def test_headings_of_markdown_without_their_marks() -> None:
     text = "# *One* `two` [three](x) &amp; <b>four</b> {#anchor}\r\nUnder\nlined\n---\n\n####### no\n\n```\n# code\n```\n\n#\n\n> ## Quoted {.c}\n\nTitle {x}\n===\n"
     found = markdown_headings(text)
     assert [(heading.level, heading.title) for heading in found] == [(1, "One two three & four"), (2, "Under lined"), (2, "Quoted"), (1, "Title {x}")]
-    assert [text[heading.start:heading.start + 5] for heading in found] == ["# *On", "Under", "> ## ", "Title"]
+    assert [text[heading.start : heading.start + 5] for heading in found] == ["# *On", "Under", "> ## ", "Title"]
     assert markdown_headings("# " + "*a*" * 400)[0].title == "*a*" * 400 and markdown_headings("# " + "*a* " * 250)[0].title == "a " * 249 + "a"
 
 
@@ -48,7 +48,11 @@ def test_facts_above_a_markdown_text() -> None:
     assert front_matter("---\nprose\n---\n") == front_matter("---\na: b: c\n---\n") == front_matter("x") == ({}, 0) and front_matter("---\na: b\n...") == ({"a": "b"}, 12)
     read = parse(matter.encode(), "d/a.md")
     assert (read.title, read.text, read.metadata, [(h.title, h.start) for h in read.headings]) == (
-        "A deed", matter, {"title": "A deed", "tags": "x, y", "5": "six", "encoding": "utf-8"}, [("Head", matter.index("# Head"))])
+        "A deed",
+        matter,
+        {"title": "A deed", "tags": "x, y", "5": "six", "encoding": "utf-8"},
+        [("Head", matter.index("# Head"))],
+    )
     assert [parse(text.encode(), "d/a.md").title for text in ("# *Head*", "text")] == ["Head", "a.md"]
 
 
@@ -74,12 +78,20 @@ def test_the_rows_of_a_long_table_have_the_names_of_their_columns() -> None:
 def test_delimiters_and_where_a_table_starts() -> None:
     assert [find_delimiter(text) for text in ("a,b\n1,2\n", "a;b\n1,5;2,5\n", "a\tb\n1\t2", "a|b\n1|2", "words\nonly", "a,b;c\n1,5;2\n2,5;3\n")] == [",", ";", "\t", "|", ",", ";"]
     assert (evenness("a;1\nb;2;x\nc;3\nlone\n", ";"), evenness("lone", ";")) == ((2, 0.5, 2), (0, 0.0, 0))
-    assert [table_start(rows) for rows in ([["Title"], ["a", "b", "c"], ["1", "2", "3"], ["4", "5", "6"]], [["a", "b"], ["1", "2"]], [["Of", "May", ""], ["a", "b", "c"], ["1", "2", "3"]],
-                                           [["a", "b", ""], ["1", "2", "3"], ["4", "5", "6"]], [])] == [1, 0, 1, 0, 0]
+    assert [
+        table_start(rows)
+        for rows in (
+            [["Title"], ["a", "b", "c"], ["1", "2", "3"], ["4", "5", "6"]],
+            [["a", "b"], ["1", "2"]],
+            [["Of", "May", ""], ["a", "b", "c"], ["1", "2", "3"]],
+            [["a", "b", ""], ["1", "2", "3"], ["4", "5", "6"]],
+            [],
+        )
+    ] == [1, 0, 1, 0, 0]
 
 
 def test_tables_of_separated_values() -> None:
-    read = parse(b"sep=;\r\nOwner:;Ann\r\nexport\r\n\r\nPart;Price;Since\r\nSeal;42;2025\r\n\"Cap; \"\"red\"\"\nsoft\";7;2026\r\n", "a.csv")
+    read = parse(b'sep=;\r\nOwner:;Ann\r\nexport\r\n\r\nPart;Price;Since\r\nSeal;42;2025\r\n"Cap; ""red""\nsoft";7;2026\r\n', "a.csv")
     assert read.text == 'Owner: Ann\nexport\n\nPart: Seal | Price: 42 | Since: 2025\nPart: Cap; "red" soft | Price: 7 | Since: 2026'
     assert (read.format, read.metadata, read.remarks) == ("csv", {"encoding": "utf-8"}, "")
     assert parse(b"a\tb\n1\t2\n", "a.csv").format == "tsv" and parse(b"a,b\r1,2\r", "a.csv").text == "a: 1 | b: 2"
@@ -97,14 +109,24 @@ def test_values_of_json_as_rows_and_headings() -> None:
     assert record({"a": {"b": {"c": "1"}, "d": ["2", "3"]}, "e": None}) == {"a.b.c": "1", "a.d": "2, 3", "e": ""} and record({"a": [{"b": "1"}]}) is None
     value = {"list": [{"a": 1, "b": {"c": 2.50}}, {"a": 3}], "name": "Pump", "deep": {"x": {"y": {"z": [[1], [2]]}}, "w": True}, "mixed": [{"k": [{"v": 1}]}, 5], "none": {}}
     read = parse(json.dumps(value).encode(), "d/a.json")
-    assert read.text == ("name: Pump\n\nlist\n\na: 1 | b.c: 2.5\na: 3\n\ndeep\n\ndeep.w: true\n\ndeep.x\n\ndeep.x.y\n\ndeep.x.y.z\n\ndeep.x.y.z[0]: 1\ndeep.x.y.z[1]: 2\n\nmixed\n\nmixed[1]: 5\n\nmixed[0]\n\n"
-                         "mixed[0].k\n\nv: 1\n\nnone")
+    assert read.text == (
+        "name: Pump\n\nlist\n\na: 1 | b.c: 2.5\na: 3\n\ndeep\n\ndeep.w: true\n\ndeep.x\n\ndeep.x.y\n\ndeep.x.y.z\n\n"
+        "deep.x.y.z[0]: 1\ndeep.x.y.z[1]: 2\n\nmixed\n\nmixed[1]: 5\n\nmixed[0]\n\n"
+        "mixed[0].k\n\nv: 1\n\nnone"
+    )
     assert [(heading.level, heading.title) for heading in read.headings][:5] == [(1, "list"), (1, "deep"), (2, "deep.x"), (3, "deep.x.y"), (4, "deep.x.y.z")]
     assert (read.title, read.format) == ("a.json", "json") and parse(b'{"title": "T", "a": 1}', "a.json").title == "T" and parse(b'{"title": ["x"]}', "a.json").title == "a.json"
 
 
 def test_damaged_and_many_values_of_json() -> None:
-    cuts = {'{"a": 1, "b": [2, {"c": 3}, 4': '{"a": 1, "b": [2, {"c": 3}]}', '{"a": "x, y", "b": "cut': '{"a": "x, y"}', "[1, 2": "[1]", '[{"a": "\\""}, {': '[{"a": "\\""}]', "]": "]", "": ""}
+    cuts = {
+        '{"a": 1, "b": [2, {"c": 3}, 4': '{"a": 1, "b": [2, {"c": 3}]}',
+        '{"a": "x, y", "b": "cut': '{"a": "x, y"}',
+        "[1, 2": "[1]",
+        '[{"a": "\\""}, {': '[{"a": "\\""}]',
+        "]": "]",
+        "": "",
+    }
     assert {cut: closed(cut) for cut in cuts} == cuts
     read = parse(b'{"a": 1}\n\n{"a": 2} {"a": 3}\nbad\n{"a": 4}\n{"a"', "a.jsonl")
     assert (read.text, read.format, read.remarks) == ("a: 1\na: 2\na: 3\na: 4", "jsonl", "2 of 6 lines left out, no JSON values: line 4, 6")
