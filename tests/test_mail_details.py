@@ -82,6 +82,17 @@ def test_headings_of_what_came_with_a_mail_lie_below_its_own() -> None:
     ]
 
 
+def test_a_file_with_too_much_text_is_left_out_and_its_mail_is_read() -> None:
+    message = mail("s", "Body.")
+    for name, text in (("long.txt", "x" * 90), ("b.txt", "y" * 10)):
+        message.add_attachment(text, filename=name)
+    read = parse_mail(message.as_bytes(), "a.eml", "", max_characters=150, read_file=parse)
+    assert read.text == f"Subject: s\n\nBody.\n\nAttachments: long.txt (text/plain), b.txt (text/plain)\n\nAttachment: b.txt\n\n{'y' * 10}"
+    assert read.remarks == "long.txt is not read: too much text for one document"
+    with pytest.raises(DocumentError, match="more than 60 characters"):
+        parse_mail(message.as_bytes(), "a.eml", "", max_characters=60, read_file=parse)
+
+
 def test_a_mail_that_could_not_be_delivered_says_why() -> None:
     bounce = (
         b"Subject: Undelivered\nContent-Type: multipart/report; boundary=X\n\n--X\n\nIt failed.\n--X\nContent-Type: "

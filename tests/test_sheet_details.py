@@ -176,11 +176,9 @@ def test_what_is_merged_down_the_first_column_is_repeated() -> None:
     )
     for cells in ("B2:B4", "C6:D6"):
         sheet.merge_cells(cells)
-    assert (
-        saved(book).text
-        == "Sheet\n\nPlant: North | Pump: P1 | Bar: 3\nPlant: North | Pump: P2 | Bar: 4\nPlant: North | Pump: P3 | "
-           "Bar: 5\nPlant: South | Pump: P4 | Bar: 6\nPlant: West | Pump: both"
-    )
+    sheet["C3"].comment = Comment("New.", "Ada")
+    rows = ("North | Pump: P1 | Bar: 3", "North | Pump: P2 | Bar: 4", "North | Pump: P3 | Bar: 5", "South | Pump: P4 | Bar: 6", "West | Pump: both")
+    assert saved(book).text == "Sheet\n\n" + "\n".join(f"Plant: {row}" for row in rows) + "\n\nComment on C3 (P2): New."
 
 
 def test_a_header_of_two_rows_goes_on_for_the_next_table_without_one() -> None:

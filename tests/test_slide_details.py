@@ -183,13 +183,14 @@ def test_groups_pictures_tables_charts_and_objects_of_a_slide() -> None:
         frame(grid("78", ("9", "10"), first="0"), at(0, 12)),
         frame(grid("ab", "cd", first=""), at(0, 13)),
         frame(grid(("lone", "row")), at(0, 14)),
+        frame(grid([cell("Flow", 'gridSpan="2"'), cell("", 'hMerge="true"'), "Use"], "56c"), at(0, 15)),
         frame("<x><p:oleObj/></x>", at(0, 16)),
         frame('<c:chart r:id="r1"/>', at(0, 18)),
     )
     read = deck(tree(*shapes), parts={"ppt/slides/_rels/s1.xml.rels": relations(("chart", "../c.xml")), "ppt/c.xml": CHART})
     assert read.text == (
         "in a\n\nin b\n\nPicture: A map of gate 3.\n\nfallback\n\nchosen\n\nModel: P1 x | Flow l: 1 | Flow bar: 2\nModel: P1 x | Flow l: 3 | Flow bar: 4\n\n7: 9 | 8: 10\n\n"
-        "7 | 8\n9 | 10\n\na: c | b: d\n\nlone | row\n\nCategory: May | Close: 61"
+        "7 | 8\n9 | 10\n\na: c | b: d\n\nlone | row\n\nFlow: 5 | Flow: 6 | Use: c\n\nCategory: May | Close: 61"
     )
     assert read.remarks == "left out: an embedded object"
 
