@@ -29,6 +29,8 @@ def test_a_text_may_be_as_long_as_is_allowed_and_no_longer() -> None:
         assert read(text.encode(), "a", "", max_characters=5).text.strip() == text
         with pytest.raises(DocumentError, match="more than 4 characters of text"):
             read(text.encode(), "a", "", max_characters=4)
+    with pytest.raises(DocumentError, match="more than 5 characters of text"):
+        parse_json(b'{"a":      1}', "a", "", max_characters=5)  # the file counts, also where its text is shorter
 
 
 # Markdown.
