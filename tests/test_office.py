@@ -1,4 +1,7 @@
-"""Word, PowerPoint, Excel and OpenDocument: the words that lie outside the main text, and packages with a part that is damaged, missing or strict."""
+"""Word, PowerPoint, Excel and OpenDocument: the words that lie outside the main text, and packages with a part that is damaged, missing or strict.
+
+tests/tools/mutants.py runs this file for `ragwb.documents.office`, `ragwb.documents.word`, `ragwb.documents.word_text`, `ragwb.documents.word_numbering`,
+`ragwb.documents.slides`, `ragwb.documents.sheets` and `ragwb.documents.opendocument`, which it knows through `parse`."""
 
 import io
 import re

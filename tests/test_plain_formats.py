@@ -1,4 +1,7 @@
-"""What files without a layout of their own hold, as people send them: mails, web pages, tables, logs, old encodings, and what is said when a part cannot be read."""
+"""What files without a layout of their own hold, as people send them: mails, web pages, tables, logs, old encodings, and what is said when a part cannot be read.
+
+tests/tools/mutants.py runs this file for `ragwb.documents.text`, `ragwb.documents.html`, `ragwb.documents.mail`, `ragwb.documents.rtf`, `ragwb.documents.epub`,
+`ragwb.documents.jupyter` and `ragwb.documents.tables`, which it knows through `parse`."""
 
 # ruff: noqa: E501  # long lines are long files
 
