@@ -69,7 +69,7 @@ def evidence(
     )
 
 # %% ../../nbs/07_generation/09_extractive.ipynb #c12
-TRUST = {"absent": -3.1, "codes": 6.4, "window": 3.0, "kind": 0.9, "lead": 2.1}
+TRUST = {"absent": -3.1, "codes": 6.4, "window": 2.9, "kind": 0.9, "lead": 2.1}
 TRUST_BIAS = -8.3
 
 
