@@ -70,6 +70,9 @@ def made() -> dict[str, list[re.Pattern[Any]]]:
         r"""ragwb.documents.sheets b'[<:]c (?=[^<>]{0,300}?\\bs="(' + styles + b')")[^<>]{0,300}?\\br="([A-Z]{1,3})(\\d{1,7})"'""":
             [re.compile(rb'[<:]c (?=[^<>]{0,300}?\bs="(3|14)")[^<>]{0,300}?\br="([A-Z]{1,3})(\d{1,7})"')],
         r"ragwb.documents.text '[^\\n]*\\n|[^\\n]+' if '\n' in text else '[^\\r]*\\r|[^\\r]+'": [re.compile(r"[^\n]*\n|[^\n]+"), re.compile(r"[^\r]*\r|[^\r]+")],
+        r"""ragwb.documents.text f'{sign} "'""": [],
+        r"""ragwb.documents.text f'({sign}) (?="(?!"))'""": [re.compile(r'(;) (?="(?!"))')],
+        r"ragwb.documents.text single": [re.compile(r"(^|;)'([^'\n]{0,1000}+)'(?=[ \t\r]{0,9}+(?:;|$))", re.MULTILINE)],
         r"ragwb.emulator.service_model limits['pattern']": [],  # the service's own model
         r"ragwb.emulator.service_model path": [],
         r"ragwb.evaluation.quotes row": [],  # timed in tests/test_patterns.py: a line of a document and a person's quote
