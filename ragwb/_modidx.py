@@ -339,6 +339,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                'ragwb/answering/passages.py'),
                                           'ragwb.answering.passages.begins_inside': ( '10_answering/passages.html#begins_inside',
                                                                                       'ragwb/answering/passages.py'),
+                                          'ragwb.answering.passages.candidate_ranking': ( '10_answering/passages.html#candidate_ranking',
+                                                                                          'ragwb/answering/passages.py'),
                                           'ragwb.answering.passages.passages_at': ( '10_answering/passages.html#passages_at',
                                                                                     'ragwb/answering/passages.py'),
                                           'ragwb.answering.passages.prompt_passages': ( '10_answering/passages.html#prompt_passages',

@@ -13,7 +13,6 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 from langchain_core.language_models import BaseChatModel
@@ -21,20 +20,19 @@ from langchain_core.runnables import Runnable, RunnableConfig
 
 from .answer import Answer, Question, QuestionError, passages_of, refusal_text
 from .cache import AnswerCache, cached_steps
-from .passages import IndexReader, passages_at, read_hits
+from .passages import IndexReader, candidate_ranking, passages_at
 from .proof import ProvenReply
 from .question_run import Components, Event, QuestionRun
 from .steps import answer_prompt, take_steps
 from ..config import PipelineConfig, RetrievalConfig
 from ..costs.usage import Usage
 from ..generation.models import chat_model, standalone
-from ..generation.table_ranking import TableRanking
 from ..guardrails.factory import guardrail
 from ..guardrails.gate import AnswerGate
 from ..guardrails.guard import OPEN, Guard
 from ..indexing.collection import Collection
 from ..indexing.embedding import Embedder
-from ..retrieval.hybrid import Hits, Reranker, retrieve
+from ..retrieval.hybrid import Hits, retrieve
 from ..retrieval.rerank import Reranking, reranker
 from ..retrieval.search import Filter, Searcher, searcher
 from ..retrieval.spelling import Spelling
@@ -149,9 +147,7 @@ class Pipeline(AnswerRunnable):
     def retrieve(self, question: str, k: int | None = None, where: Filter = {}) -> Hits:
         "The hits for a standalone question; k: as many, see `deeper`."
         retrieval, searcher = self.config.retrieval if k is None else deeper(self.config.retrieval, k), self.index.searcher
-        ranking: Reranker | None = Reranking(self.reranker) if self.reranker else None
-        if retrieval.tables:
-            ranking = TableRanking(partial(read_hits, self.index.reader(searcher.version)), ranking)
+        ranking = candidate_ranking(retrieval, self.index.reader(searcher.version), Reranking(self.reranker) if self.reranker else None)
         return retrieve(searcher, self.embedder, self.index.spelling(searcher).of(question).text, retrieval, where, ranking)
 
     def standalone(self, question: str, history: Sequence[str]) -> str:

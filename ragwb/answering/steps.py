@@ -16,7 +16,7 @@ from typing import Any
 
 from .answer import Answer, refusal_text
 from .citations import Citation
-from .passages import prompt_passages, read_hits
+from .passages import candidate_ranking, prompt_passages
 from .proof import ProvenReply
 from .question_run import Event, QuestionRun, charges_of, measured
 from ..config import PipelineConfig
@@ -24,11 +24,10 @@ from ..costs.ledger import total
 from ..costs.usage import Usage
 from ..generation.models import standalone
 from ..generation.prompts import Passage, framed, messages
-from ..generation.table_ranking import TableRanking
 from ..guardrails.gate import AnswerGate
 from ..guardrails.guard import OPEN, Verdict
 from ..guardrails.screening import retrieve_screened, screened_passages
-from ..retrieval.hybrid import Hit, Reranker, retrieve
+from ..retrieval.hybrid import Hit, retrieve
 
 # %% ../../nbs/10_answering/06_steps.ipynb #c10
 def guard_question(run: QuestionRun) -> None:
@@ -80,9 +79,7 @@ def rewrite_question(run: QuestionRun) -> None:
 # %% ../../nbs/10_answering/06_steps.ipynb #c17
 def retrieve_passages(run: QuestionRun) -> None:
     "The hits for the query."
-    reranker: Reranker | None = partial(rerank_hits, run) if run.reranking else None
-    if run.config.retrieval.tables:
-        reranker = TableRanking(partial(read_hits, run.components.reader), reranker)
+    reranker = candidate_ranking(run.config.retrieval, run.components.reader, partial(rerank_hits, run) if run.reranking else None)
     asked = (run.components.searcher, run.embedder, run.query, run.config.retrieval, run.question.where, reranker)
     run.hits, run.flags = retrieve_screened(*asked) if run.guard.attacks else (retrieve(*asked), ())
 

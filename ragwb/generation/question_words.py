@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['HAS_NUMBER', 'MONTHS', 'DAYS', 'HAS_DATE', 'HAS_DURATION', 'HAS_MONEY', 'HAS_REASON', 'HAS_NAME', 'WANTED', 'NEAR',
-           'SAME_THING', 'LIKE', 'LIKE_WORD', 'LIGHT', 'ABOVE', 'BEFORE', 'COUNTED', 'ALIKE', 'ASKS_VALUE', 'AMOUNT',
-           'OWN_NUMBER', 'THING', 'DEFINITION', 'FOOTNOTE', 'NOT_AMOUNT', 'SAYS_WHAT', 'rarity', 'question_weights',
+           'SAME_THING', 'LIKE', 'LIKE_WORD', 'LIGHT', 'ABOVE', 'BEFORE', 'AMOUNT', 'NOT_AMOUNT', 'COUNTED', 'ALIKE',
+           'ASKS_VALUE', 'OWN_NUMBER', 'THING', 'DEFINITION', 'FOOTNOTE', 'SAYS_WHAT', 'rarity', 'question_weights',
            'word_stems', 'word_weight', 'code_parts', 'whole_codes', 'codes_of', 'answers_kind', 'content_words',
-           'WordMatcher', 'like_words', 'Likeness', 'without_periods', 'Coverage', 'counted', 'has_figure', 'valued',
-           'of_amounts', 'defines', 'kind_of_answer']
+           'WordMatcher', 'like_words', 'Likeness', 'without_periods', 'Coverage', 'of_amounts', 'counted',
+           'has_figure', 'valued', 'defines', 'kind_of_answer']
 
 # %% ../../nbs/07_generation/04_question_words.ipynb #c03
 import re
@@ -214,13 +214,22 @@ class Coverage:
         match = np.maximum.reduce([best(like_words(sentence)), ABOVE * best(like_words(above)), BEFORE * best(like_words(before))])
         return float((match * self.weight).sum() / self.weight.sum())
 
+# %% ../../nbs/07_generation/04_question_words.ipynb #am02
+AMOUNT = re.compile(r"\b(?:revenues?|sales|incomes?|earnings|profits?|loss(?:es)?|margins?|costs?|expenses?|spend(?:ing)?|cash flow|debt|inventor(?:y|ies)|assets"
+                    r"|liabilities)\b", re.I)
+NOT_AMOUNT = re.compile(r"\b(?:why|reasons?|because|how|who|whom|where|when|explain\w{0,4}|made|drove|driven|caused?|include[sd]?|mean|policy|describe\w{0,2})\b"
+                        r"|^\s*(?:is|are|do|does|can|may|must|should)\b", re.I)
+
+
+def of_amounts(question: str) -> bool:
+    "Whether a question asks what an amount was in some period."
+    return bool(AMOUNT.search(question)) and bool(periods(question)) and not NOT_AMOUNT.search(question)
+
 # %% ../../nbs/07_generation/04_question_words.ipynb #79ff3339
 COUNTED = re.compile(r"\bhow many\s+((?:[\w’'-]+\s+){0,2}?[\w’'-]+s)\b", re.I)
 ALIKE = 0.45  # of the word for what is counted
 ASKS_VALUE = re.compile(r"\bhow (?:many|much|large|big|high|low|heavy|fast|far)\b|\b(?:percentage|percent)\b|\b(?:what|which)(?:'s| is| was)?(?: the)? (?:[a-z]+ ){0,2}"
                         r"(?:torque|pressure|temperature|weight|price|cost|fee|speed|voltage|power|flow|length|width|depth)\b|\bwhat (?:do|does|did) .{2,60}\bcost\b", re.I)
-AMOUNT = re.compile(r"\b(?:revenues?|sales|incomes?|earnings|profits?|loss(?:es)?|margins?|costs?|expenses?|spend(?:ing)?|cash flow|debt|inventor(?:y|ies)|assets"
-                    r"|liabilities)\b", re.I)
 OWN_NUMBER = re.compile(r"(?<![\w.-])[-+$€£¥(]{0,6}\d[\d.,]{0,30}(?!st\b|nd\b|rd\b|th\b)(?=\s?(?:[%°$€£¥)’']|[^\w-]|$|[a-z]+\b))"
                         r"|\b(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|thirty|forty|fifty|hundred|thousand|million|billion|half|dozen|none|no)\b", re.I)
 THING = r"(?:an? |the )?([\w’'&./-]+(?: (?!in\b|of\b|on\b|for\b|at\b)[\w’'&./-]+){0,2}?)"
@@ -252,13 +261,6 @@ def valued(question: str, sentence: str) -> bool:
     return True
 
 
-def of_amounts(question: str) -> bool:
-    "Whether a question asks what an amount was in some period."
-    return bool(AMOUNT.search(question)) and bool(periods(question)) and not NOT_AMOUNT.search(question)
-
-
-NOT_AMOUNT = re.compile(r"\b(?:why|reasons?|because|how|who|whom|where|when|explain\w{0,4}|made|drove|driven|caused?|include[sd]?|mean|policy|describe\w{0,2})\b"
-                        r"|^\s*(?:is|are|do|does|can|may|must|should)\b", re.I)
 SAYS_WHAT = "is|are|means?|stands? for|refers? to|describes?|defines?|provides?|lets?|allows?|contains?|controls?|represents?|consists? of"
 
 
