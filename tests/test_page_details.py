@@ -38,7 +38,7 @@ PAGES = {
     ),
     "terms, quotations, details": (
         "<dl><dt>Term</dt><dd>Means</dd></dl><blockquote>quote</blockquote><details><summary>More</summary>inner</details><hr>after",
-        "Term\n\nMeans\n\nquote\n\nMore\n\ninner\n\nafter",
+        "Term: Means\n\nquote\n\nMore\n\ninner\n\nafter",
     ),
     "what is hidden, and what a person can open": (
         "<p hidden>h</p><p aria-hidden=true>a</p><p style='display: none'>d</p><div role=tabpanel hidden>panel</div><p hidden=until-found>"

@@ -39,7 +39,7 @@ from ragwb.documents.sheets import (
         (3.0, "3"),
         (-2.5, "-2.5"),
         (999_999_999_999_999.0, "999999999999999"),
-        (1e15, "1e+15"),
+        (1e15, "1000000000000000"),
         (0.1 + 0.2, "0.3"),
         (datetime(2025, 1, 2), "2025-01-02"),
         (datetime(2025, 1, 2, 3, 4), "2025-01-02 03:04"),
@@ -59,16 +59,16 @@ FORMATS = {  # 742, 0.125, -4.5 and 1234567.891 in it
     "0%": "74200% 12.5% -450% 123456789%",
     "0.00%": "74200% 12.50% -450% 123456789.10%",
     r"#,##0.00\ [$€-407]": "742 € 0.125 € -4.50 € 1234567.89 €",
-    "[$USD] #,##0.00": "USD 742 USD 0.125 USD -4.50 USD 1234567.89",
-    '"CHF "0.00': "CHF 742 CHF 0.125 CHF -4.50 CHF 1234567.89",
+    "[$USD] #,##0.00": "USD 742 USD 0.125 -USD 4.50 USD 1234567.89",
+    '"CHF "0.00': "CHF 742 CHF 0.125 -CHF 4.50 CHF 1234567.89",
     "00000": "00742 00000 -0004 1234568",
     '0.0,,"M"': "0.001M 0.000M -0.000M 1.235M",
     "0.0,": "0.742 0.000 -0.005 1234.568",
-    "$0.00": "$742 $0.125 $-4.50 $1234567.89",
+    "$0.00": "$742 $0.125 -$4.50 $1234567.89",
     '0.0%" of all"': "74200% of all 12.5% of all -450% of all 123456789.1% of all",
     "000%": "74200% 12.5% -450% 123456789%",
-    "£ 0.00;(0)": "£ 742 £ 0.125 £ -4.50 £ 1234567.89",
-    '"(a)" 0.00': "(a) 742 (a) 0.125 (a) -4.50 (a) 1234567.89",
+    "£ 0.00;(0)": "£ 742 £ 0.125 -£ 4.50 £ 1234567.89",
+    '"(a)" 0.00': "(a) 742 (a) 0.125 -(a) 4.50 (a) 1234567.89",
     '0.00"°C"': "742°C 0.125°C -4.50°C 1234567.89°C",
 }
 
@@ -81,8 +81,11 @@ def test_a_number_is_written_as_its_format_shows_it(code: str) -> None:
 
 
 def test_formats_that_add_nothing_and_those_of_dates() -> None:
-    nothing = ("General", "0", "0.00", "dd.mm.yyyy", "0.00E+00", "# ?/?", "@", "0.0_);(0.0)", "00-00", "[Red]0", "(0)", "+0;-0", "h:mm", "mm:ss", "d", "")
+    nothing = ("General", "0", "0.00", "dd.mm.yyyy", "@", "0.0_);(0.0)", "[Red]0", "(0)", "+0;-0", "h:mm", "mm:ss", "d", "")
     assert [code for code in nothing if number_format(code)] == []
+    for code, number, shown in (("0.00E+00", 12345, "1.23E+04"), ("# ?/?", 2.5, "2 1/2"), ("00-00", 742, "07-42")):
+        made = number_format(code)
+        assert made and made.shown(number) == shown
     for code, shown in (("yyyy", "2025"), ("[$-409]yyyy", "2025"), ("mmm yy", "2025-03"), ("yyyy-mm", "2025-03")):
         made = number_format(code)
         assert made and (made.shown(date(2025, 3, 4)), made.shown(datetime(2025, 3, 4, 5)), made.shown(4.5)) == (shown, shown, "4.5")
@@ -177,7 +180,7 @@ def test_what_is_merged_down_the_first_column_is_repeated() -> None:
     for cells in ("B2:B4", "C6:D6"):
         sheet.merge_cells(cells)
     sheet["C3"].comment = Comment("New.", "Ada")
-    rows = ("North | Pump: P1 | Bar: 3", "North | Pump: P2 | Bar: 4", "North | Pump: P3 | Bar: 5", "South | Pump: P4 | Bar: 6", "West | Pump: both")
+    rows = ("North | Pump: P1 | Bar: 3", "North | Pump: P2 | Bar: 4", "North | Pump: P3 | Bar: 5", "South | Pump: P4 | Bar: 6", "West | Pump: both | Bar: both")
     assert saved(book).text == "Sheet\n\n" + "\n".join(f"Plant: {row}" for row in rows) + "\n\nComment on C3 (P2): New."
 
 

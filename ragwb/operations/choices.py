@@ -71,6 +71,7 @@ CHOICES = (
     by_hand("generation.extractive.select_sentences.same", 0.7),
     by_hand("generation.question_words.NEAR", 0.35),
     by_hand("config.RetrievalConfig.candidates", 50),
+    by_hand("config.RetrievalConfig.tables", True, "looked at on the half dev of questions about 10-Q filings"),
     by_hand("operations.drift_report.QUESTIONS_AT", 0.05, "chance of a false alarm that is accepted; ragwb experiment run 07_drift measures it"),
     by_hand("operations.drift_report.SIGNALS_AT", 0.01, "chance of a false alarm that is accepted"),
     by_hand("operations.drift_report.DOCUMENTS_AT", 0.01, "chance of a false alarm that is accepted"),
