@@ -48,9 +48,11 @@ class TableRanking:
         "The hits, best first."
         ranked = self.before(question, hits) if self.before else hits
         pool = [] if IN_WORDS.search(question) else [hit for hit in ranked[:POOL] if has_rows(hit.chunk.text)]
+        if not pool:
+            return ranked
         passages = self.read(pool)
         answer = table_answer(question, about(question, [PromptPassage(p.number, p.place, p.text) for p in passages]), CELL_LEAST)
         numbers = {statement.passage for statement in answer.statements}
-        holders = {id(pool[holder_of(passage, pool)]) for passage in passages if passage.number in numbers}
-        first = [replace(hit, score=ranked[0].score, ranks={**hit.ranks, "table": 1}, scores={**hit.scores, "table": answer.score}) for hit in ranked if id(hit) in holders]
-        return [*first, *(hit for hit in ranked if id(hit) not in holders)]
+        holders = [pool[holder_of(passage, pool)] for passage in passages if passage.number in numbers]
+        first = [replace(hit, score=ranked[0].score, ranks={**hit.ranks, "table": 1}, scores={**hit.scores, "table": answer.score}) for hit in holders]
+        return [*first, *(hit for hit in ranked if hit not in holders)]
