@@ -5887,6 +5887,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                               'ragwb/retrieval/spelling.py'),
                                           'ragwb.retrieval.spelling.Words.__init__': ( '06_retrieval/spelling.html#words.__init__',
                                                                                        'ragwb/retrieval/spelling.py'),
+                                          'ragwb.retrieval.spelling.Words.inflects': ( '06_retrieval/spelling.html#words.inflects',
+                                                                                       'ragwb/retrieval/spelling.py'),
                                           'ragwb.retrieval.spelling.Words.nearest': ( '06_retrieval/spelling.html#words.nearest',
                                                                                       'ragwb/retrieval/spelling.py'),
                                           'ragwb.retrieval.spelling.allowed': ( '06_retrieval/spelling.html#allowed',

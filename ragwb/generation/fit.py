@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['NAME', 'CAPITAL', 'FIRST_NAME', 'REPORTS', 'OUT_OF_FORCE', 'NO_NAMES', 'MISSPELT', 'CLOSE', 'FITS', 'POINTER',
-           'names_of', 'title_of', 'about', 'is_named', 'all_named', 'of_reports', 'timely', 'within', 'compares_both',
-           'says_something', 'shape', 'of_another', 'rows_of', 'statements', 'candidates']
+           'LINK_ALONE', 'names_of', 'title_of', 'about', 'is_named', 'all_named', 'of_reports', 'timely', 'within',
+           'compares_both', 'says_something', 'shape', 'of_another', 'rows_of', 'statements', 'candidates']
 
 # %% ../../nbs/07_generation/08_fit.ipynb #c03
 import re
@@ -105,11 +105,14 @@ def compares_both(asked: TableQuestion, sentence: str) -> bool:
 POINTER = re.compile(r"---|(?:note: )?(?:see|refer to|for (?:more|further|additional)|more (?:details|information)|learn more)\b", re.I)
 
 
+LINK_ALONE = re.compile(r"[-*+\s]{0,9}\[[^\[\]]{1,300}\]\([^()\s]{1,500}\)\s{0,9}")  # an entry of a table of contents
+
+
 def says_something(sentence: RankedSentence, row: TableRow | None) -> bool:
     "Whether a sentence, or a row, is a statement by itself."
     if is_row(sentence.text):
         return row is not None and any(row.columns) and not all(printed_periods(column) for column in row.columns)
-    return not looks_like_heading(sentence.text) and not POINTER.match(sentence.text) and sentence.text.rstrip()[-1] not in ":?"
+    return not LINK_ALONE.fullmatch(sentence.text) and not looks_like_heading(sentence.text) and not POINTER.match(sentence.text) and sentence.text.rstrip()[-1] not in ":?"
 
 
 def shape(code: str) -> str:
