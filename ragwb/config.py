@@ -153,10 +153,13 @@ class PipelineConfig:
     refusal_threshold: float = 0.3     # local model: confidence below which it refuses, 0 to 1
     max_sentences: int = 3             # local model: the most sentences it cites
     context_tokens: int = 3_000        # budget for passages in the prompt
+    trim: float = 0.0                  # sentences this far below the best one are left out of a language model's prompt, log odds; 0: none is
 
     def __post_init__(self) -> None:
         if self.role not in ("fast", "strong"):
             raise ConfigError(f"role is fast or strong, not {self.role!r}")
+        if self.trim < 0:
+            raise ConfigError(f"trim: the distance from the best sentence is 0 or more, not {self.trim}")
 
     @property
     def answering(self) -> ModelConfig:
@@ -175,12 +178,14 @@ class PipelineConfig:
         return fingerprint(self.to_dict())
 
     def to_dict(self) -> dict[str, Any]:
-        "The fields, nested. A scan or a cache that is not asked for is left out, so a config without them has the fingerprint that it had before there were any."
+        "The fields, nested. A scan, a cache or trimming that is not asked for is left out, so a config without it has the fingerprint that it had before there was any."
         values = asdict(self)
         if not self.guardrail.scan:
             del values["guardrail"]["scan"]
         if self.cache == CacheConfig():
             del values["cache"]
+        if not self.trim:
+            del values["trim"]
         return values
 
     def to_json(self) -> str:

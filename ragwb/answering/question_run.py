@@ -82,6 +82,7 @@ class QuestionRun:
         self.cached: bool | None = None            # whether the reply is that of an earlier answer; None: no cache was asked
         self.cache: dict[str, Any] = {}            # what the cache said
         self.searched_for: Mapping[str, str] = {}  # misspelt words -> the words searched for instead
+        self.left_out = 0                          # tokens of passages that were trimmed from the prompt
         self.timings: dict[str, float] = {}        # step -> milliseconds
         self.stopped = ""                          # said instead of an answer, by the step that ended the run
 
@@ -114,8 +115,10 @@ def charges_of(run: QuestionRun) -> tuple[Charge, ...]:
         used.append(("rerank", "rerank", run.reranking.reranker.name, {"queries": run.reranking.queries}))
     facts = {"answer": run.id, "config": run.config.fingerprint, "collection": run.components.reader.collection.name}
     made = [charge(f"{run.id}/{name}", part, model, units, run.at, route=run.route, **facts) for name, part, model, units in used]
-    hit = saving(f"{run.id}/cache", run.cache["model"], Usage(**run.cache["usage"]), run.at, **facts) if run.cached else None
-    return (*(each for each in made if each.units and each.usd != 0), *([hit] if hit else []))
+    saved = [saving(f"{run.id}/cache", run.cache["model"], Usage(**run.cache["usage"]), run.at, **facts)] if run.cached else []
+    if run.left_out and run.calls:
+        saved.append(saving(f"{run.id}/trimming", run.calls[-1].model, Usage(run.left_out), run.at, component="trimming", **facts))
+    return (*(each for each in made if each.units and each.usd != 0), *filter(None, saved))
 
 # %% ../../nbs/10_answering/05_question_run.ipynb #c19
 FAILURES = (ModelError, AwsError, CircuitOpen, EmbeddingError, GuardrailError, TimeoutError)

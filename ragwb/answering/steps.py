@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['ANSWER_STEPS', 'guard_question', 'without_data', 'allowed_history', 'rewrite_question', 'retrieve_passages',
-           'rerank_hits', 'readable_passages', 'answer_prompt', 'generate', 'why_incomplete', 'about_the_model',
-           'conclude', 'guard_record', 'hidden_words', 'answer_of', 'AnswerStep', 'take_steps']
+           'rerank_hits', 'readable_passages', 'read_passages', 'answer_prompt', 'generate', 'why_incomplete',
+           'about_the_model', 'conclude', 'guard_record', 'hidden_words', 'answer_of', 'AnswerStep', 'take_steps']
 
 # %% ../../nbs/10_answering/06_steps.ipynb #c03
 from collections.abc import Callable, Iterator, Sequence
@@ -22,8 +22,10 @@ from .question_run import Event, QuestionRun, charges_of, measured
 from ..config import PipelineConfig
 from ..costs.ledger import total
 from ..costs.usage import Usage
+from ..documents.language import count_tokens
 from ..generation.models import standalone
 from ..generation.prompts import Passage, framed, messages
+from ..generation.trimming import trimmed
 from ..guardrails.gate import AnswerGate
 from ..guardrails.guard import OPEN, Verdict
 from ..guardrails.screening import retrieve_screened, screened_passages
@@ -106,6 +108,17 @@ def readable_passages(run: QuestionRun) -> list[Passage]:
     return passages
 
 
+def read_passages(run: QuestionRun) -> list[Passage]:
+    "The passages with as much of them as the prompt holds."
+    passages = readable_passages(run)
+    if not run.config.trim:
+        return passages
+    short = trimmed(run.query, passages, run.config.trim)
+    whole, left = (sum(count_tokens([framed(passage) for passage in those])) for those in (passages, short))
+    run.left_out = whole - left
+    return short
+
+
 def answer_prompt(config: PipelineConfig, passages: Sequence[Passage], question: str) -> list[tuple[str, str]]:
     "The messages that a model is asked with."
     return messages(config.prompt, passages="\n".join(map(framed, passages)), question=question)
@@ -113,7 +126,7 @@ def answer_prompt(config: PipelineConfig, passages: Sequence[Passage], question:
 # %% ../../nbs/10_answering/06_steps.ipynb #c23
 def generate(run: QuestionRun) -> Iterator[str | Citation]:
     "The reply, statement by statement, with its citations."
-    passages = readable_passages(run)
+    passages = read_passages(run)
     inline = run.config.guardrail.inline and not run.guard.grounding
     guard = replace(OPEN, attacks=run.guard.attacks) if inline else run.guard
     gate = AnswerGate(guard, [passage.text for passage in passages], run.query, run.deadline)

@@ -19,7 +19,7 @@ from .prices import price_of
 from .usage import Usage
 
 # %% ../../nbs/04_costs/03_ledger.ipynb #c06
-COMPONENTS = ("model", "embedding", "rerank", "guardrail", "judge", "cache")
+COMPONENTS = ("model", "embedding", "rerank", "guardrail", "judge", "cache", "trimming")
 
 
 @dataclass(frozen=True)
@@ -65,19 +65,20 @@ SAVED = "saved_"  # before the unit that was not used
 
 def saving(
     id: str,
-    model: str,                # that was not called
-    used: Usage,               # by the answer that was given first
+    model: str,                # that was not called, or read less
+    used: Usage,               # that was not: by the answer that was given first, or of the passages left out of a prompt
     at: datetime,              # with a time zone
     answer: str = "",
     config: str = "",
     collection: str = "",
+    component: str = "cache",  # that saved it: cache or trimming
 ) -> Charge | None:            # None: the model is free, or its price is not known
-    "The charge of a cached answer: no dollars, and the units that were saved."
+    "The charge of a cached answer or a trimmed prompt: no dollars, and the units that were saved."
     price = price_of(model, at)
     if price is None or not price.cost(used.units):
         return None
-    units = {"hits": 1} | {f"{SAVED}{name}": count for name, count in used.units.items()}
-    return Charge(id, at.astimezone(UTC).isoformat(timespec="seconds"), "cache", model, units, 0.0, price.label, answer, config, collection=collection)
+    units = {"hits" if component == "cache" else "prompts": 1} | {f"{SAVED}{name}": count for name, count in used.units.items()}
+    return Charge(id, at.astimezone(UTC).isoformat(timespec="seconds"), component, model, units, 0.0, price.label, answer, config, collection=collection)
 
 # %% ../../nbs/04_costs/03_ledger.ipynb #c10
 def total(

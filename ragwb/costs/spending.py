@@ -30,8 +30,9 @@ def saved_by_answer_cache(ledger: Ledger, since: str = "") -> float:  # US dolla
     "What the model's tokens behind cached answers would have cost."
     rates = {price.label: price.rates for price in PRICES}
     saved = 0.0
-    for row in ledger.sums("price", since=since):
-        saved += sum(row.units.get(f"{SAVED}{unit}", 0) * rate for unit, rate in rates.get(row.key[0], {}).items())
+    for row in ledger.sums("price", "component", since=since):
+        if row.key[1] == "cache":
+            saved += sum(row.units.get(f"{SAVED}{unit}", 0) * rate for unit, rate in rates.get(row.key[0], {}).items())
     return saved / 1e6
 
 # %% ../../nbs/04_costs/05_spending.ipynb #c09
