@@ -3963,6 +3963,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                      'ragwb/experiments/workload.py')},
             'ragwb.generation.bedrock': { 'ragwb.generation.bedrock.bedrock_model': ( '07_generation/bedrock.html#bedrock_model',
                                                                                       'ragwb/generation/bedrock.py'),
+                                          'ragwb.generation.bedrock.called_as': ( '07_generation/bedrock.html#called_as',
+                                                                                  'ragwb/generation/bedrock.py'),
                                           'ragwb.generation.bedrock.guardrail_of': ( '07_generation/bedrock.html#guardrail_of',
                                                                                      'ragwb/generation/bedrock.py'),
                                           'ragwb.generation.bedrock.has_cache': ( '07_generation/bedrock.html#has_cache',

@@ -35,6 +35,7 @@ from ..config import fingerprint
 from ..costs.ledger import total
 from ..costs.usage import Usage
 from ..documents.language import STOP_WORDS
+from ..generation.bedrock import called_as
 from ..generation.prompts import Passage
 from ..guardrails.gate import AnswerGate
 from ..guardrails.guard import OPEN
@@ -473,7 +474,8 @@ def same_question(run: QuestionRun) -> str:
 def may_be_kept(run: QuestionRun) -> bool:
     "Whether a reply may be given again."
     verdicts = (*run.verdicts, *run.reply.gate.verdicts)
-    own = all(call.outcome == "answered" and call.model == run.role.model for call in run.calls)
+    names = (run.role.model, called_as(run.role.model, run.role, run.components.settings))  # a model that is handed over tells the first
+    own = all(call.outcome == "answered" and call.model in names for call in run.calls)
     ranked = run.reranking is None or not run.reranking.problem
     plain = all(verdict.action == "pass" for verdict in verdicts) and not any(citation.masked for citation in run.reply.citations)
     return bool(run.reply.citations) and not run.reply.stream.stop and not run.reply.unproven and own and ranked and plain
@@ -484,9 +486,10 @@ def entry_of(run: QuestionRun, now: float) -> CachedAnswer:
     collection = run.components.reader.collection
     hashes = collection.hashes_once()
     read = {place.document for place in (*run.reply.citations, *run.hits, *run.reply.passages)} | {flag.document for flag in run.flags}
+    model = run.calls[-1].model if run.calls else run.role.model
     return CachedAnswer(
         run.id, scope_of(run), collection.name, run.query, run.reply.text.strip(), tuple(run.reply.citations), {id: hashes.get(id, "") for id in sorted(read)},
-        run.components.reader.version, run.role.model, sum((call.usage for call in run.calls), Usage()), total(charges_of(run)), run.at.isoformat(timespec="seconds"),
+        run.components.reader.version, model, sum((call.usage for call in run.calls), Usage()), total(charges_of(run)), run.at.isoformat(timespec="seconds"),
         now + 3_600 * run.config.cache.hours, run.embedder.embed([run.query])[0],
     )  # fmt: skip
 
