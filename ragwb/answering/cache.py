@@ -473,7 +473,8 @@ def same_question(run: QuestionRun) -> str:
 def may_be_kept(run: QuestionRun) -> bool:
     "Whether a reply may be given again."
     verdicts = (*run.verdicts, *run.reply.gate.verdicts)
-    own = all(call.outcome == "answered" and call.model == run.role.model for call in run.calls)
+    roles = {"": run.config.answering.model, "fast": run.config.fast.model, "strong": run.config.strong.model}
+    own = all(call.outcome == "answered" and call.model == roles[call.route] for call in run.calls) and not run.question.forced_fast
     ranked = run.reranking is None or not run.reranking.problem
     plain = all(verdict.action == "pass" for verdict in verdicts) and not any(citation.masked for citation in run.reply.citations)
     return bool(run.reply.citations) and not run.reply.stream.stop and not run.reply.unproven and own and ranked and plain
@@ -483,10 +484,11 @@ def entry_of(run: QuestionRun, now: float) -> CachedAnswer:
     "The entry of a run that has its reply."
     collection = run.components.reader.collection
     hashes = collection.hashes_once()
+    used = sum((call.usage for call in run.calls if call.model == run.role.model), Usage())  # a cascade's fast call has another price; its savings are not claimed
     read = {place.document for place in (*run.reply.citations, *run.hits, *run.reply.passages)} | {flag.document for flag in run.flags}
     return CachedAnswer(
         run.id, scope_of(run), collection.name, run.query, run.reply.text.strip(), tuple(run.reply.citations), {id: hashes.get(id, "") for id in sorted(read)},
-        run.components.reader.version, run.role.model, sum((call.usage for call in run.calls), Usage()), total(charges_of(run)), run.at.isoformat(timespec="seconds"),
+        run.components.reader.version, run.role.model, used, total(charges_of(run)), run.at.isoformat(timespec="seconds"),
         now + 3_600 * run.config.cache.hours, run.embedder.embed([run.query])[0],
     )  # fmt: skip
 
