@@ -106,10 +106,11 @@ def test_the_fast_role_can_be_forced(workbench: Workbench) -> None:
         assert (answer.route, asked(of)) == ("fast", (1, 0))
         assert answer.notes == ("Answered by the fast model: 80 % of the budget for today are spent.",)
     strong = PipelineConfig(role="strong", cache=CacheConfig("exact", sample=0.0))
-    of = Pipeline(workbench.store.open("seals"), strong, embedder(strong.embedder, workbench.settings), Scripted(responses=["never"], asked=[]), workbench.settings, cache=workbench.cache)
+    never = Scripted(responses=["never"], asked=[])
+    of = Pipeline(workbench.store.open("seals"), strong, embedder(strong.embedder, workbench.settings), never, workbench.settings, cache=workbench.cache)
     of.others["fast"] = Scripted(responses=[PROVEN], asked=[])
     assert (of.invoke(replace(forced, text=TORQUE)).route, len(workbench.cache)) == ("fast", 0)
-    assert of.model.asked == []  # type: ignore[attr-defined]
+    assert never.asked == []
 
 
 def test_no_answer_crosses_roles_or_routers(workbench: Workbench) -> None:
