@@ -31,6 +31,7 @@ class Question:
     text: str
     history: tuple[str, ...] = ()                      # earlier questions of the conversation, oldest first
     where: Filter = field(default_factory=dict)        # label -> value, e.g. {"format": "pdf"}
+    forced_fast: str = ""                              # why the fast role must answer, for the reader; set by who holds the budget, not by callers; empty: it need not
 
     @classmethod
     def of(
@@ -77,7 +78,7 @@ def answer_dict(answer: "Answer") -> dict[str, Any]:
     "An answer as `ragwb ask --json` and `POST /v1/query` give it."
     return {
         "id": answer.id, "answer": answer.text, "citations": [asdict(citation) for citation in answer.citations], "outcome": answer.outcome, "refused": answer.refused,
-        "cached": answer.cached, "cache": dict(answer.cache), "model": answer.model, "route": answer.route, "config": answer.config.fingerprint,
+        "cached": answer.cached, "cache": dict(answer.cache), "model": answer.model, "route": answer.route, "routing": dict(answer.routing), "config": answer.config.fingerprint,
         "index_version": answer.index_version,
         "usage": asdict(answer.usage), "cost_usd": answer.cost_usd, "timings_ms": {name: round(value, 1) for name, value in answer.timings_ms.items()},
         "question": answer.question, "standalone": answer.standalone, "collection": answer.collection, "created": answer.created,
@@ -114,6 +115,7 @@ class Answer:
     timings_ms: Mapping[str, float]        # of each step, and total
     created: str                           # ISO 8601, UTC
     route: str | None = None               # the router's choice of a model; None: no router decided, the config names the model
+    routing: Mapping[str, Any] = field(default_factory=dict)  # why that role, and which were asked, see `routing_record`; empty: no router decided
     cached: bool | None = None             # whether the answer is an earlier one; None: there is no cache that was asked
     cache: Mapping[str, Any] = field(default_factory=dict)  # what the cache said, see `cache_record`; empty: it was not asked
     cost_usd: float | None = None          # sum of the charges; None: the price of one of them is not known

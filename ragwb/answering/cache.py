@@ -474,8 +474,9 @@ def same_question(run: QuestionRun) -> str:
 def may_be_kept(run: QuestionRun) -> bool:
     "Whether a reply may be given again."
     verdicts = (*run.verdicts, *run.reply.gate.verdicts)
-    names = (run.role.model, called_as(run.role.model, run.role, run.components.settings))  # a model that is handed over tells the first
-    own = all(call.outcome == "answered" and call.model in names for call in run.calls)
+    roles = {"": run.config.answering, "fast": run.config.fast, "strong": run.config.strong}
+    names = {route: (role.model, called_as(role.model, role, run.components.settings)) for route, role in roles.items()}  # a model that is handed over tells the first
+    own = all(call.outcome == "answered" and call.model in names[call.route] for call in run.calls) and not run.question.forced_fast
     ranked = run.reranking is None or not run.reranking.problem
     plain = all(verdict.action == "pass" for verdict in verdicts) and not any(citation.masked for citation in run.reply.citations)
     return bool(run.reply.citations) and not run.reply.stream.stop and not run.reply.unproven and own and ranked and plain
@@ -485,11 +486,12 @@ def entry_of(run: QuestionRun, now: float) -> CachedAnswer:
     "The entry of a run that has its reply."
     collection = run.components.reader.collection
     hashes = collection.hashes_once()
+    used = sum((call.usage for call in run.calls if call.route == run.route), Usage())  # a cascade's fast call has another price; its savings are not claimed
     read = {place.document for place in (*run.reply.citations, *run.hits, *run.reply.passages)} | {flag.document for flag in run.flags}
     model = run.calls[-1].model if run.calls else run.role.model
     return CachedAnswer(
         run.id, scope_of(run), collection.name, run.query, run.reply.text.strip(), tuple(run.reply.citations), {id: hashes.get(id, "") for id in sorted(read)},
-        run.components.reader.version, model, sum((call.usage for call in run.calls), Usage()), total(charges_of(run)), run.at.isoformat(timespec="seconds"),
+        run.components.reader.version, model, used, total(charges_of(run)), run.at.isoformat(timespec="seconds"),
         now + 3_600 * run.config.cache.hours, run.embedder.embed([run.query])[0],
     )  # fmt: skip
 

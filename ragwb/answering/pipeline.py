@@ -23,6 +23,7 @@ from .cache import AnswerCache, cached_steps
 from .passages import IndexReader, candidate_ranking, passages_at
 from .proof import ProvenReply
 from .question_run import Components, Event, QuestionRun
+from .routing import load_gain
 from .steps import answer_prompt, take_steps
 from ..config import PipelineConfig, RetrievalConfig
 from ..costs.usage import Usage
@@ -115,6 +116,7 @@ class Pipeline(AnswerRunnable):
         settings: Settings | None = None,    # region, endpoints, deadline, longest question; None: the defaults
         guard: Guard | None = None,          # None: the one that the config names
         cache: AnswerCache | None = None,    # of earlier answers; asked if the config asks for it
+        strong: BaseChatModel | None = None, # of the strong role, where a router chooses; None: the one that the config names
     ):
         collection.check(config)
         self.collection, self.config, self.embedder = collection, config, embedder
@@ -123,17 +125,31 @@ class Pipeline(AnswerRunnable):
         self.guard = guard or guardrail(config.guardrail, self.settings)
         self.reranker = reranker(config.retrieval.reranker, self.settings)
         self.index = LatestIndex(collection)
+        self.gain = load_gain(config.routing)
+        self.others = {} if strong is None else {"strong": strong}  # role -> model, of roles other than the config's
+        for role in config.roles:
+            self.model_of(role)
         self.cache = cache if config.cache.mode != "off" else None
 
     def varied(self, config: PipelineConfig) -> "Pipeline":
         "The same collection, embedder and settings with another config."
         return Pipeline(self.collection, config, self.embedder, settings=self.settings)
 
+    def model_of(self, role: str) -> BaseChatModel:
+        "The model of a role; made when it is first wanted. Raises ConfigError."
+        if role == self.config.role:
+            return self.model
+        if role not in self.others:
+            self.others[role] = chat_model(self.config.alone(role), self.settings)
+        return self.others[role]
+
     def run(self, given: Any) -> QuestionRun:
         "A question at its beginning, on the last commit. Raises QuestionError."
         question, searcher = Question.of(given, self.settings.max_question_chars), self.index.searcher
         parts = (searcher, self.index.reader(searcher.version), self.embedder, self.model, self.guard, self.reranker, self.index.spelling(searcher))
-        return QuestionRun(question, Components(self.config, self.settings, *parts))
+        routes = self.config.routing.mode != "off"
+        roles = ("fast",) if question.forced_fast and (routes or self.config.role == "strong") else self.config.roles if routes else ()
+        return QuestionRun(question, Components(self.config, self.settings, *parts, models={role: self.model_of(role) for role in roles}, gain=self.gain))
 
     def events(self, given: Any) -> Iterator[Event]:
         "An answer as it is made. Raises QuestionError, or ModelError with the passages found if a step fails."

@@ -122,6 +122,8 @@ def print_answer(answer: "Answer") -> None:
         click.echo(f"\n  [{number}] {citation.document}{page}, characters {citation.start}–{citation.end}\n      “{citation.quote}”")
     for note in answer.notes:
         click.echo(f"\n{note}")
+    if answer.routing:
+        click.echo(click.style(f"\n{answer.route} route: {answer.routing['reason']}", dim=True))
     if answer.refused:
         print_passages(answer.passages)
     cost = "unknown cost" if answer.cost_usd is None else f"${answer.cost_usd:.4f}"

@@ -17,6 +17,7 @@ import numpy as np
 from ..evaluation.comparison import compare
 from ..evaluation.datasets import CHOOSING, REPORTING
 from ..evaluation.evaluate import ALARMS, LADDER, Evaluation, ladder, ladder_line
+from ..evaluation.routing_scores import ROUTES
 from ..evaluation.intervals import ENOUGH, TOO_FEW, Interval, bootstrap, paired_bootstrap, verdict_of
 from ..evaluation.scoring import LOWER_IS_BETTER, METRICS, ScoredRow, values_of
 from .notebooks import ExperimentError
@@ -39,6 +40,7 @@ class Study:
     explained: str = ""            # why the shipped config is another one than the best, where it is
     curve: bool = False            # the configs are points of one setting: drawn as the deciding metric over the first limit
     alarms: bool = False           # the configs warn or stop: their ladder is that of alarms
+    routes: tuple[int, ...] = ()   # the configs are routers, compared at these percent of questions for the strong role: drawn as quality over dollars
 
     def __post_init__(self) -> None:
         if self.limits:  # by name, as JSON keeps them: else the stored study would say the same in another order
@@ -56,7 +58,7 @@ class Study:
     @property
     def rungs(self) -> dict[str, str]:
         "Rung -> its name, lowest first."
-        return ALARMS if self.alarms else LADDER
+        return ALARMS if self.alarms else ROUTES if self.routes else LADDER
 
     def sign(self, metric: str) -> int:
         "1 where more is better, else -1."
@@ -255,8 +257,9 @@ def limits_of(study: Study) -> str:
 def metrics_of(findings: Findings) -> dict[str, Any]:
     "Every number that is published, as JSON."
     study = findings.study
+    said = {name: value for name, value in asdict(study).items() if value or name != "routes"}
     return {
-        "kind": "comparison", "study": asdict(study), "sentence": sentence(findings), "best": findings.best, "verdict": findings.verdict(findings.gain, study.metric),
+        "kind": "comparison", "study": said, "sentence": sentence(findings), "best": findings.best, "verdict": findings.verdict(findings.gain, study.metric),
         "gain": findings.gain._asdict(), "detectable": findings.detectable, "ladder": findings.ladder, "questions": len({row["id"] for row in findings.halves[1]}),
         "configs": {label: {"keeps_guards": findings.keeps(label),
                             "metrics": {metric: i._asdict() for metric, i in found.items()},
