@@ -13,7 +13,7 @@ DOCS := experiments/data/sample/docs
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo demo-aws fault-table serve test test-slow mutants check lint docs notebooks sample bench bench-aws quality benchmarks published chunking-bench reports experiments-full pr-report targets dvc data-versions clean
+.PHONY: help install dev demo demo-aws fault-table serve test test-slow mutants check lint docs notebooks sample bench bench-aws quality benchmarks published chunking-bench savings reports experiments-full pr-report targets dvc data-versions clean
 MAKEFLAGS += --no-print-directory
 
 help:  ## what can be made
@@ -125,10 +125,14 @@ published: dev  ## run the pages that print reports again, write README, recompu
 
 REPORTS     ?= reports
 BASE        ?= origin/main
-EXPERIMENTS := $(basename $(notdir $(sort $(wildcard experiments/[0-9][0-9]_*.ipynb))))
+EXPERIMENTS := $(filter-out 11_savings,$(basename $(notdir $(sort $(wildcard experiments/[0-9][0-9]_*.ipynb)))))
 reports: dev  ## the smoke profile of every experiment into $(REPORTS), its index, and all of it verified
 	@status=0; for name in $(EXPERIMENTS); do $(RAGWB) experiment run $$name --profile smoke --out $(REPORTS)/$$name || status=1; done; exit $$status
 	@$(RAGWB) verify $(addprefix $(REPORTS)/,$(EXPERIMENTS))
+
+savings: dev  ## what cache, router and shorter prompts save on a stream of 2,000 requests, and at what quality: reports/11_savings (20 minutes)
+	@$(RAGWB) experiment run 11_savings --out $(REPORTS)/11_savings
+	@$(RAGWB) verify $(REPORTS)/11_savings
 
 chunking-bench: dev  ## experiment 01 on the public chunking set in $(BENCH): reports/01_chunking_bench
 	@$(RAGWB) experiment run 01_chunking -p data=$(BENCH)/chunking -p 'sizes=[400, 500, 600]' -p 'cutoffs=[0.55, 0.7, 0.8]' -p 'strategies=[recursive, semantic]' --out $(REPORTS)/01_chunking_bench
