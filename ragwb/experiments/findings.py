@@ -17,8 +17,8 @@ import numpy as np
 from ..evaluation.comparison import compare
 from ..evaluation.datasets import CHOOSING, REPORTING
 from ..evaluation.evaluate import ALARMS, LADDER, Evaluation, ladder, ladder_line
-from ..evaluation.routing_scores import ROUTES
 from ..evaluation.intervals import ENOUGH, TOO_FEW, Interval, bootstrap, paired_bootstrap, verdict_of
+from ..evaluation.routing_scores import ROUTES
 from ..evaluation.scoring import LOWER_IS_BETTER, METRICS, ScoredRow, values_of
 from .notebooks import ExperimentError
 
