@@ -109,6 +109,7 @@ class RoleModels:
 
     def __init__(self, config: PipelineConfig, settings: Settings, own: BaseChatModel | None = None, strong: BaseChatModel | None = None):
         self.config, self.settings = config, settings
+        self.gain = load_gain(config.routing)  # None: the config names no weights
         self.made = {role: model for role, model in (("strong", strong), (config.role, own)) if model is not None}
         for role in config.roles:
             self.of(role)
@@ -142,15 +143,12 @@ class Pipeline(AnswerRunnable):
         strong: BaseChatModel | None = None, # of the strong role, where a router chooses; None: the one that the config names
     ):
         collection.check(config)
-        self.collection, self.config, self.embedder = collection, config, embedder
-        self.settings = settings or Settings()
+        self.collection, self.config, self.embedder, self.settings = collection, config, embedder, settings or Settings()
         self.roles = RoleModels(config, self.settings, model, strong)
         self.model = self.roles.of(config.role)
         self.guard = guard or guardrail(config.guardrail, self.settings)
         self.reranker = reranker(config.retrieval.reranker, self.settings)
-        self.index = LatestIndex(collection)
-        self.gain = load_gain(config.routing)
-        self.cache = cache if config.cache.mode != "off" else None
+        self.index, self.cache = LatestIndex(collection), cache if config.cache.mode != "off" else None
 
     def varied(self, config: PipelineConfig) -> "Pipeline":
         "The same collection, embedder and settings with another config."
@@ -160,7 +158,7 @@ class Pipeline(AnswerRunnable):
         "A question at its beginning, on the last commit. Raises QuestionError."
         question, searcher = Question.of(given, self.settings.max_question_chars), self.index.searcher
         parts = (searcher, self.index.reader(searcher.version), self.embedder, self.model, self.guard, self.reranker, self.index.spelling(searcher))
-        return QuestionRun(question, Components(self.config, self.settings, *parts, models=self.roles.free(question), gain=self.gain))
+        return QuestionRun(question, Components(self.config, self.settings, *parts, models=self.roles.free(question), gain=self.roles.gain))
 
     def events(self, given: Any) -> Iterator[Event]:
         "An answer as it is made. Raises QuestionError, or ModelError with the passages found if a step fails."
