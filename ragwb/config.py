@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['NOVA_LITE', 'NOVA_PRO_PREVIEW', 'NOVA_PRO', 'CONFIGS', 'ConfigError', 'ChunkingConfig', 'RetrievalConfig',
-           'ModelConfig', 'GuardrailConfig', 'CacheConfig', 'RoutingConfig', 'fingerprint', 'flatten', 'PipelineConfig',
-           'checked', 'config_from', 'named_config']
+           'ModelConfig', 'GuardrailConfig', 'CacheConfig', 'RoutingConfig', 'fingerprint', 'flatten', 'asked_for',
+           'PipelineConfig', 'checked', 'config_from', 'named_config']
 
 # %% ../nbs/00_start/02_config.ipynb #c03
 import hashlib
@@ -156,6 +156,13 @@ def flatten(
         flat |= flatten(inner, f"{above}{name}.") if isinstance(inner, Mapping) else {f"{above}{name}": inner}
     return flat
 
+# %% ../nbs/00_start/02_config.ipynb #c15parts
+def asked_for(values: dict[str, Any]) -> dict[str, Any]:
+    "The fields of a config without the parts that it does not ask for."
+    if not values["guardrail"]["scan"]:
+        del values["guardrail"]["scan"]
+    return {name: value for name, value in values.items() if (name, value) not in (("cache", asdict(CacheConfig())), ("routing", asdict(RoutingConfig())), ("trim", 0.0))}
+
 # %% ../nbs/00_start/02_config.ipynb #c16
 @dataclass(frozen=True)
 class PipelineConfig:
@@ -209,17 +216,8 @@ class PipelineConfig:
         return fingerprint(self.to_dict())
 
     def to_dict(self) -> dict[str, Any]:
-        "The fields, nested. A scan, a cache, a router or trimming that is not asked for is left out, so a config without it has the fingerprint that it had before there was any."
-        values = asdict(self)
-        if not self.guardrail.scan:
-            del values["guardrail"]["scan"]
-        if self.cache == CacheConfig():
-            del values["cache"]
-        if not self.trim:
-            del values["trim"]
-        if self.routing == RoutingConfig():
-            del values["routing"]
-        return values
+        "The fields, nested. A scan, a cache, a router or trimming that is not asked for is left out, so a config without them has the fingerprint that it had before there were any."
+        return asked_for(asdict(self))
 
     def to_json(self) -> str:
         "Sorted JSON for people to read and `config_from` to read back."

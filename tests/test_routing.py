@@ -57,7 +57,7 @@ def pipeline(workbench: Workbench, fast: str, strong: str, config: PipelineConfi
 
 def asked(of: Pipeline) -> tuple[int, int]:
     "How often the fast and the strong model were asked."
-    return len(of.model.asked), len(of.others["strong"].asked)  # type: ignore[attr-defined]
+    return len(of.model.asked), len(of.roles.made["strong"].asked)  # type: ignore[attr-defined]
 
 
 def test_off_is_as_it_was(workbench: Workbench) -> None:
@@ -108,7 +108,7 @@ def test_the_fast_role_can_be_forced(workbench: Workbench) -> None:
     strong = PipelineConfig(role="strong", cache=CacheConfig("exact", sample=0.0))
     never = Scripted(responses=["never"], asked=[])
     of = Pipeline(workbench.store.open("seals"), strong, embedder(strong.embedder, workbench.settings), never, workbench.settings, cache=workbench.cache)
-    of.others["fast"] = Scripted(responses=[PROVEN], asked=[])
+    of.roles.made["fast"] = Scripted(responses=[PROVEN], asked=[])
     assert (of.invoke(replace(forced, text=TORQUE)).route, len(workbench.cache)) == ("fast", 0)
     assert never.asked == []
 
