@@ -1,7 +1,11 @@
 "The manifests of k8s/: rendered by kubectl, checked against the schemas of Kubernetes, and held to what the cluster and this application need."
 
+import json
+import re
+import tempfile
 from dataclasses import fields
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -99,7 +103,8 @@ def test_probes_are_routes_of_the_application(environment):
     assert container["ports"][0]["containerPort"] == load_settings("aws", {}, ROOT).port == 8321
 
 
-DEREGISTRATION_S = 15  # of the target group (infra/)
+TARGET_GROUP = ROOT / "infra/modules/alb/main.tf"
+DEREGISTRATION_S = int(re.findall(r"deregistration_delay\s*=\s*(\d+)", TARGET_GROUP.read_text("utf-8"))[0]) if TARGET_GROUP.exists() else 30
 
 
 @every_environment
@@ -164,6 +169,22 @@ def test_no_controller_makes_what_terraform_owns(environment):
     assert not kinds & {"Ingress", "PersistentVolumeClaim", "Gateway"}
     assert {each["spec"].get("type", "ClusterIP") for each in of_kind(environment, "Service").values()} == {"ClusterIP"}
     assert of_kind(environment, "TargetGroupBinding")["ragwb-api"]["spec"]["targetGroupName"] == f"ragwb-{environment}"
+
+
+@every_environment
+def test_images_of_others_name_their_version(environment):
+    images = {container["image"] for template in pods(environment).values() for container in template["spec"]["containers"]}
+    assert "ragwb" in images, "make deploy puts repository and digest in its place"
+    for image in images - {"ragwb"}:
+        assert "/" in image and not image.endswith(":latest") and ":" in image.rpartition("/")[2], image
+
+
+def test_the_job_whose_alert_is_drift():
+    with tempfile.TemporaryDirectory(dir=ROOT / "k8s", prefix=".test-") as folder:
+        Path(folder, "kustomization.yaml").write_text(json.dumps({"kind": "Kustomization", "resources": ["../base"], "components": ["../components/drift"]}))
+        job, = (each for each in rendered(folder) if each["metadata"]["name"] == "ragwb-drift")
+    kubernetes_validate.validate(job, VERSION, strict=True)
+    assert job["spec"]["jobTemplate"]["spec"]["backoffLimit"] == 0
 
 
 @pytest.mark.parametrize("environment", ["staging", "prod"])
