@@ -13,7 +13,7 @@ DOCS := experiments/data/sample/docs
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo demo-aws fault-table serve test test-slow mutants check lint docs notebooks sample bench bench-aws quality benchmarks published chunking-bench savings reports experiments-full pr-report targets dvc data-versions clean
+.PHONY: help install dev demo demo-aws fault-table serve test test-slow mutants check lint docs notebooks sample bench bench-aws quality benchmarks published chunking-bench savings reports experiments-full pr-report targets dvc data-versions cloud-tools image sbom deploy rollback data-sync clean
 MAKEFLAGS += --no-print-directory
 
 help:  ## what can be made
@@ -170,6 +170,32 @@ dvc: .venv-dvc/.installed  ## DVC, into a venv of its own; with STORAGE=s3://buc
 
 data-versions: install .venv-dvc/.installed  ## the stages of dvc.yaml whose inputs have changed: ingest, evaluate, report; then git add dvc.lock, dvc push
 	@$(DVC) repro
+
+cloud-tools: dev  ## kubectl into $(VENV), for the tests of k8s/ and for a deployment
+	@test -x $(BIN)/kubectl || $(BIN)/python tests/tools/cloud.py
+
+TARGET ?= serving
+BASE_IMAGE ?= docker.io/library/python:3.11-slim-bookworm
+image:  ## the image of TARGET=serving or workbench, with Docker (BASE_IMAGE=...@sha256:...)
+	@docker build --file infra/image/Dockerfile --target $(TARGET) --build-arg BASE_IMAGE=$(BASE_IMAGE) --build-arg REVISION=$(shell git rev-parse HEAD) --tag ragwb:$(TARGET) .
+
+sbom:  ## what the image holds, as CycloneDX: sbom.json (needs syft)
+	@syft scan ragwb:$(TARGET) --output cyclonedx-json=sbom.json
+
+# ENV=dev|staging|prod, URL=https://..., for deploy also IMAGE=repository@sha256:...; DEPLOY_SETTINGS: file of the account's own values; prod wants CONFIRM=prod.
+RELEASE := $(PYTHON) infra/deploy/release.py
+deploy:  ## deploy IMAGE=repository@sha256:... to ENV, ask it questions at URL, go back if it does not answer
+	@$(RELEASE) deploy $(ENV) --image "$(IMAGE)" --url "$(URL)" --settings "$(DEPLOY_SETTINGS)"
+
+rollback:  ## back to the image that ran in ENV before the last deployment
+	@$(RELEASE) rollback $(ENV) --url "$(URL)" --settings "$(DEPLOY_SETTINGS)"
+
+JOB := ragwb-ingest-$(shell date +%s)
+data-sync: $(VENV)/.demo  ## the documents of FOLDER to DOCUMENTS=s3://..., one ingestion in ENV, and the smoke questions at URL
+	@$(RAGWB) sync "$(FOLDER)" "$(DOCUMENTS)" --delete
+	@kubectl create job --namespace ragwb --from cronjob/ragwb-ingest $(JOB)
+	@kubectl wait --namespace ragwb --for condition=complete --timeout 2h job/$(JOB)
+	@$(RELEASE) smoke $(ENV) --url "$(URL)"
 
 clean:  ## remove caches, builds and the demonstration's data; keeps .venv and .ragwb
 	rm -rf $(DEMO_HOME) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache _proc _docs

@@ -216,7 +216,7 @@ class PipelineConfig:
         return fingerprint(self.to_dict())
 
     def to_dict(self) -> dict[str, Any]:
-        "The fields, nested. A scan, a cache, a router or trimming that is not asked for is left out, so a config without them has the fingerprint that it had before there were any."
+        "The fields, nested. A scan, a cache, a router or trimming that is not asked for is left out: a config without them has the fingerprint that it had before they were there."
         return asked_for(asdict(self))
 
     def to_json(self) -> str:

@@ -12,6 +12,7 @@ __all__ = ['router', 'AddressedQuestion', 'UPLOAD', 'MAX_FILES', 'RATING_EXAMPLE
 # %% ../../nbs/14_api/07_routes.ipynb #c03
 import json
 import logging
+import os
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import closing
@@ -45,6 +46,7 @@ from ..network.aws import AwsError
 from ..operations.keys import Keys, KeyStore
 from ..operations.metrics import MetricsMiddleware
 from ..operations.replay import notebook_of
+from ..operations.traces import TraceContext, traces_of
 from ..workbench import Workbench
 
 # %% ../../nbs/14_api/07_routes.ipynb #c06
@@ -252,9 +254,9 @@ def readyz(request: Request) -> dict[str, Any]:
 
 
 @measured.get("/metrics")
-def metrics(service: Serving) -> Response:
-    "Counters for Prometheus."
-    return Response(service.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+def metrics(request: Request) -> Response:
+    "Counters and gauges for Prometheus."
+    return Response(request.app.state.service.observed(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 # %% ../../nbs/14_api/07_routes.ipynb #c22
 ASSETS = "/docs/assets"
@@ -295,4 +297,7 @@ def create_api(workbench: Workbench) -> FastAPI:
     app.add_middleware(AccessGate, keys=app.state.keys, rules=app.state.rules, easy=app.state.easy, wrong=app.state.wrong_keys)
     app.add_middleware(RequestGate, hosts=hosts_for(workbench.settings.hosts), limit_of=lambda path: uploads if path == "/v1/documents" else QUESTION_BYTES)
     app.add_middleware(MetricsMiddleware, metrics=service.metrics)
+    if traces := traces_of(os.environ):
+        workbench.keeper.listeners.append(traces.heard)
+        app.add_middleware(TraceContext)
     return app

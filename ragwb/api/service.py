@@ -87,21 +87,27 @@ class Service:
     ingesting: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(UPLOADS_AT_ONCE))
     deleting: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(DELETIONS_AT_ONCE))
 
+    def __post_init__(self) -> None:
+        listeners = self.workbench.keeper.listeners
+        if self.metrics.heard not in listeners:  # the app's answers are counted too, and a visitor's view of the service counts nothing twice
+            listeners.append(self.metrics.heard)
+
+    def observed(self) -> bytes:
+        "The metrics, after a look at what has a state: budgets, queues, the index."
+        self.metrics.state.queues({"question": self.asking, "upload": self.ingesting, "deletion": self.deleting})
+        self.metrics.state.budgets(self.workbench)
+        self.metrics.state.index(self.workbench)
+        return self.metrics.text()
+
     async def ask(self, question: Question, collection: str) -> Answer:
-        "An answer, kept and counted."
-        with self.metrics.failing():
-            answer = await to_thread.run_sync(self.workbench.ask, question, collection)
-        self.metrics.answered(answer)
-        return answer
+        "An answer, kept."
+        return await to_thread.run_sync(self.workbench.ask, question, collection)
 
     async def stream(self, question: Question, collection: str) -> AsyncIterator[Event]:
-        "An answer as it is made, kept and counted at its end. A caller who closes the stream stops the work."
+        "An answer as it is made, kept at its end. A caller who closes the stream stops the work."
         await to_thread.run_sync(self.workbench.pipeline, collection)  # opens the collection the first time, which takes a while
-        with self.metrics.failing():
-            async for event in self.workbench.astream(question, collection):
-                if isinstance(event, Answer):
-                    self.metrics.answered(event)
-                yield event
+        async for event in self.workbench.astream(question, collection):
+            yield event
 
     async def ingest(self, files: Sequence[tuple[str, BinaryIO]], collection: str, keep_both: bool = True) -> tuple[IngestReport, list[Progress]]:
         "The report of an upload, and the end of each of its files."
