@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ragwb.answering.cache import AnswerCache, CachedAnswer, near_questions, verdict_on
+from ragwb.answering.cache import AnswerCache, CachedAnswer, verdict_on
 from ragwb.costs.usage import Usage
 from ragwb.indexing.embedding import embedder
 
@@ -37,12 +37,12 @@ def main() -> None:
     print(f"put: {1e3 * (time.perf_counter() - begun) / ENTRIES:.2f} ms each")
 
     def exact(number: int) -> None:
-        (id, known, cosine), = near_questions(cache, "scope", question(number), None)
+        (id, known, cosine), = cache.near("scope", question(number), None)
         assert verdict_on(known, question(number), cosine).tier == "exact" and cache.entry(id)
 
     def semantic(number: int) -> None:
         asked = question(number).replace("What is", "Please tell me")
-        found = near_questions(cache, "scope", asked, lambda: model.embed([asked])[0])
+        found = cache.near("scope", asked, lambda: model.embed([asked])[0])
         hit = next((id for id, known, cosine in found if verdict_on(known, asked, cosine).tier), None)
         assert hit is None or cache.entry(hit)
 
