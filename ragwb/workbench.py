@@ -17,9 +17,10 @@ from secrets import token_hex
 from typing import Any, BinaryIO
 
 from .answering.answer_store import AnswerKeeper, AnswerStore
-from .answering.cache import CACHE_FILE, AnswerCache
+from .answering.cache import CacheStore
 from .answering.deletion import Deletion, complete_deletions, delete_everywhere
 from .answering.pipeline import Answer, Event, Pipeline, Question
+from .answering.redis_cache import cache_of
 from .answering.spending_limits import Payer, held_to, limits_of
 from .config import PipelineConfig
 from .costs.ledger import Ledger, charge
@@ -78,9 +79,9 @@ class DataFolder:
         return self.books.ledger
 
     @cached_property
-    def cache(self) -> AnswerCache:
+    def cache(self) -> CacheStore:
         "Earlier answers, for configs that ask for them."
-        return AnswerCache(self.settings.home / CACHE_FILE)
+        return cache_of(self.settings)
 
     def collections(self) -> list[str]:
         "The names of the collections."

@@ -1,4 +1,4 @@
-"Servers that tests share: a real S3 server, with a fresh bucket and keys for each test that asks, a proxy before it that fails on demand, a server of language models, and a real Redis 8."
+"Servers that tests share: a real S3 server, with a fresh bucket and keys for each test that asks, a proxy before it that fails on demand, language models, and a real Redis 8."
 
 import contextlib
 import json

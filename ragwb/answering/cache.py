@@ -387,8 +387,10 @@ class AnswerCache:
 class CacheStore(Protocol):
     "Entries by scope and question. Its errors are those in CACHE_ERRORS."
     clock: Callable[[], float]  # seconds since 1970
-    flights: Flights
     swept: dict[str, int]       # collection -> index version
+
+    @property
+    def flights(self) -> Flights: ...
 
     def __len__(self) -> int: ...
 
@@ -536,7 +538,7 @@ def searched(cache: CacheStore, run: QuestionRun) -> Found:
 def look_up(cache: CacheStore, run: QuestionRun) -> Iterator[str | Citation]:
     "Gives an earlier answer, if one may be given; it then stops the run."
     reader, found = run.components.reader, searched(cache, run)
-    counted = {"damaged": found.damaged} if found.damaged else {}
+    counted: dict[str, Any] = {"damaged": found.damaged} if found.damaged else {}
     run.cached, run.cache = False, cache_record("miss", reason=found.reason, **counted)
     if found.entry is None:
         return
