@@ -53,7 +53,8 @@ CAUSES = (
 
 def explain_redis(error: Exception, place: str) -> RedisError:
     "What an error of redis-py means and what to do, in one line."
-    said, classes = " ".join(str(error).split())[:200], {each.__name__ for each in type(error).__mro__}
+    said = " ".join(str(error).rpartition(" of pipeline caused error: ")[2].split())[:200]  # redis-py quotes the command, and with it what users write
+    classes = {each.__name__ for each in type(error).__mro__}
     ssl = "SSL" in said and "rror" in said
     for cause in CAUSES:
         named = not cause.names or classes & set(cause.names.split())
