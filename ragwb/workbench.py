@@ -21,8 +21,10 @@ from .answering.cache import CacheStore
 from .answering.deletion import Deletion, complete_deletions, delete_everywhere
 from .answering.pipeline import Answer, Event, Pipeline, Question
 from .answering.redis_cache import cache_of
+from .answering.shared_allowance import allowance_of
 from .answering.spending_limits import Payer, held_to, limits_of
 from .config import PipelineConfig
+from .costs.allowance import Allowances
 from .costs.ledger import Ledger, charge
 from .costs.usage import Usage
 from .documents.parsing import Limits
@@ -77,6 +79,11 @@ class DataFolder:
     def ledger(self) -> Ledger:
         "The charges of questions and of ingestion."
         return self.books.ledger
+
+    @property
+    def allowance(self) -> Allowances:
+        "Where the reservations of a budget lie."
+        return allowance_of(self.settings, self.ledger)
 
     @cached_property
     def cache(self) -> CacheStore:
@@ -242,7 +249,7 @@ class PaidQuestions(Library):
         with ExitStack() as held:
             if limits := limits_of(self.settings, self.payer):
                 asked = Question.of(question, self.settings.max_question_chars)
-                held.enter_context(held_to(limits, self.ledger, pipeline.config, asked, self.payer, self.settings.deadline_s))
+                held.enter_context(held_to(limits, self.ledger, pipeline.config, asked, self.payer, self.settings.deadline_s, self.allowance))
             held.enter_context(self.keeper.booking(self.payer.key))
             yield
 

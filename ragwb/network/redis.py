@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['CAUSES', 'PAUSE_S', 'TIMEOUT_S', 'Returned', 'RedisError', 'RedisCause', 'explain_redis', 'connect', 'RedisServer',
-           'server_at', 'redis_of', 'RedisHealth', 'health_of']
+           'server_at', 'redis_of', 'RedisHealth', 'health_of', 'redis_troubles']
 
 # %% ../../nbs/02_network/04_redis.ipynb #c03
 import logging
@@ -150,13 +150,19 @@ class RedisHealth:
     persistent: bool  # writes to a disk
 
     @property
+    def troubles(self) -> dict[str, str]:
+        "What is wrong now, in a word and in a line."
+        old = int(self.version.partition(".")[0] or 0) < 8
+        full = 0 < self.most_mb <= self.used_mb
+        found = {"version": f"Redis {self.version} has no vector sets, so cached answers are not shared: run Redis 8 or newer"} if old else {}
+        return found | ({"full": f"it is full ({self.used_mb:.0f} of {self.most_mb:.0f} MB), so no more answers are kept: raise maxmemory"} if full else {})
+
+    @property
     def warnings(self) -> tuple[str, ...]:
         "What an operator should change."
         evicts = self.policy.startswith("allkeys") and f"when it is full it drops any key, budgets too ({self.policy}): set maxmemory-policy noeviction or volatile-lru"
         forgets = not self.persistent and "it forgets all when it restarts, and the ledgers tell it again what was spent: set appendonly yes where a budget must hold"
-        old = int(self.version.partition(".")[0] or 0) < 8 and f"Redis {self.version} has no vector sets, so cached answers are not shared: run Redis 8 or newer"
-        full = 0 < self.most_mb <= self.used_mb and f"it is full ({self.used_mb:.0f} of {self.most_mb:.0f} MB), so no more answers are kept: raise maxmemory"
-        return tuple(each for each in (old, full, evicts, forgets) if each)
+        return tuple(each for each in (*self.troubles.values(), evicts, forgets) if each)
 
 
 def health_of(server: RedisServer) -> RedisHealth:
@@ -164,3 +170,13 @@ def health_of(server: RedisServer) -> RedisHealth:
     told = server.call(lambda client: client.info())
     persistent = bool(told.get("aof_enabled")) or int(told.get("rdb_saves", 0)) > 0
     return RedisHealth(str(told.get("redis_version", "")), str(told.get("maxmemory_policy", "")), told.get("used_memory", 0) / 1e6, told.get("maxmemory", 0) / 1e6, persistent)
+
+# %% ../../nbs/02_network/04_redis.ipynb #c20
+def redis_troubles(settings: Settings) -> list[str]:
+    "What is wrong now with the Redis of the settings, each in a word; empty: nothing, or there is none."
+    if not (server := redis_of(settings)):
+        return []
+    try:
+        return [f"redis: {word}" for word in health_of(server).troubles]
+    except RedisError as error:
+        return [f"redis: {error.kind}"]
