@@ -206,7 +206,8 @@ def test_answers_go_on_while_redis_is_killed_and_come_from_it_when_it_is_back(re
 def test_killed_between_look_up_and_keeping(redis8: RedisProcess, tmp_path: Path) -> None:
     workbench = shared(tmp_path, redis8)
     model = Slow(responses=["It costs 40 euros. [[1|costs 40 euros]]"], calls=[], wait=threading.Event())
-    pipeline = Pipeline(workbench.store.open("default"), replace(CONFIG, fast=ModelConfig(NOVA_LITE)), embedder("local:wordllama"), model, workbench.settings, cache=workbench.cache)
+    config = replace(CONFIG, fast=ModelConfig(NOVA_LITE))
+    pipeline = Pipeline(workbench.store.open("default"), config, embedder("local:wordllama"), model, workbench.settings, cache=workbench.cache)
     threading.Timer(0.15, redis8.kill).start()
     assert "40 euros" in pipeline.invoke(PRICE).text and redis8.process.poll() is not None
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from secrets import token_hex
+from typing import Any
 
 from ..costs.allowance import Allowance, Allowances, Limit, Standing, reached
 from ..costs.budget import ROUNDING, BudgetExceeded, known
@@ -140,8 +141,12 @@ class SharedAllowance:
         pairs = [text for key, usd in totals for text in (payer_of(key), repr(usd))]
         if self.run(TELL, (told, *self.periods(now)), *pairs) == ["0"]:
             self.adopt(told, pairs, now)
-        for key, seconds in zip((*self.periods(now), told), (KEPT_S["day"], KEPT_S["month"], KEPT_S["month"]), strict=True):
-            self.server.call(lambda client, key=key, seconds=seconds: client.expire(key, seconds))
+
+        def keep(client: Any) -> None:
+            for key, seconds in zip((*self.periods(now), told), (KEPT_S["day"], KEPT_S["month"], KEPT_S["month"]), strict=True):
+                client.expire(key, seconds)
+
+        self.server.call(keep)
 
     def adopt(self, told: str, pairs: Sequence[str], now: datetime) -> None:
         "Tells Redis, which does not know this ledger, what it has paid in the days of the month."
