@@ -1,4 +1,4 @@
-"How long the cache of answers takes to find an entry among 10,000: `python benchmarks/cache.py`, or with `redis://host:6379` for the one in Redis (its keys are deleted at the end)."
+"How long the cache of answers takes to find an entry among 10,000: `python benchmarks/cache.py`, with `redis://host:6379` in Redis, whose keys are deleted at the end."
 
 import sys
 import tempfile

@@ -16,7 +16,7 @@ from profiles import profile_settings
 from servers import RedisProcess
 
 from ragwb.answering.answer import Question
-from ragwb.answering.shared_allowance import BudgetUnknown, SharedAllowance, allowance_of
+from ragwb.answering.shared_allowance import TELL, BudgetUnknown, SharedAllowance, allowance_of
 from ragwb.answering.spending_limits import OverBudget, Payer, held_to, limits_of
 from ragwb.app.server import create_server
 from ragwb.config import NOVA_LITE, ModelConfig, PipelineConfig
@@ -157,6 +157,15 @@ def test_a_charge_that_was_booked_before_the_kill_is_told_with_the_next_question
     spend(one, 0.5, datetime.now(UTC))  # and killed before it told Redis
     again, other = pods(redis8, tmp_path)
     assert (again.standing(DAY, NOON).spent, other.standing(DAY, NOON).spent) == (0.5, 0.5)
+
+
+def test_a_total_that_is_told_late_gives_nothing_back(redis8: RedisProcess, tmp_path: Path) -> None:
+    one, other = pods(redis8, tmp_path, clock=lambda: NOON)
+    spend(one, 0.5)
+    one.tell(NOON)
+    for total in (0.25, 0.5):  # by another process on the same ledger
+        one.run(TELL, (f"{one.at}told:{one.id}", *one.periods(NOON)), "key:", repr(total))
+    assert other.standing(DAY, NOON).spent == 0.5
 
 
 @pytest.mark.parametrize("how", ["killed", "frozen"])
