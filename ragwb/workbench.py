@@ -17,11 +17,14 @@ from secrets import token_hex
 from typing import Any, BinaryIO
 
 from .answering.answer_store import AnswerKeeper, AnswerStore
-from .answering.cache import CACHE_FILE, AnswerCache
+from .answering.cache import CacheStore
 from .answering.deletion import Deletion, complete_deletions, delete_everywhere
 from .answering.pipeline import Answer, Event, Pipeline, Question
+from .answering.redis_cache import cache_of
+from .answering.shared_allowance import allowance_of
 from .answering.spending_limits import Payer, held_to, limits_of
 from .config import PipelineConfig
+from .costs.allowance import Allowances
 from .costs.ledger import Ledger, charge
 from .costs.usage import Usage
 from .documents.parsing import Limits
@@ -77,10 +80,15 @@ class DataFolder:
         "The charges of questions and of ingestion."
         return self.books.ledger
 
+    @property
+    def allowance(self) -> Allowances:
+        "Where the reservations of a budget lie."
+        return allowance_of(self.settings, self.ledger)
+
     @cached_property
-    def cache(self) -> AnswerCache:
+    def cache(self) -> CacheStore:
         "Earlier answers, for configs that ask for them."
-        return AnswerCache(self.settings.home / CACHE_FILE)
+        return cache_of(self.settings)
 
     def collections(self) -> list[str]:
         "The names of the collections."
@@ -241,7 +249,7 @@ class PaidQuestions(Library):
         with ExitStack() as held:
             if limits := limits_of(self.settings, self.payer):
                 asked = Question.of(question, self.settings.max_question_chars)
-                held.enter_context(held_to(limits, self.ledger, pipeline.config, asked, self.payer, self.settings.deadline_s))
+                held.enter_context(held_to(limits, self.ledger, pipeline.config, asked, self.payer, self.settings.deadline_s, self.allowance))
             held.enter_context(self.keeper.booking(self.payer.key))
             yield
 

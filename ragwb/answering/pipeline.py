@@ -19,7 +19,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import Runnable, RunnableConfig
 
 from .answer import Answer, Question, QuestionError, passages_of, refusal_text
-from .cache import AnswerCache, cached_steps
+from .cache import CacheStore, cached_steps
 from .passages import IndexReader, candidate_ranking, passages_at
 from .proof import ProvenReply
 from .question_run import Components, Event, QuestionRun
@@ -139,7 +139,7 @@ class Pipeline(AnswerRunnable):
         model: BaseChatModel | None = None,  # None: the one that the config names
         settings: Settings | None = None,    # region, endpoints, deadline, longest question; None: the defaults
         guard: Guard | None = None,          # None: the one that the config names
-        cache: AnswerCache | None = None,    # of earlier answers; asked if the config asks for it
+        cache: CacheStore | None = None,     # of earlier answers; asked if the config asks for it
         strong: BaseChatModel | None = None, # of the strong role, where a router chooses; None: the one that the config names
     ):
         collection.check(config)

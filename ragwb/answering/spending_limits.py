@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['INSTRUCTIONS', 'MARGIN', 'POLICIES', 'UNIT', 'TOKEN', 'ALERTS', 'usd_of', 'most_usd', 'guardrail_usd', 'answer_usd',
-           'question_usd', 'Payer', 'OverBudget', 'limits_of', 'warn', 'held_to']
+           'question_usd', 'Payer', 'OverBudget', 'limits_of', 'warn', 'standings', 'held_to']
 
 # %% ../../nbs/10_answering/13_spending_limits.ipynb #c03
 import logging
@@ -16,12 +16,13 @@ from math import ceil
 
 from .answer import Question, QuestionError
 from ..config import ModelConfig, PipelineConfig
-from ..costs.allowance import Allowance, Limit, LimitReached, Standing
+from ..costs.allowance import Allowance, Allowances, Limit, Standing
 from ..costs.budget import BudgetExceeded
 from ..costs.ledger import Ledger
 from ..costs.prices import cost_of, dollars
 from ..costs.usage import Usage
 from ..documents.language import count_tokens
+from ..network.redis import RedisError
 from ..settings import Settings
 
 # %% ../../nbs/10_answering/13_spending_limits.ipynb #c06
@@ -121,6 +122,15 @@ def warn(before: Standing, after: Standing) -> None:
             logging.getLogger("ragwb").warning("%s: %s of %s are spent (%.0f %%)", after.limit.name, dollars(after.spent), dollars(after.limit.usd), 100 * after.share)
 
 
+def standings(allowance: Allowances, limits: tuple[Limit, ...], now: datetime) -> list[Standing]:
+    "How much of each limit is used; nothing where that cannot be told now, which a reservation then says."
+    try:
+        return [allowance.standing(limit, now) for limit in limits]
+    except RedisError as error:
+        logging.getLogger("ragwb").warning("what is spent cannot be told: %s", error)
+        return []
+
+
 @contextmanager
 def held_to(
     limits: tuple[Limit, ...],
@@ -129,17 +139,18 @@ def held_to(
     question: Question,
     payer: Payer,
     lasts_s: float,         # the longest that an answer can take
+    shared: Allowances | None = None,  # where the reservations lie; None: in the ledger
 ) -> Iterator[None]:
     "Reserves the most that a question can cost while it is answered. Raises OverBudget."
-    allowance, now = Allowance(ledger), datetime.now(UTC)
-    before = [allowance.standing(limit, now) for limit in limits]
+    allowance, now = shared or Allowance(ledger), datetime.now(UTC)
+    before = standings(allowance, limits, now)
     with ExitStack() as reserved:
         try:
             reserved.enter_context(allowance.held(limits, question_usd(config, question), config.answering.model, payer.key, now, lasts_s))
         except BudgetExceeded as error:
-            raise OverBudget(str(error), error.again_s if isinstance(error, LimitReached) else None) from None
+            raise OverBudget(str(error), getattr(error, "again_s", None)) from None
         try:
             yield
         finally:
-            for standing in before:
-                warn(standing, allowance.standing(standing.limit, now))
+            for standing, after in zip(before, standings(allowance, limits, now), strict=False):
+                warn(standing, after)

@@ -43,6 +43,7 @@ from .sign_in import sign_in
 from ..indexing.schema import VersionGone
 from ..ingestion.ingest import IngestReport, Progress
 from ..network.aws import AwsError
+from ..network.redis import redis_of, redis_troubles
 from ..operations.keys import Keys, KeyStore
 from ..operations.metrics import MetricsMiddleware
 from ..operations.replay import notebook_of
@@ -246,8 +247,10 @@ async def healthz() -> dict[str, Any]:
 def readyz(request: Request) -> dict[str, Any]:
     "The data folder can be read and written, and the index opens."
     try:
-        check_storage(request.app.state.service.workbench)
-        return {"status": "ready"}
+        workbench = request.app.state.service.workbench
+        check_storage(workbench)
+        degraded = redis_troubles(workbench.settings)
+        return {"status": "degraded", "degraded": degraded} if degraded else {"status": "ready"}
     except (AwsError, OSError, RuntimeError, ValueError) as error:
         problem = problem_of(error)
         raise Problem(503, "not-ready", problem.detail if problem.status != 500 else f"the data folder cannot be used: {type(error).__name__}") from error
@@ -256,7 +259,10 @@ def readyz(request: Request) -> dict[str, Any]:
 @measured.get("/metrics")
 def metrics(request: Request) -> Response:
     "Counters and gauges for Prometheus."
-    return Response(request.app.state.service.observed(), media_type="text/plain; version=0.0.4; charset=utf-8")
+    service = request.app.state.service
+    if server := redis_of(service.workbench.settings):
+        service.metrics.redis.set(0 if server.problem else 1)
+    return Response(service.observed(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 # %% ../../nbs/14_api/07_routes.ipynb #c22
 ASSETS = "/docs/assets"

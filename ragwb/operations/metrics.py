@@ -113,6 +113,9 @@ class Metrics:
                              ["outcome", "why"], registry=registry)
         self.measured = Counter("ragwb_cache_measured", "Hits that were answered afresh, by whether the fresh answer agrees.", ["agrees"], registry=registry)
         self.entries = Gauge("ragwb_cache_entries", "Answers in the cache, after the last question.", registry=registry)
+        self.damaged = Counter("ragwb_cache_damaged", "Cached answers that were not as they were written, and were dropped.", registry=registry)
+        self.redis = Gauge("ragwb_redis_up", "1 if Redis answered last, 0 if it is away; also 1 where no Redis is set.", registry=registry)
+        self.redis.set(1)
         self.documents = Counter("ragwb_documents_ingested", "Documents by outcome: new, changed, unchanged or failed.", ["outcome"], registry=registry)
         self.feedback = Counter("ragwb_feedback", "Ratings: up or down.", ["rating"], registry=registry)
         self.guardrail = Counter("ragwb_guardrail", "What the guardrail did (pass, mask, block) with a question or an answer.", ["of", "action"], registry=registry)
@@ -128,7 +131,9 @@ class Metrics:
         self.citations.labels("dropped").inc(answer.dropped)
         if told := answer.cache:
             self.cache.labels(told["outcome"], told.get("tier") or told.get("reason", "")).inc()
-            self.entries.set(told["entries"])
+            self.damaged.inc(told.get("damaged", 0))
+            if "entries" in told:
+                self.entries.set(told["entries"])
             if "agrees" in told:
                 self.measured.labels("yes" if told["agrees"] else "no").inc()
         for of in ("question", "answer"):
