@@ -62,9 +62,7 @@ resource "aws_lb" "this" {
 }
 
 resource "aws_lb_target_group" "this" {
-  for_each = toset(["stable", "canary"])
-
-  name                 = "${var.name}-${each.key}"
+  name                 = var.name # as k8s/overlays names it
   vpc_id               = var.vpc_id
   target_type          = "ip"
   protocol             = "HTTP"
@@ -98,7 +96,7 @@ resource "aws_lb_listener" "this" {
 
   default_action {
     type             = "forward"
-    target_group_arn = aws_lb_target_group.this["stable"].arn
+    target_group_arn = aws_lb_target_group.this.arn
   }
 }
 

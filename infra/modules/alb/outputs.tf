@@ -23,14 +23,14 @@ output "security_group_id" {
   value       = aws_security_group.this.id
 }
 
-output "target_groups" {
-  description = "ARNs for the TargetGroupBindings: stable and canary."
-  value       = { for name, group in aws_lb_target_group.this : name => group.arn }
+output "target_group_arn" {
+  description = "For the TargetGroupBinding."
+  value       = aws_lb_target_group.this.arn
 }
 
-output "stable_arn_suffix" {
-  description = "The stable target group's name in CloudWatch."
-  value       = aws_lb_target_group.this["stable"].arn_suffix
+output "target_group_arn_suffix" {
+  description = "The target group's name in CloudWatch."
+  value       = aws_lb_target_group.this.arn_suffix
 }
 
 output "url" {

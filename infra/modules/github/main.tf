@@ -13,7 +13,7 @@ locals {
     Sid      = "WriteComputeState"
     Effect   = "Allow"
     Action   = ["s3:PutObject", "s3:DeleteObject"]
-    Resource = ["${local.state}/${var.environment}/compute.tfstate", "${local.state}/${var.environment}/compute.tfstate.tflock"]
+    Resource = ["${local.state}/${var.environment}/operation.json", "${local.state}/${var.environment}/compute.tfstate", "${local.state}/${var.environment}/compute.tfstate.tflock"]
   }
 
   # Whatever else a role is ever allowed: nothing that pauses and resumes may take what lasts.

@@ -10,10 +10,10 @@ locals {
   )
   embedding_arns = [for model in var.embedding_models : "arn:aws:bedrock:${var.region}::foundation-model/${model}"]
 
-  # Keys below which the workbench keeps what: nbs/05_indexing, nbs/10_answering, nbs/13_operations.
-  index_prefixes  = ["documents", "lancedb"]
-  answer_prefixes = ["answers", "conversations", "prompts", "configs", "aliases", "access", "deletions", "locks", "settings", "ledger"]
-  ingest_prefixes = ["documents", "lancedb", "deletions", "locks", "ledger", "versions", "reports"]
+  # The workbench keeps everything below index/ (RAGWB_STORAGE); raw documents come in at documents/.
+  index_prefixes  = ["index/documents", "index/lancedb"]
+  answer_prefixes = [for name in ["answers", "conversations", "prompts", "configs", "aliases", "access", "deletions", "locks", "models"] : "index/${name}"]
+  ingest_prefixes = ["index/documents", "index/lancedb", "index/deletions", "index/locks", "ledger", "versions", "reports"]
 
   list_bucket = {
     Sid      = "List"
@@ -76,6 +76,13 @@ locals {
       statements = concat([
         local.list_bucket, local.use_key, local.embed,
         {
+          # The collector beside the pods runs under the same account.
+          Sid      = "SendTraces"
+          Effect   = "Allow"
+          Action   = ["xray:PutTraceSegments", "xray:PutTelemetryRecords", "xray:GetSamplingRules", "xray:GetSamplingTargets"]
+          Resource = "*" # why: X-Ray's writing actions know no resource
+        },
+        {
           Sid      = "ReadTheIndex"
           Effect   = "Allow"
           Action   = "s3:GetObject"
@@ -85,7 +92,7 @@ locals {
           Sid      = "KeepAnswers"
           Effect   = "Allow"
           Action   = ["s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"]
-          Resource = [for prefix in concat(local.answer_prefixes, var.api_may_ingest ? local.index_prefixes : []) : "${local.bucket}/${prefix}/*"]
+          Resource = [for prefix in concat(["ledger"], local.answer_prefixes, var.api_may_ingest ? local.index_prefixes : []) : "${local.bucket}/${prefix}/*"]
         },
       ], local.chat)
     }
@@ -101,10 +108,10 @@ locals {
           Resource = [for prefix in local.ingest_prefixes : "${local.bucket}/${prefix}/*"]
         },
         {
-          Sid      = "ReadConfigs"
+          Sid      = "ReadDocumentsAndConfigs"
           Effect   = "Allow"
           Action   = "s3:GetObject"
-          Resource = [for prefix in ["configs", "aliases", "prompts"] : "${local.bucket}/${prefix}/*"]
+          Resource = [for prefix in ["documents", "index/configs", "index/aliases", "index/prompts"] : "${local.bucket}/${prefix}/*"]
         },
         {
           Sid      = "ScanForPersonalData"
@@ -148,18 +155,6 @@ locals {
             "ec2:DescribeSecurityGroups", "ec2:DescribeInstances", "ec2:DescribeNetworkInterfaces", "ec2:DescribeAvailabilityZones",
           ]
           Resource = "*" # why: Describe actions of EC2 and ELB know no resource
-        },
-      ]
-    }
-    otel = {
-      namespace       = "ragwb"
-      service_account = "ragwb-otel"
-      statements = [
-        {
-          Sid      = "SendTraces"
-          Effect   = "Allow"
-          Action   = ["xray:PutTraceSegments", "xray:PutTelemetryRecords", "xray:GetSamplingRules", "xray:GetSamplingTargets"]
-          Resource = "*" # why: X-Ray's writing actions know no resource
         },
       ]
     }

@@ -1,5 +1,5 @@
 # A private, versioned, encrypted bucket. Mirrors terraform-aws-modules/s3-bucket 5: all public access blocked, owner enforced, TLS only.
-# lancedb/ is the index: its files are read for as long as the index lives, so no rule moves or expires them. The variables' validations hold that.
+# index/lancedb/ is the index: its files are read for as long as the index lives, so no rule moves or expires them. The variables' validations hold that.
 resource "aws_s3_bucket" "this" {
   bucket        = var.bucket
   force_destroy = false

@@ -40,8 +40,8 @@ variable "archive" {
   default     = {}
 
   validation {
-    condition     = alltrue([for prefix in keys(var.archive) : can(regex("^[a-z0-9][a-z0-9/-]*/$", prefix)) && !startswith(prefix, "lancedb")])
-    error_message = "archive: each prefix must be named and end with /, and none may be the index (lancedb/): its files are read for ever."
+    condition     = alltrue([for prefix in keys(var.archive) : can(regex("^[a-z0-9][a-z0-9/-]*/$", prefix)) && !strcontains(prefix, "lancedb") && !startswith(prefix, "index")])
+    error_message = "archive: each prefix must be named and end with /, and none may be index/ or hold lancedb: its files are read for ever."
   }
 
   validation {
@@ -56,8 +56,8 @@ variable "expire" {
   default     = {}
 
   validation {
-    condition     = alltrue([for prefix in keys(var.expire) : can(regex("^[a-z0-9][a-z0-9/-]*/$", prefix)) && !startswith(prefix, "lancedb") && !startswith(prefix, "documents")])
-    error_message = "expire: each prefix must be named and end with /, and none may be lancedb/ or documents/: what is there is deleted by the workbench alone."
+    condition     = alltrue([for prefix in keys(var.expire) : can(regex("^[a-z0-9][a-z0-9/-]*/$", prefix)) && !strcontains(prefix, "lancedb") && !startswith(prefix, "index") && !startswith(prefix, "documents")])
+    error_message = "expire: each prefix must be named and end with /, and none may be index/, lancedb/ or documents/: what is there is deleted by the workbench alone."
   }
 }
 

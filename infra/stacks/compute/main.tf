@@ -95,6 +95,6 @@ module "monitoring" {
   region                  = var.region
   topic_arn               = local.foundation.topic_arn
   alb_arn_suffix          = module.alb.arn_suffix
-  target_group_arn_suffix = module.alb.stable_arn_suffix
+  target_group_arn_suffix = module.alb.target_group_arn_suffix
   tags                    = local.tags
 }

@@ -18,9 +18,9 @@ output "api_url" {
   value       = module.api_stage.url
 }
 
-output "target_groups" {
-  description = "For the TargetGroupBindings."
-  value       = module.alb.target_groups
+output "target_group_arn" {
+  description = "For the TargetGroupBinding."
+  value       = module.alb.target_group_arn
 }
 
 output "autoscaling_group" {

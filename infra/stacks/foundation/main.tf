@@ -36,7 +36,7 @@ module "logs_bucket" {
   ]
 }
 
-# documents/ originals, lancedb/ the index, answers/ and more of the workbench, reports/, ledger/, versions/ (DVC).
+# documents/ as they came, index/ what the workbench keeps (index/lancedb/ and more), reports/, ledger/, versions/ (DVC).
 module "data" {
   source = "../../modules/s3"
 

@@ -103,7 +103,8 @@ output "environment" {
   description = "What the workbench reads."
   value = {
     RAGWB_PROFILE           = "aws"
-    RAGWB_STORAGE           = "s3://${module.data.bucket}"
+    RAGWB_STORAGE           = "s3://${module.data.bucket}/index"
+    DOCUMENTS               = "s3://${module.data.bucket}/documents"
     RAGWB_REGION            = var.region
     RAGWB_BUCKET_OWNER      = var.account_id
     RAGWB_KMS_KEY           = module.kms.arn
