@@ -1,4 +1,4 @@
-mock_provider "aws" {}
+# Terraform cannot mock ephemeral resources: here the provider in memory answers (tests/tools/memory_provider.py), and only plans are made.
 
 variables {
   name                   = "ragwb-dev"
