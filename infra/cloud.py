@@ -256,8 +256,9 @@ class Cluster:
 
 
 def fingerprint(state: bytes) -> str:
-    "A state's bytes, in one line."
-    return hashlib.sha256(state).hexdigest()
+    "What a state holds, in one line: `state pull` writes the results of checks in another order each time."
+    held = {name: value for name, value in json.loads(state).items() if name != "check_results"}
+    return hashlib.sha256(json.dumps(held, sort_keys=True).encode()).hexdigest()
 
 
 class Operation:
@@ -379,7 +380,8 @@ def obey(asked: argparse.Namespace, account_of: Callable[[dict[str, str]], Any] 
     "Carries a command out. Raises CloudError."
     if asked.command == "destroy":
         if asked.stack == "foundation":
-            raise CloudError("foundation holds documents, index, keys and secrets and is not destroyed from here. To stop the costs: make pause. To end an environment: infra/README.md")
+            raise CloudError("foundation holds documents, index, keys and secrets and is not destroyed from here. "
+                             "To stop the costs: make pause. To end an environment: infra/README.md")
         raise CloudError(f"compute is taken away by `make pause ENV={asked.env or 'dev'}`, which also detaches, looks for leftovers and checks what lasts")
     settings = settings_of(asked.env)
     if asked.image and not DIGEST.fullmatch(asked.image):

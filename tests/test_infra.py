@@ -9,9 +9,10 @@ from typing import Any
 
 import hcl2
 import pytest
+from terraform import ROOT, Terraform, prepared, terraform
+
 from infra import cloud
 from infra.cloud import CloudError, Operation, Stacks, arguments, fingerprint, hourly_usd, output, resources
-from terraform import ROOT, Terraform, prepared, terraform
 
 INFRA = ROOT / "infra"
 MODULES = sorted(path for path in (INFRA / "modules").iterdir() if path.is_dir())
@@ -78,7 +79,7 @@ def test_the_index_is_under_no_lifecycle_rule():
 
 
 def test_what_lasts_and_what_is_paused_are_apart():
-    used = {stack.name: {re.sub(r".*/", "", body["source"].strip('"')) for block in hcl2.loads((stack / "main.tf").read_text("utf-8")).get("module", []) for body in block.values()} for stack in STACKS}
+    used = {stack.name: {re.sub(r".*/", "", body["source"].strip('"')) for block in hcl2.loads((stack / "main.tf").read_text("utf-8")).get("module", []) for body in block.values()} for stack in STACKS}  # noqa: E501
     assert used["foundation"] == PERSISTENT and used["compute"] == EPHEMERAL
     assert {module.name for module in MODULES} == PERSISTENT | EPHEMERAL
     guarded = {name for name in FOLDERS if any(re.search(r"prevent_destroy = true", path.read_text("utf-8")) for path in FOLDERS[name].glob("*.tf"))}
@@ -241,7 +242,7 @@ def test_stacks_apply_and_plan_nothing_more(tool, checkout, environment, capsys)
     check_tags([*resources(state), *resources(desk.state("compute"))], environment)
     check_policies(state)
     refused = tool.run(checkout / "stacks/foundation", " ".join(["destroy -auto-approve -input=false", *desk.files("foundation")]), account_id=ACCOUNT)
-    assert refused.returncode and "prevent_destroy" in refused.stderr and desk.state("foundation") == state
+    assert refused.returncode and "prevent_destroy" in refused.stderr and resources(desk.state("foundation")) == resources(state)
     prices = json.loads((INFRA / "prices.json").read_text("utf-8"))
     print(f"{environment}: ${730 * sum(hourly_usd(desk.state('compute'), prices).values()):.0f} a month running")
     desk.change("compute", "destroy", image_digest=IMAGE)
@@ -265,7 +266,7 @@ def check_policies(state: bytes) -> None:
     for name, said in by_name.items():
         allowed = [action for each in said if each["Effect"] == "Allow" for action in each["Action"]]
         assert not [action for action in allowed if "*" in action], f"{name} is allowed a whole service"
-        assert name == "compute" or not [action for action in allowed if re.match(r"(iam|kms:(Schedule|Disable|Put)|s3:DeleteBucket|s3:DeleteObjectVersion|ecr:Delete|secretsmanager:Delete)", action)], name
+        assert name == "compute" or not [action for action in allowed if re.match(r"(iam|kms:(Schedule|Disable|Put)|s3:DeleteBucket|s3:DeleteObjectVersion|ecr:Delete|secretsmanager:Delete)", action)], name  # noqa: E501
     (denied,) = [each for each in by_name["api"] if each["Effect"] == "Deny"]
     assert "bedrock:InvokeModel" in denied["Action"] and "bedrock:GuardrailIdentifier" in str(denied["Condition"])
     assert all("amazon.nova" in arn or "inference-profile" in arn for arn in denied["Resource"]), "embeddings carry no guardrail: a Deny over them would stop every question"
@@ -318,7 +319,7 @@ class Paper:
         self.environment, self.settings, self.done = environment, {"project": "ragwb", "region": "us-east-1"}, []
         instance = {"attributes": {"scaling_config": [{"desired_size": 2}], "capacity_type": "ON_DEMAND", "instance_types": ["m7g.large"]}}
         self.full = [{"mode": "managed", "type": "aws_eks_cluster", "instances": [{"attributes": {}}]}, {"mode": "managed", "type": "aws_eks_node_group", "instances": [instance]}]
-        self.states = {"foundation": {"outputs": {"repositories": {"value": {"serve": "registry/ragwb-dev/serve"}}, "environment": {"value": {"RAGWB_STORAGE": "s3://b/index"}}}, "resources": []},
+        self.states = {"foundation": {"outputs": {"repositories": {"value": {"serve": "registry/ragwb-dev/serve"}}, "environment": {"value": {"RAGWB_STORAGE": "s3://b/index"}}}, "resources": []},  # noqa: E501
                        "compute": {"outputs": {"image_digest": {"value": IMAGE}}, "resources": self.full}}  # fmt: skip
 
     def state(self, stack):
@@ -424,7 +425,7 @@ def test_an_hour_is_added_up():
     prices = json.loads((INFRA / "prices.json").read_text("utf-8"))["hour_usd"]
     hour = hourly_usd(Paper().state("compute"), {"hour_usd": prices, "month_usd": {}})
     assert hour == pytest.approx({"aws_eks_cluster": 0.10, "aws_eks_node_group": 2 * (prices["instances"]["m7g.large"] + 40 * prices["gp3_gb"])})
-    assert hourly_usd(b"", {"hour_usd": prices, "month_usd": {}}) == {} and output(b"", "image_digest") is None and fingerprint(b"a") != fingerprint(b"b")
+    assert hourly_usd(b"", {"hour_usd": prices, "month_usd": {}}) == {} and output(b"", "image_digest") is None and fingerprint(b'{"serial": 1}') != fingerprint(b'{"serial": 2}')
 
 
 def test_terraform_errors_say_what_to_do():
@@ -441,7 +442,7 @@ def test_checkov_finds_nothing_without_a_reason():
     checkov = ROOT / ".venv-cloud/bin/checkov"
     if not checkov.exists():
         pytest.skip("checkov is not installed: make cloud-check")
-    done = subprocess.run([checkov, "-d", INFRA, "--framework", "terraform", "--skip-download", "--quiet", "--compact", "-o", "json", "--config-file", INFRA / "checkov.yaml"], capture_output=True, text=True)
+    done = subprocess.run([checkov, "-d", INFRA, "--framework", "terraform", "--skip-download", "--quiet", "--compact", "-o", "json", "--config-file", INFRA / "checkov.yaml"], capture_output=True, text=True)  # noqa: E501
     found = json.loads(done.stdout)
     assert found["summary"]["passed"] > 100 if "summary" in found else found["passed"] > 100, done.stderr
     assert not (failed := [f"{each['check_id']} {each['resource']} {each['check_name']}" for each in found.get("results", {}).get("failed_checks", [])]), "\n".join(failed)

@@ -43,9 +43,11 @@ def fetched(package: str, place: Path) -> Path:
     target = place / "files" / package.partition("=")[0]
     for file in place.iterdir():
         if file.suffix == ".whl":
-            zipfile.ZipFile(file).extractall(target)
+            with zipfile.ZipFile(file) as packed:
+                packed.extractall(target)
         elif file.name.endswith(".tar.gz"):
-            tarfile.open(file).extractall(target, filter="data")
+            with tarfile.open(file) as packed_too:
+                packed_too.extractall(target, filter="data")
         else:
             continue
         file.unlink()
@@ -59,7 +61,8 @@ def prepared() -> Path:
         with tempfile.TemporaryDirectory() as place:
             shutil.copy(next(fetched(PROTOCOL, Path(place)).rglob("tfprotov6/protobuf/tfplugin6_pb2.py")), CACHE)
             library = Path(place) / "bindings"
-            tarfile.open(next(fetched(BINDINGS, Path(place)).rglob("*.jsii.tgz"))).extractall(library, filter="data")
+            with tarfile.open(next(fetched(BINDINGS, Path(place)).rglob("*.jsii.tgz"))) as packed:
+                packed.extractall(library, filter="data")
             (made := CACHE / f"aws.json.{os.getpid()}").write_text(json.dumps(aws_schema(library / "package/lib")))
             made.replace(CACHE / "aws.json")  # whole or not at all
     return CACHE
