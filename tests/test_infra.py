@@ -163,6 +163,10 @@ class Desk(Stacks):
     def backend(self, stack):
         return []
 
+    def state(self, stack):
+        path = self.infra / f"{stack}.tfstate"
+        return path.read_bytes() if path.exists() else b""
+
     def foundation_state(self):
         return {"backend": "local", "config": {"path": str(self.infra / "foundation.tfstate")}}
 
