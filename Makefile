@@ -13,7 +13,7 @@ DOCS := experiments/data/sample/docs
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo demo-aws fault-table serve test test-slow mutants check lint docs notebooks sample bench bench-aws quality benchmarks published chunking-bench savings reports experiments-full pr-report targets dvc data-versions cloud-tools image sbom deploy rollback data-sync clean
+.PHONY: help install dev demo demo-aws fault-table serve test test-slow mutants check lint docs notebooks sample bench bench-aws quality benchmarks published chunking-bench savings reports experiments-full pr-report targets dvc data-versions cloud-tools image sbom deploy rollback data-sync pause resume cloud-check clean
 MAKEFLAGS += --no-print-directory
 
 help:  ## what can be made
@@ -196,6 +196,22 @@ data-sync: $(VENV)/.demo  ## the documents of FOLDER to DOCUMENTS=s3://..., one 
 	@kubectl create job --namespace ragwb --from cronjob/ragwb-ingest $(JOB)
 	@kubectl wait --namespace ragwb --for condition=complete --timeout 2h job/$(JOB)
 	@$(RELEASE) smoke $(ENV) --url "$(URL)"
+
+CLOUD = $(BIN)/python infra/cloud.py
+pause: $(VENV)/.demo  ## take an environment's compute away, keep all that lasts (ENV=dev; CONFIRM=prod for production)
+	@$(CLOUD) pause --env "$(ENV)" --confirm "$(CONFIRM)"
+
+resume: $(VENV)/.demo  ## bring it back and ask the smoke questions (ENV=dev; IMAGE=sha256:... for another image)
+	@$(CLOUD) resume --env "$(ENV)" --image "$(IMAGE)"
+
+.venv-cloud/.installed:
+	@echo "Installing checkov into .venv-cloud: it pins what ragwb needs newer"
+	@test -x .venv-cloud/bin/python || $(PYTHON) -m venv .venv-cloud
+	@.venv-cloud/bin/python -m pip install --quiet --disable-pip-version-check checkov==3.3.30
+	@touch $@
+
+cloud-check: dev .venv-cloud/.installed  ## infra/ and k8s/ without an account: Terraform for real against a provider in memory, checkov, pause and resume
+	@$(BIN)/python -m pytest -q $(wildcard tests/test_infra*.py tests/test_cloud*.py)
 
 clean:  ## remove caches, builds and the demonstration's data; keeps .venv and .ragwb
 	rm -rf $(DEMO_HOME) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache _proc _docs
