@@ -81,6 +81,7 @@ def sequential_difference(
     spread = max(together) - min(together)
     (before, before_error), (after, after_error) = mean_and_error(control, spread), mean_and_error(arm, spread)
     half = float(np.hypot(before_error, after_error) * student_quantile(float(sequential_multiple(seen, planned, level)), fewest - 1))
+    half += 1e-9 * max(map(abs, together))  # sums of the same numbers differ in their last digits
     low, high = after - before - half, after - before + half
     if seen > planned:
         then = sequential_difference(control.first(planned * control.seen // seen), arm.first(planned * arm.seen // seen), planned, level)

@@ -21,7 +21,7 @@ from ..answering.answer_store import ID, AnswerError, AnswerStore
 from ..evaluation.intervals import ENOUGH, Interval
 from ..evaluation.sequential import MISMATCH, ArmOutcomes, sample_ratio_p, sequential_difference
 from ..evaluation.tables import html_table
-from .ab_test import METRICS, ABTest, ABTests, Arm, Guard
+from .ab_test import METRICS, ABTest, ABTests
 
 # %% ../../nbs/13_operations/15_ab_outcomes.ipynb #c08
 @dataclass(frozen=True)
@@ -179,9 +179,9 @@ class Standing:
     def verdict(self) -> str:
         "In plain words."
         last = self.test.changes[-1]
-        over = next((f"fell back to {self.test.control.name} on {change.at[:16].replace('T', ' ')}: {change.reason}. " for change in self.test.changes if change.state == "fallen back"), "")
-        over += f"Stopped on {last.at[:10]}{f': {last.reason}' if last.reason else ''}. " if last.state == "stopped" else ""
-        return over[:1].upper() + over[1:] + self.finding()
+        fallen = [f"Fell back to {self.test.control.name} on {each.at[:16].replace('T', ' ')}: {each.reason}." for each in self.test.changes if each.state == "fallen back"]
+        stopped = [f"Stopped on {last.at[:10]}{f': {last.reason}' if last.reason else ''}."] if last.state == "stopped" else []
+        return " ".join([*fallen, *stopped, self.finding()])
 
     def finding(self) -> str:
         "What the outcomes say."
@@ -190,8 +190,7 @@ class Standing:
             return f"No verdict: {met}; that is no chance (p {self.ratio_p:.1g}). Askers are lost or added on the way, so the arms cannot be compared."
         decided = "; ".join(map(str, self.deciding))
         if self.winner:
-            verb = "showed that" if self.test.state == "stopped" else "it can be stopped:"
-            return f"The test {verb} {self.winner} is better. {decided}."
+            return f"{self.winner} was better. {decided}." if self.test.state == "stopped" else f"The test can be stopped: {self.winner} is better. {decided}."
         if min(each.fewest for each in self.deciding) < ENOUGH:
             return f"Too few askers to tell: each arm needs {ENOUGH} or more with an outcome, and {self.test.planned:,} are planned."
         return f"No difference shown{'' if self.test.state == 'stopped' else ' yet'}. {decided}."
@@ -207,8 +206,8 @@ def standing_cells(standing: Standing) -> tuple[list[str], list[list[str]]]:
         for each in group:
             low, high = (in_unit(each.metric, bound, signed=True) for bound in (each.difference.low, each.difference.high))
             margin = f", margin {in_unit(each.metric, each.margin, signed=True)}" if each.margin is not None else ""
-            rows.append([METRICS[each.metric].label, each.arm, in_unit(each.metric, each.arm_mean), in_unit(each.metric, each.control_mean), f"{low} to {high}", f"{role}{margin}",
-                         "harmful" if each.harmful else each.shown or "–"])
+            means = [in_unit(each.metric, mean) for mean in (each.arm_mean, each.control_mean)]
+            rows.append([METRICS[each.metric].label, each.arm, *means, f"{low} to {high}", f"{role}{margin}", "harmful" if each.harmful else each.shown or "–"])
     return ["outcome", "arm", "mean", standing.test.control.name, "difference", "role", "shown"], rows
 
 
@@ -220,10 +219,12 @@ def finite(value: float) -> float | None:
 def standing_dict(standing: Standing) -> dict[str, Any]:
     "A standing as `--json` and the API give it."
     test = standing.test
-    arms = [{"name": arm.name, "config": arm.config, "weight": arm.weight, "askers": standing.units.get(arm.name, 0), "answers": standing.answers.get(arm.name, 0)} for arm in test.arms]
+    counts = {arm.name: {"askers": standing.units.get(arm.name, 0), "answers": standing.answers.get(arm.name, 0)} for arm in test.arms}
+    arms = [{"name": arm.name, "config": arm.config, "weight": arm.weight, **counts[arm.name]} for arm in test.arms]
     rows = [{
-        "metric": each.metric, "arm": each.arm, "role": role, "mean": finite(each.arm_mean), "control": finite(each.control_mean), "difference": finite(each.difference.value),
-        "low": finite(each.difference.low), "high": finite(each.difference.high), "askers": each.difference.documents, "margin": each.margin, "shown": each.shown, "harmful": each.harmful,
+        "metric": each.metric, "arm": each.arm, "role": role, "mean": finite(each.arm_mean), "control": finite(each.control_mean),
+        "difference": finite(each.difference.value), "low": finite(each.difference.low), "high": finite(each.difference.high),
+        "askers": each.difference.documents, "margin": each.margin, "shown": each.shown, "harmful": each.harmful,
     } for role, group in (("decides", standing.deciding), ("guard", standing.guards), ("other", standing.others)) for each in group]  # fmt: skip
     return {
         "name": test.name, "collection": test.collection, "state": test.state, "metric": test.metric, "planned": test.planned, "arms": arms, "verdict": standing.verdict,
