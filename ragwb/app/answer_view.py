@@ -114,6 +114,8 @@ def why_facts(record: Mapping[str, Any]) -> dict[str, str]:
         "pipeline": f"config {escape(record['config'])}, index version {record['index_version']}" + (f", route {escape(record['route'])}" if record["route"] else ""),
         "answer": escape(record["id"]),
     }
+    if told := record.get("experiment"):
+        facts["experiment"] = f"{escape(told['name'])}, arm {escape(told['arm'])}"
     if record["dropped_citations"]:
         count = record["dropped_citations"]
         facts["dropped"] = f"{count} quote{'' if count == 1 else 's'} of the model, not found in the passages"

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['METRICS', 'DEFAULT_GUARDS', 'PLANNED', 'FEWEST_PLANNED', 'STOPPED', 'EXPOSURE', 'Metric', 'proven_share', 'thumb',
-           'ABTestError', 'Arm', 'Guard', 'Change', 'ABTest', 'stored_test', 'checked_weights', 'check_measures',
-           'arm_config', 'check_arms', 'plan_test', 'unit_of', 'arm_of', 'RunningTests', 'ABTests']
+           'ABTestError', 'UnknownTest', 'Arm', 'Guard', 'Change', 'ABTest', 'stored_test', 'checked_weights',
+           'check_measures', 'arm_config', 'check_arms', 'plan_test', 'unit_of', 'arm_of', 'RunningTests', 'ABTests']
 
 # %% ../../nbs/13_operations/14_ab_test.ipynb #c03
 import hashlib
@@ -56,7 +56,11 @@ METRICS: dict[str, Metric] = {
 
 # %% ../../nbs/13_operations/14_ab_test.ipynb #c11
 class ABTestError(RegistryError):
-    "A test that cannot be started, or is not there; the message says what to do."
+    "A test that cannot be started or stopped; the message says what to do."
+
+
+class UnknownTest(ABTestError):
+    "There is no test of this name."
 
 
 @dataclass(frozen=True)
@@ -179,6 +183,7 @@ def plan_test(
     metric: str = "thumbs",
     guards: Sequence[Guard] = DEFAULT_GUARDS,
     planned: int = PLANNED,
+    salt: str = "",                         # empty: a random one
 ) -> ABTest:
     "A test that can be started, its configs kept. Raises ABTestError, RegistryError or ConfigError."
     if not ALIAS.fullmatch(name):
@@ -191,7 +196,7 @@ def plan_test(
     shares = checked_weights(weights, len(configs))
     arms = tuple(Arm(arm, registry.add(config), share) for (arm, config), share in zip(configs.items(), shares, strict=True))
     started = Change("running", registry.clock().isoformat(timespec="seconds"))
-    return ABTest(name, collection, arms, metric, tuple(guards), planned, token_hex(8), (started,))
+    return ABTest(name, collection, arms, metric, tuple(guards), planned, salt or token_hex(8), (started,))
 
 # %% ../../nbs/13_operations/14_ab_test.ipynb #c22
 def unit_of(salt: str, asker: str) -> str:  # 24 hex characters
@@ -266,7 +271,7 @@ class ABTests(RunningTests):
         for test in tests:
             if test.name == name:
                 return test
-        raise ABTestError(f"no test {name[:80]!r}; there are: {', '.join(test.name for test in tests) or 'none yet: ragwb ab start makes one'}")
+        raise UnknownTest(f"no test {name[:80]!r}; there are: {', '.join(test.name for test in tests) or 'none yet: ragwb ab start makes one'}")
 
     def start(self, test: ABTest) -> ABTest:
         "Starts a test. Raises ABTestError if its name is taken, or if its collection has a running one."
