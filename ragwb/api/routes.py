@@ -59,7 +59,7 @@ class Ask(BaseModel):
     question: Text = Field(description="in words; the setting max_question_chars limits the length")
     collection: Text = Field(default="", max_length=64, description="empty: the default one")
     history: list[Text] = Field(default=[], max_length=20, description="earlier questions of the conversation, oldest first")
-    user: Text = Field(default="", max_length=200, description="who asks, by any name that stays the same, such as a hash: the same one meets the same arm of a test; it is not kept")
+    user: Text = Field(default="", max_length=200, description="who asks, by any name that stays the same: the same one meets the same arm of a test; it is not kept")
     where: dict[Text, Text] = Field(default={}, max_length=20, description='labels that a passage must have: {"format": "pdf", "folder": "hr"}')
 
 

@@ -57,7 +57,7 @@ MARKS = {"running": "running", "fallen back": "fell back", "stopped": "stopped"}
 def arm_rows(standing: Standing) -> list[list[str]]:
     "The arms with their counts."
     control = standing.test.control.name
-    return [[escape(arm.name) + (' <small class="muted">control</small>' if arm.name == control else ""), f"<code>{escape(arm.config)}</code>", f"{100 * arm.weight:g} %",
+    return [[escape(arm.name) + (' <small class="muted">control</small>' if arm.name == control != "control" else ""), f"<code>{escape(arm.config)}</code>", f"{100 * arm.weight:g} %",
              f"{standing.units.get(arm.name, 0):,}", f"{standing.answers.get(arm.name, 0):,}"] for arm in standing.test.arms]  # fmt: skip
 
 
@@ -126,9 +126,8 @@ class ExperimentsPage:
         return standing_now(self.workbench, test, self.readers.setdefault(test.salt, OutcomeReader(self.workbench.answers, test)))
 
     def looked_up(self) -> tuple[Standing, ...]:
-        "The last tests that the visitor sees, as they are now."
-        seen = [test for test in ABTests(self.workbench.store.objects).listed() if self.workbench.sees(test.collection)]
-        return tuple(map(self.standing, seen[:SHOWN]))
+        "The last tests, as they are now."
+        return tuple(map(self.standing, ABTests(self.workbench.store.objects).listed()[:SHOWN]))
 
     async def start(self, query: Mapping[str, str]) -> None:
         "Reads the tests."

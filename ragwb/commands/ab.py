@@ -66,7 +66,7 @@ def print_standing(standing: "Standing") -> None:
               help="An arm, the control first. CONFIG: now (what serves), prompt:NAME:VERSION, @alias, a fingerprint, a packaged name or a file.")  # fmt: skip
 @click.option("--weights", default="", metavar="W,W,…", help="Shares of the arms, in their order; together 1. Else equal shares.")
 @click.option("--metric", default="thumbs", show_default=True, help="Decides: thumbs, refused, proven, cost_usd, latency_s or failed.")
-@click.option("--guard", "guards", multiple=True, metavar="METRIC=MARGIN", help="Fall back to the control when an arm is worse by more than this; else refused=0.05 and failed=0.05.")
+@click.option("--guard", "guards", multiple=True, metavar="METRIC=MARGIN", help="Fall back to the control when an arm is worse by more; else refused=0.05, failed=0.05.")
 @click.option("--planned", default=1_200, show_default=True, help="Askers with an outcome in each arm, for which intervals are narrowest.")
 @json_option
 @click.pass_context
