@@ -98,7 +98,7 @@ def experiment_regions(state: ExperimentsState) -> dict[str, str]:
     shown = '<p class="skeleton">&nbsp;</p>' if state.standings is None else cards or NO_TESTS
     return {"notice": f'<p class="notice">{escape(state.notice)}</p>' if state.notice else "", "tests": shown}
 
-
+# %% ../../nbs/15_app/16_experiments_page.ipynb #c13s
 class ExperimentsPage:
     "The Experiments page of one browser window."
 
