@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['MARKS', 'LOOK_EVERY_S', 'SHOWN', 'EXPERIMENTS_SKELETON', 'NO_TESTS', 'interval_bar', 'outcome_rows', 'arm_rows',
-           'experiment_card', 'ExperimentsState', 'experiment_regions', 'ExperimentsPage']
+           'experiment_card', 'ExperimentsState', 'experiment_regions', 'ExperimentsScreen', 'ExperimentsPage']
 
 # %% ../../nbs/15_app/16_experiments_page.ipynb #c03
 import asyncio
@@ -99,14 +99,14 @@ def experiment_regions(state: ExperimentsState) -> dict[str, str]:
     return {"notice": f'<p class="notice">{escape(state.notice)}</p>' if state.notice else "", "tests": shown}
 
 # %% ../../nbs/15_app/16_experiments_page.ipynb #c13s
-class ExperimentsPage:
-    "The Experiments page of one browser window."
+class ExperimentsScreen:
+    "The tests as one browser window shows them."
 
     def __init__(self, workbench: Workbench, moved: Callable[[], None] = lambda: None):
         self.workbench, self.moved, self.state = workbench, moved, ExperimentsState()
         self.title, self.looked = "Experiments", 0.0
         self.readers: dict[str, OutcomeReader] = {}  # by salt
-        self.screen = Screen(self.act, skeleton=EXPERIMENTS_SKELETON, sizing_mode="stretch_both")
+        self.screen = Screen(skeleton=EXPERIMENTS_SKELETON, sizing_mode="stretch_both")
         self.show()
 
     def show(self, **changes: Any) -> None:
@@ -145,6 +145,14 @@ class ExperimentsPage:
         "Reads the tests again after a while, if somebody looks at the page."
         if self.screen.visible and self.looked and time.monotonic() - self.looked >= LOOK_EVERY_S:
             await self.start({})
+
+# %% ../../nbs/15_app/16_experiments_page.ipynb #c13t
+class ExperimentsPage(ExperimentsScreen):
+    "The Experiments page of one browser window."
+
+    def __init__(self, workbench: Workbench, moved: Callable[[], None] = lambda: None):
+        super().__init__(workbench, moved)
+        self.screen.act = self.act
 
     async def act(self, message: dict[str, Any]) -> None:
         "An action of the person."
