@@ -175,7 +175,7 @@ cloud-tools: dev  ## kubectl into $(VENV), for the tests of k8s/ and for a deplo
 	@test -x $(BIN)/kubectl || $(BIN)/python tests/tools/cloud.py
 
 TARGET ?= serving
-BASE_IMAGE ?= docker.io/library/python:3.11-slim-bookworm
+BASE_IMAGE ?= python:3.11-slim-bookworm
 image:  ## the image of TARGET=serving or workbench, with Docker (BASE_IMAGE=...@sha256:...)
 	@docker build --file infra/image/Dockerfile --target $(TARGET) --build-arg BASE_IMAGE=$(BASE_IMAGE) --build-arg REVISION=$(shell git rev-parse HEAD) --tag ragwb:$(TARGET) .
 

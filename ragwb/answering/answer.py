@@ -32,6 +32,7 @@ class Question:
     history: tuple[str, ...] = ()                      # earlier questions of the conversation, oldest first
     where: Filter = field(default_factory=dict)        # label -> value, e.g. {"format": "pdf"}
     forced_fast: str = ""                              # why the fast role must answer, for the reader; set by who holds the budget, not by callers; empty: it need not
+    asker: str = ""                                    # a user, session or conversation, by whatever name: the same one meets the same arm of a test; never kept
 
     @classmethod
     def of(
@@ -41,7 +42,7 @@ class Question:
     ) -> "Question":
         "A question from what a caller gives. Raises QuestionError for one that is empty or too long."
         if isinstance(given, Mapping):
-            given = cls(given["question"], tuple(given.get("history", ())), given.get("where") or {})
+            given = cls(given["question"], tuple(given.get("history", ())), given.get("where") or {}, given.get("asker", ""))
         asked = cls(given) if isinstance(given, str) else given
         if not any(c.isalnum() for c in asked.text):
             raise QuestionError("the question is empty: ask something in words")
@@ -84,7 +85,7 @@ def answer_dict(answer: "Answer") -> dict[str, Any]:
         "question": answer.question, "standalone": answer.standalone, "collection": answer.collection, "created": answer.created,
         "searched_for": dict(answer.searched_for), "dropped_citations": answer.dropped, "notes": list(answer.notes), "guard": dict(answer.guard),
         "interrupted_calls": sum(call.outcome == "interrupted" for call in answer.calls), "passages": answer.passages,
-    }  # fmt: skip
+    } | ({"experiment": {name: told for name, told in answer.experiment.items() if name != "unit"}} if answer.experiment else {})  # fmt: skip
 
 
 def answer_markdown(answer: "Answer") -> str:
@@ -125,6 +126,7 @@ class Answer:
     charges: tuple[Charge, ...] = ()
     hidden: Mapping[str, str] = field(default_factory=dict)  # words that the guardrail masked or blocked -> their kind; never shown or kept
     searched_for: Mapping[str, str] = field(default_factory=dict)  # misspelt words of the question -> the words searched for instead
+    experiment: Mapping[str, Any] = field(default_factory=dict)  # the test that it was made in: name, arm, unit; empty: none
 
     @property
     def passages(self) -> list[dict[str, Any]]:
@@ -145,6 +147,8 @@ class Answer:
     def record(self) -> dict[str, Any]:
         "The stable shape, and all that a replay needs."
         kept = {"history": list(self.history), "where": dict(self.where), "pipeline": json.loads(self.config.to_json())}
+        if self.experiment:
+            kept["experiment"] = dict(self.experiment)
         return self.to_dict() | kept | {"calls": [asdict(call) for call in self.calls], "charges": [asdict(charge) for charge in self.charges]}
 
     def _repr_markdown_(self) -> str:

@@ -51,6 +51,7 @@ RULES = (
     Rule("/docs(/.*)?|/openapi.json", ANY, page=True),
     Rule("/v1/documents(/.*)?", "ask", ("GET", "HEAD", "OPTIONS")),
     Rule("/v1/documents(/.*)?", "ingest"),
+    Rule("/v1/experiments(/.*)?", "admin"),
     Rule("/v1/.*", "ask"),
 )
 OTHERWISE = Rule(".*", "admin")

@@ -54,6 +54,7 @@ class ChatRequest(BaseModel):
     messages: list[ChatMessage] = Field(min_length=1, max_length=2_000)
     stream: bool = False
     stream_options: dict[str, Any] | None = None
+    user: Text | None = Field(default=None, description="who asks, by any name that stays the same: the same one meets the same arm of a test; it is not kept")
     n: int | None = Field(default=None, ge=1, le=1, description="one answer; a second one would be the same")
 
 # %% ../../nbs/14_api/04_openai_chat.ipynb #c10
@@ -174,7 +175,7 @@ async def complete(request: ChatRequest, service: Serving) -> Response | dict[st
     "An answer from the documents, with its sources; `stream: true` sends it in pieces."
     collection = await to_thread.run_sync(collection_of, request.model, service)
     limit = service.workbench.settings.max_question_chars
-    question = checked_question(question_in(request.messages, limit), limit)
+    question = checked_question(question_in(request.messages, limit) | {"asker": request.user or ""}, limit)
     await to_thread.run_sync(service.workbench.check_budget, question, collection)
     if not request.stream:
         return completion(await service.ask(question, collection), request.model)

@@ -34,6 +34,7 @@ from starlette.responses import Response
 
 from ..answering.citations import Citation
 from ..answering.pipeline import Answer, Question
+from .ab_routes import ab_router
 from .access import RULES, AccessGate, WrongKeys, open_to_everyone
 from .gate import RequestGate, hosts_for
 from .openai_chat import chat
@@ -44,6 +45,7 @@ from ..indexing.schema import VersionGone
 from ..ingestion.ingest import IngestReport, Progress
 from ..network.aws import AwsError
 from ..network.redis import redis_of, redis_troubles
+from ..operations.ab_serving import serve_tests
 from ..operations.keys import Keys, KeyStore
 from ..operations.metrics import MetricsMiddleware
 from ..operations.replay import notebook_of
@@ -60,12 +62,13 @@ class Ask(BaseModel):
     question: Text = Field(description="in words; the setting max_question_chars limits the length")
     collection: Text = Field(default="", max_length=64, description="empty: the default one")
     history: list[Text] = Field(default=[], max_length=20, description="earlier questions of the conversation, oldest first")
+    user: Text = Field(default="", max_length=200, description="who asks, by any name that stays the same: the same one meets the same arm of a test; it is not kept")
     where: dict[Text, Text] = Field(default={}, max_length=20, description='labels that a passage must have: {"format": "pdf", "folder": "hr"}')
 
 
 def addressed(body: Ask, service: Serving) -> tuple[Question, str]:
     "The question of a request, and the collection that it is put to. Raises Problem 429 before anything is sent, if a budget is used up."
-    question = checked_question(body.model_dump(include={"question", "history", "where"}), service.workbench.settings.max_question_chars)
+    question = checked_question(body.model_dump(include={"question", "history", "where"}) | {"asker": body.user}, service.workbench.settings.max_question_chars)
     name = open_collection(service.workbench, body.collection).name
     service.workbench.check_budget(question, name)
     return question, name
@@ -290,10 +293,11 @@ PROBLEM = {"description": "A problem", "content": {"application/problem+json": {
 def create_api(workbench: Workbench) -> FastAPI:
     "The API of a workbench; `/` is free for an app."
     app = FastAPI(title="ragwb", version=version("ragwb"), description=DESCRIPTION, docs_url=None, redoc_url=None, responses={"default": PROBLEM})
+    serve_tests(workbench)
     app.state.service = service = Service(workbench)
     app.state.keys, app.state.wrong_keys, app.state.rules = Keys(KeyStore(workbench.store.objects)), WrongKeys(), list(RULES)
     app.state.easy = open_to_everyone(workbench.settings)
-    for routes in (router, chat, measured):
+    for routes in (router, ab_router, chat, measured):
         app.include_router(routes, dependencies=[Security(HTTPBearer(auto_error=False, description="a key of `ragwb keys create`"))])
     for routes in (watch, sign_in):
         app.include_router(routes)

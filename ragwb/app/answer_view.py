@@ -119,6 +119,8 @@ def why_facts(record: Mapping[str, Any]) -> dict[str, str]:
         asked = record.get("routing", {})  # answers of earlier versions have none
         both = " (both roles were asked)" if len(asked.get("asked", ())) > 1 else ""
         facts["route"] = escape(f"{record['route']}{both}: {asked['reason']}" if asked else record["route"])
+    if told := record.get("experiment"):
+        facts["experiment"] = f"{escape(told['name'])}, arm {escape(told['arm'])}"
     if record["dropped_citations"]:
         count = record["dropped_citations"]
         facts["dropped"] = f"{count} quote{'' if count == 1 else 's'} of the model, not found in the passages"
