@@ -31,6 +31,7 @@ from ..generation.fallback import PAUSE_S, ModelError
 from ..indexing.schema import CollectionError
 from ..indexing.titan import EmbeddingError
 from ..network.aws import AwsError
+from ..operations.limits import OverLimit
 from ..storage.objects import is_disk_full
 
 # %% ../../nbs/14_api/01_problems.ipynb #c06
@@ -50,6 +51,7 @@ TITLES = {
     "scope": "Not allowed with this key",
     "busy": "Too many requests at once",
     "budget": "The budget is used up",
+    "limit": "A limit of this key is reached",
     "config": "The server is not configured for this",
     "model": "No model could answer",
     "provider": "A service that this server needs cannot be used",
@@ -125,6 +127,8 @@ def problem_of(error: BaseException) -> Problem:
             return invalid_request(error)
         case HTTPException():
             return http_problem(error)
+        case OverLimit():
+            return Problem(429, "limit", str(error), retry_after(error.retry_after_s), limit=error.limit)
         case OverBudget():
             return Problem(429, "budget", str(error), retry_after(error.retry_after_s))
         case ModelError():
@@ -138,7 +142,8 @@ def problem_of(error: BaseException) -> Problem:
 
 # %% ../../nbs/14_api/01_problems.ipynb #c17
 OPENAI_ROUTES = ("/v1/chat/", "/v1/models")
-OPENAI_CODES = {"unknown-model": "model_not_found", "too-large": "context_length_exceeded", "busy": "rate_limit_exceeded", "key": "invalid_api_key", "budget": "insufficient_quota"}
+OPENAI_CODES = {"unknown-model": "model_not_found", "too-large": "context_length_exceeded", "busy": "rate_limit_exceeded", "limit": "rate_limit_exceeded",
+                "key": "invalid_api_key", "budget": "insufficient_quota"}  # fmt: skip
 
 
 def openai_error(problem: Problem) -> dict[str, Any]:
