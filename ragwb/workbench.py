@@ -34,6 +34,7 @@ from .ingestion.ingest import IngestReport, Progress, ingest, with_scan
 from .ingestion.names import NameRules, whereabouts
 from .ingestion.sources import Gathered, Source, gather_files, gather_objects, gather_uploads
 from .settings import Settings
+from .storage.audit import NAMES, Audit
 from .storage.bucket import is_remote
 
 # %% ../nbs/10_answering/14_workbench.ipynb #c08
@@ -59,6 +60,7 @@ class DataFolder:
         self.settings, self.given = settings, config
         self.store = Store(settings)
         self.answers = AnswerStore(self.store.objects)
+        self.audit = Audit(self.store.objects, settings.audit_days)
         self.books = Books(settings.home / "ledger.sqlite")
         self.chosen = ModelChoice(self.store.objects, settings.refresh_s if settings.storage else 0)
 
@@ -141,8 +143,11 @@ class Library(DataFolder):
         if self.config is not None:
             opened.check(config)
         with billed(self.embedder(opened.meta["embedder"]), lambda: self.ledger, opened.name, self.payer.key) as model:
-            return ingest(opened, model, sources, self.limits, self.settings.workers, progress, guardrail=config.guardrail, patience_s=patience_s,
-                          names=replace(names, where=lambda origin: whereabouts(origin, self.settings)))
+            report = ingest(opened, model, sources, self.limits, self.settings.workers, progress, guardrail=config.guardrail, patience_s=patience_s,
+                            names=replace(names, where=lambda origin: whereabouts(origin, self.settings)))
+        self.audit.note("upload", self.payer.key, collection=opened.name, files=len(sources), new=report.new, changed=report.changed, failed=len(report.failed),
+                        documents=[source.id for source in sources[:NAMES]])
+        return report
 
     def ingest_paths(self, paths: Sequence[str | Path], collection: str = "", progress: Callable[[Progress], None] | None = None, scan: str = "") -> IngestReport:
         "Files, folders, and prefixes of buckets as s3://bucket/prefix. Raises DocumentError for a path that does not exist."
@@ -174,7 +179,9 @@ class Library(DataFolder):
     def delete(self, ids: Sequence[str], collection: str = "", elsewhere: Callable[[str], Any] = lambda place: None) -> int:
         "Deletes documents from everything that ragwb has written; returns how many there were. Tells of each copy out of reach. Raises NotEverywhere."
         opened = self.store.open(collection or self.settings.collection)
-        return delete_everywhere(Deletion(self.store, opened, tuple(dict.fromkeys(ids)), elsewhere=elsewhere))
+        there = delete_everywhere(Deletion(self.store, opened, tuple(dict.fromkeys(ids)), elsewhere=elsewhere))
+        self.audit.note("delete", self.payer.key, collection=opened.name, deleted=there, documents=list(ids[:NAMES]))
+        return there
 
     def reindex(self, collection: str = "", progress: Callable[[Progress], None] | None = None) -> int:
         "Chunks and embeds a collection's stored texts again with the given config. Returns the number of chunks."

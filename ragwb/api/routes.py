@@ -284,7 +284,7 @@ def create_api(workbench: Workbench) -> FastAPI:
     app = FastAPI(title="ragwb", version=version("ragwb"), description=DESCRIPTION, docs_url=None, redoc_url=None, responses={"default": PROBLEM})
     app.state.service = service = Service(workbench)
     app.state.keys, app.state.wrong_keys, app.state.rules = Keys(KeyStore(workbench.store.objects)), WrongKeys(), list(RULES)
-    app.state.easy = open_to_everyone(workbench.settings)
+    app.state.easy, app.state.audit = open_to_everyone(workbench.settings), workbench.audit
     for routes in (router, chat, measured):
         app.include_router(routes, dependencies=[Security(HTTPBearer(auto_error=False, description="a key of `ragwb keys create`"))])
     for routes in (watch, sign_in):

@@ -63,7 +63,7 @@ def keys_group() -> None:
 @click.pass_context
 def create_key(ctx: click.Context, name: str, scope: str, collections: str, expires: str, day_usd: float, limit: tuple[str, ...], as_json: bool) -> None:
     "Make a key. NAME says who has it, or what it is for."
-    from ragwb.operations.keys import AccessError, add_key, limits_from, span
+    from ragwb.operations.keys import AccessError, add_key, limits_from, note_key, span
 
     store, lifetime, limits = key_store(ctx), span(expires) if expires else None, limits_from(",".join(limit))
 
@@ -73,6 +73,7 @@ def create_key(ctx: click.Context, name: str, scope: str, collections: str, expi
         return add_key(ring, name, words(scope), words(collections), lifetime, day_usd=day_usd, limits=limits)
 
     _, key, token = store.change(add)
+    note_key(store, "key made", key)
     print_new(key, token, as_json)
 
 # %% ../../nbs/17_commands/13_keys.ipynb #c10
@@ -101,10 +102,12 @@ def list_keys(ctx: click.Context, as_json: bool) -> None:
 @click.pass_context
 def revoke(ctx: click.Context, name: str) -> None:
     "Revoke the key of an id, or all keys of a name. Every server knows within two seconds; streams and sessions end."
-    from ragwb.operations.keys import revoke_key, stamp
+    from ragwb.operations.keys import note_key, revoke_key, stamp
 
     at = datetime.now(UTC)
     ring = key_store(ctx).change(lambda ring: revoke_key(ring, name, at))
+    for key in ring.named(name):
+        note_key(key_store(ctx), "key revoked", key)
     click.echo(f"revoked: {', '.join(key.id for key in ring.named(name) if key.revoked == stamp(at)) or 'nothing, it was before'}")
 
 
@@ -115,8 +118,9 @@ def revoke(ctx: click.Context, name: str) -> None:
 @click.pass_context
 def rotate(ctx: click.Context, name: str, overlap: str, as_json: bool) -> None:
     "Make a key in the place of another, which stays valid for a while. NAME is a name or an id."
-    from ragwb.operations.keys import rotate_key, span
+    from ragwb.operations.keys import note_key, rotate_key, span
 
     both = timedelta(0) if overlap in ("0", "0s") else span(overlap)
     _, key, token = key_store(ctx).change(lambda ring: rotate_key(ring, name, both))
+    note_key(key_store(ctx), "key rotated", key)
     print_new(key, token, as_json)

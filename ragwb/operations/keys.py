@@ -6,7 +6,7 @@
 __all__ = ['SCOPES', 'WHOLE', 'LIMITS', 'KEY', 'SPAN', 'UNITS', 'NO_HASH', 'SESSION_S', 'KEYS_OBJECT', 'FRESH_S', 'STALE_S',
            'AccessError', 'Key', 'span', 'hashed', 'check_grants', 'limits_from', 'KeyRing', 'stamp', 'add_key',
            'changed_keys', 'revoke_key', 'rotate_key', 'signer', 'new_session', 'session_id', 'end_session', 'KeyStore',
-           'Keys']
+           'note_key', 'Keys']
 
 # %% ../../nbs/13_operations/12_keys.ipynb #c03
 import hashlib
@@ -27,6 +27,7 @@ from anyio import CapacityLimiter, to_thread
 from itsdangerous import BadData, TimestampSigner
 
 from ..network.aws import AwsError
+from ..storage.audit import Audit
 from ..storage.objects import Objects
 
 # %% ../../nbs/13_operations/12_keys.ipynb #c06
@@ -258,6 +259,11 @@ class KeyStore:
                 continue
             return made
         raise AccessError("the keys are being changed by too many at once: try again")
+
+
+def note_key(store: KeyStore, event: str, key: Key, by: str = "") -> None:
+    "Notes the change of a key in the audit log."
+    Audit(store.objects).note(event, by, key=key.id, name=key.name, scopes=list(key.scopes), collections=list(key.collections))
 
 # %% ../../nbs/13_operations/12_keys.ipynb #c24
 FRESH_S, STALE_S = 1.0, 30.0  # seconds for which the keys are not read again; for which they hold if they cannot be read
