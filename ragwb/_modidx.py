@@ -589,6 +589,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                              'ragwb/api/problems.py'),
                                     'ragwb.api.problems.invalid_request': ('14_api/problems.html#invalid_request', 'ragwb/api/problems.py'),
                                     'ragwb.api.problems.log_problem': ('14_api/problems.html#log_problem', 'ragwb/api/problems.py'),
+                                    'ragwb.api.problems.methods_of': ('14_api/problems.html#methods_of', 'ragwb/api/problems.py'),
                                     'ragwb.api.problems.openai_error': ('14_api/problems.html#openai_error', 'ragwb/api/problems.py'),
                                     'ragwb.api.problems.problem_of': ('14_api/problems.html#problem_of', 'ragwb/api/problems.py'),
                                     'ragwb.api.problems.problem_response': ( '14_api/problems.html#problem_response',

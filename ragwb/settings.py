@@ -19,7 +19,8 @@ class SettingsError(ValueError):
 
 # %% ../nbs/00_start/01_settings.ipynb #c07
 RANGES = {"port": (1, 65_535), "workers": (0, 256), "max_file_mb": (1, 10_000), "max_question_chars": (1, 1_000_000),
-          "deadline_s": (1, 3_600), "refresh_s": (0, 86_400), "concurrency": (1, 256), "insecure": (0, 1), "budget_day_usd": (0, 1e6), "budget_month_usd": (0, 1e6), "audit_days": (1, 36_500)}  # fmt: skip
+          "deadline_s": (1, 3_600), "refresh_s": (0, 86_400), "concurrency": (1, 256), "insecure": (0, 1), "budget_day_usd": (0, 1e6), "budget_month_usd": (0, 1e6),
+          "audit_days": (1, 36_500)}  # fmt: skip
 
 HOST = re.compile(r"[A-Za-z0-9_.-]+|\[[0-9a-fA-F:.]+\]")
 

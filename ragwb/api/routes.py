@@ -54,7 +54,7 @@ router = APIRouter(prefix="/v1", tags=["ragwb"])
 class Ask(BaseModel):
     "A question to a collection."
     model_config = ConfigDict(extra="forbid", json_schema_extra={"example": {"question": "How many days of annual leave do I get?"}})
-    question: Text = Field(description="in words; the setting max_question_chars limits the length")
+    question: Text = Field(description="in words; the setting max_question_chars limits the length", json_schema_extra={"pattern": "[0-9A-Za-z]"})
     collection: Text = Field(default="", max_length=64, description="empty: the default one")
     history: list[Text] = Field(default=[], max_length=20, description="earlier questions of the conversation, oldest first")
     where: dict[Text, Text] = Field(default={}, max_length=20, description='labels that a passage must have: {"format": "pdf", "folder": "hr"}')
@@ -103,7 +103,7 @@ async def query_stream(request: Request, asked: AddressedQuestion, service: Serv
 UPLOAD = {
     "parameters": [{"name": "collection", "in": "query", "schema": {"type": "string"}, "description": "empty: the default one; a new one is made"}],
     "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": {
-        "type": "object", "properties": {"files": {"type": "array", "items": {"type": "string", "format": "binary"}}}, "required": ["files"],
+        "type": "object", "properties": {"files": {"type": "array", "minItems": 1, "items": {"type": "string", "format": "binary"}}}, "required": ["files"],
     }}}},
 }  # fmt: skip
 

@@ -20,8 +20,8 @@ from starlette.responses import Response
 from .access import SESSION_COOKIE, WrongKeys, of_session
 from .problems import Problem
 from ..network.aws import AwsError
-from ..storage.audit import Audit
 from ..operations.keys import SESSION_S, AccessError, KeyRing, Keys, end_session, new_session
+from ..storage.audit import Audit
 
 # %% ../../nbs/14_api/06_sign_in.ipynb #c06
 def local_address(

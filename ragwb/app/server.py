@@ -18,6 +18,7 @@ import bokeh_fastapi.application
 import panel as pn
 from bokeh_fastapi.handler import WSHandler
 from fastapi import FastAPI, Response
+from fastapi.routing import APIRoute
 from panel.io.callbacks import PeriodicCallback
 from panel.io.document import extra_socket_handlers
 from panel.io.fastapi import add_applications
@@ -194,7 +195,11 @@ def add_app(
     sessions: dict[str, Any] = {f"/{name}": session_of(workbench, uploads, name) for name in PAGES} | {"/": session_of(workbench, uploads, "ask")}
     bokeh_fastapi.application.WSHandler = WindowSocket  # type: ignore[misc]
     extra_socket_handlers[WindowSocket] = extra_socket_handlers[WSHandler]  # Panel looks them up by the very class
+    own = list(api.routes)
     api.state.windows = add_applications(sessions, app=api, **PAGE_SESSIONS, title={f"/{name}": f"{label} · ragwb" for name, label in PAGES.items()} | {"/": "ragwb"}, location=False)
+    for page in api.routes:
+        if isinstance(page, APIRoute) and page not in own:
+            page.include_in_schema = False  # pages for people are no part of the API's description
 
 # %% ../../nbs/15_app/18_server.ipynb #c17
 class PortTaken(OSError):
