@@ -119,7 +119,7 @@ class WindowParts:
         self.history = HistoryPage(workbench, self.collection, self.moved)
         self.playground = PlaygroundPage(workbench, self.collection, self.moved, keeps=visitor.may("admin"))
         self.costs = CostPage(workbench, self.moved)
-        self.settings = SettingsPage(workbench, self.moved)
+        self.settings = SettingsPage(workbench, self.moved, visitor=visitor)
         self.pages: dict[str, AppPage] = {
             "ask": self.ask, "documents": self.documents, "history": self.history, "playground": self.playground, "costs": self.costs, "settings": self.settings,
         }  # fmt: skip
