@@ -23,7 +23,7 @@ from typing import Annotated, Any, Literal
 from anyio import to_thread
 from fastapi import APIRouter, Depends, FastAPI, Query, Request, Security
 from fastapi.openapi.docs import get_swagger_ui_html
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, PlainTextResponse
 from fastapi.security import HTTPBearer
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from fastapi.staticfiles import StaticFiles
@@ -54,7 +54,7 @@ router = APIRouter(prefix="/v1", tags=["ragwb"])
 class Ask(BaseModel):
     "A question to a collection."
     model_config = ConfigDict(extra="forbid", json_schema_extra={"example": {"question": "How many days of annual leave do I get?"}})
-    question: Text = Field(description="in words; the setting max_question_chars limits the length", json_schema_extra={"pattern": "[0-9A-Za-z]"})
+    question: Text = Field(description="in words; the setting max_question_chars limits the length", json_schema_extra={"pattern": r"[\p{L}\p{N}]"})
     collection: Text = Field(default="", max_length=64, description="empty: the default one")
     history: list[Text] = Field(default=[], max_length=20, description="earlier questions of the conversation, oldest first")
     where: dict[Text, Text] = Field(default={}, max_length=20, description='labels that a passage must have: {"format": "pdf", "folder": "hr"}')
@@ -210,7 +210,7 @@ def feedback(given: Feedback, service: Serving) -> dict[str, Any]:
     return {"answer_id": given.answer_id, "rating": given.rating}
 
 # %% ../../nbs/14_api/07_routes.ipynb #c17
-@router.get("/answers/{id}/notebook")
+@router.get("/answers/{id}/notebook", responses={200: {"content": {"application/x-ipynb+json": {}}}})
 def notebook(id: str, service: Serving) -> Response:
     "A kept answer as a notebook that replays it step by step."
     record = service.workbench.answers.load(id)
@@ -251,7 +251,7 @@ def readyz(request: Request) -> dict[str, Any]:
         raise Problem(503, "not-ready", problem.detail if problem.status != 500 else f"the data folder cannot be used: {type(error).__name__}") from error
 
 
-@measured.get("/metrics")
+@measured.get("/metrics", response_class=PlainTextResponse)
 def metrics(service: Serving) -> Response:
     "Counters for Prometheus."
     return Response(service.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
