@@ -51,7 +51,7 @@ class ChatMessage(BaseModel):
             raise Problem(422, "invalid", f"messages: {error}") from None
 
 # %% ../../nbs/14_api/04_openai_chat.ipynb #c09
-SAID = {"properties": {"role": {"const": "user"}, "content": {"type": "string", "pattern": r"[\p{L}\p{N}]"}}, "required": ["role", "content"]}
+SAID: Any = {"properties": {"role": {"const": "user"}, "content": {"type": "string", "pattern": r"[\p{L}\p{N}]"}}, "required": ["role", "content"]}
 
 
 class ChatRequest(BaseModel):

@@ -59,7 +59,8 @@ def schemathesis(home: Path, seconds: int) -> list[tuple[str, int, Counter[str]]
                 time.sleep(0.3)
         for name, given in (("with a key", ["-H", f"Authorization: Bearer {key}"]), ("without a key", [])):
             report = home.parent / "report.json"
-            tool = [str(Path(sys.executable).with_name("schemathesis")), "--config-file", str(ROOT / "tests/tools/schemathesis.toml"), "--no-color", "run", str(described), "--url", here, *given]
+            tool = [str(Path(sys.executable).with_name("schemathesis")), "--config-file", str(ROOT / "tests/tools/schemathesis.toml"), "--no-color",
+                    "run", str(described), "--url", here, *given]
             how = ["-n", "200", "--seed", str(SEED), "--continue-on-failure", "--no-shrink", "--max-time", str(seconds), "--phases", "examples,coverage,fuzzing",
                    "--generation-database", "none", "--report", "json", "--report-json-path", str(report)]
             done = subprocess.run([*tool, *how], cwd=home.parent, capture_output=True, text=True)
@@ -107,7 +108,9 @@ Schemathesis, all checks, phases examples, coverage and fuzzing, seed {SEED}. Th
 
 ## Routes and keys
 
-The status of each route, asked about another's things. Revoked while a response is on its way: `test_a_stream_ends_when_its_key_is_revoked`, `test_a_socket_ends_when_its_key_is_revoked_or_its_session_is_signed_out`, for all routes, since one gate watches them.
+The status of each route, asked about another's things. Revoked while a response is on its way:
+`test_a_stream_ends_when_its_key_is_revoked`,
+`test_a_socket_ends_when_its_key_is_revoked_or_its_session_is_signed_out`, for all routes, since one gate watches them.
 
 {table}
 """, "utf-8")
