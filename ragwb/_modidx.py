@@ -533,6 +533,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                   'ragwb.api.access.shown_key': ('14_api/access.html#shown_key', 'ragwb/api/access.py'),
                                   'ragwb.api.access.start_fault': ('14_api/access.html#start_fault', 'ragwb/api/access.py'),
                                   'ragwb.api.access.still_in': ('14_api/access.html#still_in', 'ragwb/api/access.py'),
+                                  'ragwb.api.access.telling_limits': ('14_api/access.html#telling_limits', 'ragwb/api/access.py'),
                                   'ragwb.api.access.to_sign_in': ('14_api/access.html#to_sign_in', 'ragwb/api/access.py'),
                                   'ragwb.api.access.wrong_key': ('14_api/access.html#wrong_key', 'ragwb/api/access.py'),
                                   'ragwb.api.access.wrong_scope': ('14_api/access.html#wrong_scope', 'ragwb/api/access.py')},
@@ -6238,4 +6239,5 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                  'ragwb.workbench.Workbench.stream': ('10_answering/workbench.html#workbench.stream', 'ragwb/workbench.py'),
                                  'ragwb.workbench.Workbench.unkept': ('10_answering/workbench.html#workbench.unkept', 'ragwb/workbench.py'),
                                  'ragwb.workbench.billed': ('10_answering/workbench.html#billed', 'ragwb/workbench.py'),
-                                 'ragwb.workbench.gathered': ('10_answering/workbench.html#gathered', 'ragwb/workbench.py')}}}
+                                 'ragwb.workbench.gathered': ('10_answering/workbench.html#gathered', 'ragwb/workbench.py'),
+                                 'ragwb.workbench.noted_upload': ('10_answering/workbench.html#noted_upload', 'ragwb/workbench.py')}}}

@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['RULES', 'OTHERWISE', 'CHALLENGE', 'MOST_WRONG', 'WRONG_S', 'MOST_ADDRESSES', 'SESSION_COOKIE', 'WATCH_S', 'Rule',
            'rule_for', 'no_key', 'wrong_key', 'wrong_scope', 'WrongKeys', 'shown_key', 'of_session', 'identify',
-           'still_in', 'KeyEnded', 'Watch', 'fixes_session', 'holds', 'over_limit', 'to_sign_in', 'AccessGate',
-           'open_to_everyone', 'start_fault', 'access_told', 'check_start']
+           'still_in', 'KeyEnded', 'Watch', 'fixes_session', 'holds', 'over_limit', 'telling_limits', 'to_sign_in',
+           'AccessGate', 'open_to_everyone', 'start_fault', 'access_told', 'check_start']
 
 # %% ../../nbs/14_api/05_access.ipynb #c03
 import asyncio
@@ -219,6 +219,16 @@ def over_limit(visitor: Visitor, rule: Rule, scope: Scope) -> Problem | None:
     return None
 
 
+def telling_limits(visitor: Visitor, send: Send) -> Send:
+    "Adds to each response what the limits of the visitor's key leave."
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            MutableHeaders(scope=message).update(visitor.meter.headers())
+        await send(message)
+
+    return sending
+
+
 def to_sign_in(scope: Scope, rule: Rule, problem: Problem) -> Response | None:
     "The way to the sign-in page, for a browser that asks for a page of the app."
     wants_page = scope["type"] == "http" and scope["method"] == "GET" and "text/html" in Headers(scope=scope).get("accept", "")
@@ -262,11 +272,9 @@ class AccessGate:
             return wrong_scope(rule.scope)
         key = ring.of_id(found.key) if ring else None
         found = replace(found, meter=self.meters.of(found.key, key.limits if key else {}))
-        if refused := over_limit(found, rule, scope):
-            return refused
         if key and key.used != now.date().isoformat():
             await to_thread.run_sync(self.keys.note_use, key, now, limiter=self.keys.reading)
-        return found
+        return over_limit(found, rule, scope) or found
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -285,12 +293,7 @@ class AccessGate:
 
     async def watched(self, scope: Scope, receive: Receive, send: Send, visitor: Visitor) -> None:
         "Serves a visitor as long as the key holds."
-        async def sending(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(visitor.meter.headers())
-            await send(message)
-
-        watch = Watch(scope["path"], partial(holds, self.keys, visitor), sending)
+        watch = Watch(scope["path"], partial(holds, self.keys, visitor), telling_limits(visitor, send))
         try:
             with suppress(KeyEnded):
                 await self.app(scope, receive, watch.send)

@@ -56,7 +56,7 @@ def words(text: Any) -> list[str]:
     "The words of a list with commas."
     return [word.strip() for word in str(text).split(",") if word.strip()]
 
-
+# %% ../../nbs/15_app/16_keys_view.ipynb #c09p1
 class KeysPanel:
     "The keys of one browser window."
 
@@ -112,5 +112,5 @@ class KeysPanel:
         except (AccessError, AwsError, OSError) as error:
             await self.draw(notice=str(error))
 
-
+# %% ../../nbs/15_app/16_keys_view.ipynb #c09p2
 KEY_ACTS: Sequence[str] = ("key-make", "key-rotate", "key-revoke", "key-really-revoke")

@@ -65,7 +65,7 @@ class OverLimit(QuestionError):
         super().__init__(f"this key may take {size:,} {LIMITS[limit]}: try again in {ceil(retry_after_s):,} s")
         self.limit, self.size, self.retry_after_s = limit, size, retry_after_s
 
-
+# %% ../../nbs/13_operations/12_limits.ipynb #c09p1
 class Meter:
     "What one key takes."
 
@@ -123,7 +123,7 @@ class Meter:
         now = ", ".join(f'"{name}";r={max(0, int(left[name]))};t={ceil((size - left[name]) * PERIOD_S[name] / size)}' for name, size in held.items())
         return {"RateLimit-Policy": policy, "RateLimit": now} if held else {}
 
-
+# %% ../../nbs/13_operations/12_limits.ipynb #c09p2
 class Meters:
     "What the keys of a server take."
 

@@ -161,7 +161,7 @@ class SeenWorkbench(Workbench):
     def reindex(self, collection: str = "", progress: Callable[[Progress], None] | None = None) -> int:
         return self.whole.reindex(self.checked(collection), progress)
 
-
+# %% ../../nbs/13_operations/13_permission.ipynb #c10p1
 def seen_by(workbench: Workbench, visitor: Visitor) -> Workbench:
     "A workbench as a visitor sees it, and pays for it: the workbench itself where nobody was asked for a key."
     if visitor.key:
