@@ -186,7 +186,8 @@ class Library(DataFolder):
         "Deletes documents from everything that ragwb has written; returns how many there were. Tells of each copy out of reach. Raises NotEverywhere."
         opened = self.store.open(collection or self.settings.collection)
         there = delete_everywhere(Deletion(self.store, opened, tuple(dict.fromkeys(ids)), elsewhere=elsewhere))
-        return self.audit.note("delete", self.payer.key, collection=opened.name, deleted=there, documents=list(ids[:NAMES])) or there
+        self.audit.note("delete", self.payer.key, collection=opened.name, deleted=there, documents=list(ids[:NAMES]))
+        return there
 
     def reindex(self, collection: str = "", progress: Callable[[Progress], None] | None = None) -> int:
         "Chunks and embeds a collection's stored texts again with the given config. Returns the number of chunks."
