@@ -13,7 +13,7 @@ DOCS := experiments/data/sample/docs
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo demo-aws fault-table serve test test-slow mutants check lint docs notebooks sample bench bench-aws quality benchmarks published chunking-bench savings reports experiments-full pr-report targets dvc data-versions cloud-tools image sbom deploy rollback data-sync pause resume cloud-check clean
+.PHONY: help install dev demo demo-aws fault-table serve test test-slow mutants attack check lint docs notebooks sample bench bench-aws quality benchmarks published chunking-bench savings reports experiments-full pr-report targets dvc data-versions cloud-tools image sbom deploy rollback data-sync pause resume cloud-check clean
 MAKEFLAGS += --no-print-directory
 
 help:  ## what can be made
@@ -86,6 +86,9 @@ test-slow: dev  ## the tests that take half a minute or more each: kills, full d
 MUTANTS ?= 100
 mutants: dev  ## change the package at random, one small change at a time (MUTANTS=100): .ragwb/mutants.md lists those that nothing notices
 	@$(BIN)/python tests/tools/mutants.py --count $(MUTANTS) --out .ragwb/mutants.md
+
+attack: dev  ## hostile files, strings and requests, wrong keys, two tenants, 5,000 and more generated requests: reports/attack.md
+	@$(BIN)/python tests/tools/attack.py
 
 check: dev  ## only the state of the project: exports, clean notebooks, README, pins, paths, sizes
 	@$(BIN)/python -m pytest -q tests/test_project.py

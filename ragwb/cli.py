@@ -8,6 +8,7 @@ __all__ = []
 # %% ../nbs/17_commands/14_cli.ipynb #c04
 import ragwb.commands.ab  # noqa: F401
 import ragwb.commands.answers  # noqa: F401
+import ragwb.commands.audit  # noqa: F401
 import ragwb.commands.cache  # noqa: F401
 import ragwb.commands.cost  # noqa: F401
 import ragwb.commands.drift  # noqa: F401

@@ -24,7 +24,7 @@ from typing import Annotated, Any, Literal
 from anyio import to_thread
 from fastapi import APIRouter, Depends, FastAPI, Query, Request, Security
 from fastapi.openapi.docs import get_swagger_ui_html
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, PlainTextResponse
 from fastapi.security import HTTPBearer
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from fastapi.staticfiles import StaticFiles
@@ -59,7 +59,7 @@ router = APIRouter(prefix="/v1", tags=["ragwb"])
 class Ask(BaseModel):
     "A question to a collection."
     model_config = ConfigDict(extra="forbid", json_schema_extra={"example": {"question": "How many days of annual leave do I get?"}})
-    question: Text = Field(description="in words; the setting max_question_chars limits the length")
+    question: Text = Field(description="in words; the setting max_question_chars limits the length", json_schema_extra={"pattern": r"[\p{L}\p{N}]"})
     collection: Text = Field(default="", max_length=64, description="empty: the default one")
     history: list[Text] = Field(default=[], max_length=20, description="earlier questions of the conversation, oldest first")
     user: Text = Field(default="", max_length=200, description="who asks, by any name that stays the same: the same one meets the same arm of a test; it is not kept")
@@ -109,7 +109,7 @@ async def query_stream(request: Request, asked: AddressedQuestion, service: Serv
 UPLOAD = {
     "parameters": [{"name": "collection", "in": "query", "schema": {"type": "string"}, "description": "empty: the default one; a new one is made"}],
     "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": {
-        "type": "object", "properties": {"files": {"type": "array", "items": {"type": "string", "format": "binary"}}}, "required": ["files"],
+        "type": "object", "properties": {"files": {"type": "array", "minItems": 1, "items": {"type": "string", "format": "binary"}}}, "required": ["files"],
     }}}},
 }  # fmt: skip
 
@@ -216,7 +216,7 @@ def feedback(given: Feedback, service: Serving) -> dict[str, Any]:
     return {"answer_id": given.answer_id, "rating": given.rating}
 
 # %% ../../nbs/14_api/07_routes.ipynb #c17
-@router.get("/answers/{id}/notebook")
+@router.get("/answers/{id}/notebook", responses={200: {"content": {"application/x-ipynb+json": {}}}})
 def notebook(id: str, service: Serving) -> Response:
     "A kept answer as a notebook that replays it step by step."
     record = service.workbench.answers.load(id)
@@ -259,7 +259,7 @@ def readyz(request: Request) -> dict[str, Any]:
         raise Problem(503, "not-ready", problem.detail if problem.status != 500 else f"the data folder cannot be used: {type(error).__name__}") from error
 
 
-@measured.get("/metrics")
+@measured.get("/metrics", response_class=PlainTextResponse)
 def metrics(request: Request) -> Response:
     "Counters and gauges for Prometheus."
     service = request.app.state.service
@@ -296,7 +296,7 @@ def create_api(workbench: Workbench) -> FastAPI:
     serve_tests(workbench)
     app.state.service = service = Service(workbench)
     app.state.keys, app.state.wrong_keys, app.state.rules = Keys(KeyStore(workbench.store.objects)), WrongKeys(), list(RULES)
-    app.state.easy = open_to_everyone(workbench.settings)
+    app.state.easy, app.state.audit = open_to_everyone(workbench.settings), workbench.audit
     for routes in (router, ab_router, chat, measured):
         app.include_router(routes, dependencies=[Security(HTTPBearer(auto_error=False, description="a key of `ragwb keys create`"))])
     for routes in (watch, sign_in):

@@ -8,6 +8,7 @@ __all__ = ['ENDED', 'ANSWERS_AT_ONCE', 'UPLOADS_AT_ONCE', 'DELETIONS_AT_ONCE', '
 
 # %% ../../nbs/14_api/03_service.ipynb #c03
 from collections.abc import AsyncIterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, BinaryIO
 
@@ -21,7 +22,7 @@ from ..indexing.collection import Collection
 from ..indexing.schema import DocumentInfo
 from ..ingestion.ingest import IngestReport, Progress
 from ..operations.metrics import Metrics
-from ..operations.permission import VISITOR, seen_by
+from ..operations.permission import VISITOR, SeenWorkbench, seen_by
 from ..workbench import Workbench
 
 # %% ../../nbs/14_api/03_service.ipynb #c08
@@ -129,7 +130,7 @@ class Service:
         return await to_thread.run_sync(work, limiter=self.deleting)
 
 # %% ../../nbs/14_api/03_service.ipynb #c16
-def service_of(request: Request) -> Service:
+async def service_of(request: Request) -> Service:
     "The service of the app that a request came to, as the visitor sees it. Raises LookupError where nobody was let in."
     service: Service = request.app.state.service
     return replace(service, workbench=seen_by(service.workbench, VISITOR.get()))
@@ -139,6 +140,10 @@ Serving = Annotated[Service, Depends(service_of)]
 
 
 async def admitted(service: Serving) -> AsyncIterator[None]:
-    "A slot among the answers at once, for as long as a request is answered. Raises Problem 503."
-    async with slot(service.asking):
-        yield
+    "A slot among the answers at once, and among those of the key, for as long as a request is answered. Raises Problem 503, OverLimit."
+    view = service.workbench
+    with view.visitor.meter.question() if isinstance(view, SeenWorkbench) else nullcontext():
+        if isinstance(view, SeenWorkbench):
+            view.admitted = True
+        async with slot(service.asking):
+            yield

@@ -116,12 +116,12 @@ class WindowParts:
         self.arriving = False  # at an address: it does not change meanwhile
         self.opened = asyncio.Event()  # the browser has the window: Panel may lose what changes between its sending and this
         self.ask = AskPage(workbench, self.collection, self.moved)
-        self.documents = DocumentsPage(workbench, uploads, self.collection, self.moved)
+        self.documents = DocumentsPage(workbench, uploads, self.collection, self.moved, visitor)
         self.history = HistoryPage(workbench, self.collection, self.moved)
         self.playground = PlaygroundPage(workbench, self.collection, self.moved, keeps=visitor.may("admin"))
         self.experiments = ExperimentsPage(workbench, self.moved)
         self.costs = CostPage(workbench, self.moved)
-        self.settings = SettingsPage(workbench, self.moved)
+        self.settings = SettingsPage(workbench, self.moved, visitor=visitor)
         self.pages: dict[str, AppPage] = {
             "ask": self.ask, "documents": self.documents, "history": self.history, "playground": self.playground, "experiments": self.experiments,
             "costs": self.costs, "settings": self.settings,
