@@ -207,12 +207,10 @@ class PipelineConfig:
     @property
     def index_fingerprint(self) -> str:
         "Changes exactly when an index built with the config would differ. 12 hex characters."
-        rules = self.guardrail.index_rules
-        return fingerprint({"chunking": asdict(self.chunking), "embedder": self.embedder} | ({"scan": rules} if rules else {}))
+        return fingerprint({"chunking": asdict(self.chunking), "embedder": self.embedder} | ({"scan": rules} if (rules := self.guardrail.index_rules) else {}))
 
     @property
-    def fingerprint(self) -> str:
-        "Changes exactly when an answer may change. 12 hex characters."
+    def fingerprint(self) -> str:  # 12 hex characters
         return fingerprint(self.to_dict())
 
     def to_dict(self) -> dict[str, Any]:
@@ -224,8 +222,8 @@ class PipelineConfig:
         return json.dumps(self.to_dict(), indent=2, sort_keys=True)
 
     def _repr_markdown_(self) -> str:
-        rows = "\n".join(f"| {name} | `{value}` |" for name, value in flatten(self.to_dict()).items())
-        return f"**config {self.fingerprint}** (index {self.index_fingerprint})\n\n| field | value |\n|---|---|\n{rows}"
+        head = (f"**config {self.fingerprint}** (index {self.index_fingerprint})", "", "| field | value |", "|---|---|")
+        return "\n".join((*head, *(f"| {name} | `{value}` |" for name, value in flatten(self.to_dict()).items())))
 
 # %% ../nbs/00_start/02_config.ipynb #c21
 def checked(name: str, value: Any, kind: type) -> Any:

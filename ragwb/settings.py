@@ -31,7 +31,7 @@ def without_secrets(url: str) -> str:
     scheme, slashes, rest = url.partition("://")
     return f"{scheme}://{rest.partition('?')[0].rpartition('@')[2]}" if slashes else url
 
-
+# %% ../nbs/00_start/01_settings.ipynb #c07s
 @dataclass(frozen=True)
 class Settings:
     "Where the workbench runs and what it can reach. Made by `load_settings`."

@@ -194,10 +194,7 @@ class Library(DataFolder):
         return self.ingest_paths([url], collection, progress, scan)
 
     def ingest_files(
-        self,
-        files: Sequence[tuple[str, bytes | BinaryIO]],
-        collection: str = "",
-        progress: Callable[[Progress], None] | None = None,
+        self, files: Sequence[tuple[str, bytes | BinaryIO]], collection: str = "", progress: Callable[[Progress], None] | None = None,
         patience_s: float = float("inf"),  # seconds after which no more of them are read
         keep_both: bool = False,           # a document of the same name and other content stays beside the upload, else the upload replaces it
     ) -> IngestReport:

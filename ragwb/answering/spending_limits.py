@@ -108,7 +108,7 @@ class OverBudget(QuestionError):
         super().__init__(said)
         self.retry_after_s = retry_after_s  # None: waiting does not help
 
-
+# %% ../../nbs/10_answering/13_spending_limits.ipynb #c12l
 def limits_of(settings: Settings, payer: Payer) -> tuple[Limit, ...]:
     "The limits that a question is held to."
     given = (Limit("day", settings.budget_day_usd), Limit("month", settings.budget_month_usd), Limit("day", payer.day_usd, payer.key))

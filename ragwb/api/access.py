@@ -281,8 +281,7 @@ class AccessGate:
         if scope["type"] not in ("http", "websocket"):
             return await self.app(scope, receive, send)
         rule = rule_for(self.rules, scope.get("method", "GET"), scope["path"])
-        found = await self.admit(scope, rule)
-        if isinstance(found, Problem):
+        if isinstance(found := await self.admit(scope, rule), Problem):
             if scope["type"] == "websocket":
                 return await send({"type": "websocket.close", "code": 1008, "reason": found.detail[:120]})
             return await (to_sign_in(scope, rule, found) or problem_response(scope["path"], found))(scope, receive, send)

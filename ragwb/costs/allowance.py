@@ -96,7 +96,7 @@ class Allowances(Protocol):
         "A reservation for as long as a question is answered. Raises BudgetExceeded."
         ...
 
-
+# %% ../../nbs/04_costs/06_allowance.ipynb #19f3989f
 class Allowance:
     "The limits of a data folder. Safe to share between threads and processes."
 

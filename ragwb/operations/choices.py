@@ -56,7 +56,6 @@ CHOICES = (
     by_experiment("config.RetrievalConfig.vector_weight", 0.2, "02_retrieval"),
     by_experiment("config.RetrievalConfig.cutoff", 0.55, "01_chunking"),
     by_experiment("config.PipelineConfig.context_tokens", 3_000, "03_prompts"),
-    by_hand("config.PipelineConfig.trim", 0.0, "nothing is left out unless asked for; ragwb experiment run 11_savings measures distances"),
     by_experiment("config.PipelineConfig.max_sentences", 3, "04_models"),
     by_experiment("config.PipelineConfig.refusal_threshold", 0.3, "05_refusal"),
     by_training("generation.sentence_ranking.WEIGHTS", {"words": 3.9, "before": -2.2, "place": 3.5, "table": 18.2, "cosine": 2.3,

@@ -98,7 +98,7 @@ class StateMetrics:
 # %% ../../nbs/13_operations/10_metrics.ipynb #c06
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
-
+# %% ../../nbs/13_operations/10_metrics.ipynb #c06m
 class Metrics:
     "The counters and histograms of one server."
 
