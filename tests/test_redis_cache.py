@@ -16,7 +16,7 @@ import redis
 from servers import RedisProcess
 from test_cache import CONFIG, HANDBOOK, PRICE, PRICE_TOO, STAFF, Slow, bench, entry, told
 
-from ragwb.answering.cache import AnswerCache, CacheStore, DamagedEntry
+from ragwb.answering.cache import CANDIDATES, AnswerCache, CacheStore, DamagedEntry
 from ragwb.answering.deletion import NotEverywhere
 from ragwb.answering.pipeline import Pipeline
 from ragwb.answering.redis_cache import RedisCache, cosine_of, found_pairs
@@ -101,6 +101,17 @@ def test_an_hour_ends_and_no_hit_moves_it(store: Callable[..., CacheStore]) -> N
     now[0] -= 7_200  # the clock goes backwards
     cache.put(replace(entry(3), expires=now[0] + 9_000))
     assert cache.entry("e2") and cache.entry("e3")
+
+
+def test_ended_entries_take_no_place_among_the_candidates(redis8: RedisProcess) -> None:
+    now = [time.time()]
+    cache = RedisCache(RedisServer(redis8.url), clock=lambda: now[0])
+    cache.put(replace(entry(0), expires=now[0] + 9_000))
+    for number in range(1, CANDIDATES + 1):  # each is nearer to the question than the one that has not ended
+        cache.put(replace(entry(number), vector=entry(1).vector, expires=now[0] + 3_600))
+    assert "e0" not in dict(nearest(cache, 1)) and len(nearest(cache, 1)) == CANDIDATES
+    now[0] += 3_601
+    assert [id for id, _ in nearest(cache, 1)] == ["e0"] and len(cache) == CANDIDATES + 1, "a search filters, and deletes nothing"
 
 
 def test_what_was_used_last_stays(store: Callable[..., CacheStore]) -> None:

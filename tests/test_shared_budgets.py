@@ -165,6 +165,7 @@ def test_a_total_that_is_told_late_gives_nothing_back(redis8: RedisProcess, tmp_
     one.tell(NOON)
     one.run(TELL, (f"{one.at}told:{one.id}", *one.periods(NOON)), "key:", "0.25")  # by another process on the same ledger
     assert other.standing(DAY, NOON).spent == 0.5
+    assert one.standing(DAY, NOON).spent == 0.5, "and what was booked before it is not booked again"
 
 
 @pytest.mark.parametrize("how", ["killed", "frozen"])

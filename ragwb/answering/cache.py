@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['TAKEN_FOR', 'FLOOR', 'CANDIDATES', 'ENTRIES_TABLE', 'CACHE_ERRORS', 'DAMAGED', 'CACHE_FILE', 'same_words', 'Verdict',
            'verdict_on', 'DamagedEntry', 'CachedAnswer', 'entry_reader', 'documents_in', 'Shelf', 'Flights',
-           'connected', 'opened', 'CacheTable', 'Known', 'Questions', 'AnswerCache', 'CacheStore', 'sweep',
-           'forget_documents', 'scope_of', 'lost_evidence', 'Found', 'trusted', 'found_in', 'is_sampled',
+           'connected', 'opened', 'CacheTable', 'Known', 'Questions', 'StoredEntries', 'AnswerCache', 'CacheStore',
+           'sweep', 'forget_documents', 'scope_of', 'lost_evidence', 'Found', 'trusted', 'found_in', 'is_sampled',
            'cache_record', 'searched', 'look_up', 'count_entries', 'same_question', 'may_be_kept', 'entry_of', 'agrees',
            'put_checked', 'keep', 'cached_steps', 'forget_cached', 'tried']
 
@@ -311,21 +311,17 @@ class Questions:
             self.remove(gone[-1:])
         return gone
 
-# %% ../../nbs/10_answering/09_cache.ipynb #c22
-class AnswerCache:
-    "Entries by scope and question. Safe to share between threads, and its file between processes. Raises sqlite3.Error."
+# %% ../../nbs/10_answering/09_cache.ipynb #c21a
+class StoredEntries:
+    "The table and what is in memory of it, in agreement. Safe to share between threads, and its file between processes. Raises sqlite3.Error."
 
     def __init__(
         self,
-        path: Path | None = None,         # None: in memory
-        max_entries: int = 10_000,
-        max_bytes: int = 100_000_000,     # of entries and vectors
+        path: Path | None = None,  # None: in memory
         clock: Callable[[], float] = time.time,
     ):
-        self.max_entries, self.max_bytes, self.clock = max_entries, max_bytes, clock
-        self.lock, self.flights = threading.RLock(), Flights()
+        self.clock, self.lock = clock, threading.RLock()
         self.stored, self.questions = CacheTable(path), Questions()
-        self.swept: dict[str, int] = {}  # collection -> index version
         self.catch_up()
 
     def __len__(self) -> int:
@@ -346,6 +342,36 @@ class AnswerCache:
                 self.questions.remove(ids)
                 self.stored.delete(ids)
 
+    def entry(self, id: str) -> CachedAnswer | None:
+        "An entry by its id, used now; None if it is gone or has expired. Raises DamagedEntry."
+        with self.lock:
+            found = self.stored.get(id, self.clock())
+            if found is None:
+                self.forget([id])
+            elif id in self.questions.known:
+                self.questions.known.move_to_end(id)
+            return found
+
+    def resting_in(self, collection: str) -> list[tuple[str, dict[str, str]]]:
+        "The entries of a collection, each with the documents behind it and their hashes."
+        with self.lock:
+            return self.stored.documents(collection)
+
+# %% ../../nbs/10_answering/09_cache.ipynb #c22
+class AnswerCache(StoredEntries):
+    "Entries by scope and question. Safe to share between threads, and its file between processes. Raises sqlite3.Error."
+
+    def __init__(
+        self,
+        path: Path | None = None,         # None: in memory
+        max_entries: int = 10_000,
+        max_bytes: int = 100_000_000,     # of entries and vectors
+        clock: Callable[[], float] = time.time,
+    ):
+        super().__init__(path, clock)
+        self.max_entries, self.max_bytes, self.flights = max_entries, max_bytes, Flights()
+        self.swept: dict[str, int] = {}  # collection -> index version
+
     def put(self, entry: CachedAnswer) -> None:
         "Keeps an entry; an older one of the same question and scope goes."
         if len(entry.question) <= LONGEST:
@@ -358,16 +384,6 @@ class AnswerCache:
             self.questions.add(entry.id, Known(entry.scope, entry.question, entry.expires, length + entry.vector.nbytes), entry.vector)
             self.forget(self.questions.surplus(self.clock(), self.max_entries, self.max_bytes))
 
-    def entry(self, id: str) -> CachedAnswer | None:
-        "An entry by its id, used now; None if it is gone or has expired. Raises DamagedEntry."
-        with self.lock:
-            found = self.stored.get(id, self.clock())
-            if found is None:
-                self.forget([id])
-            elif id in self.questions.known:
-                self.questions.known.move_to_end(id)
-            return found
-
     def near(self, scope: str, question: str, vector: Callable[[], np.ndarray] | None) -> list[tuple[str, str, float]]:
         "Entries that may answer a question: id, question and cosine, best first."
         with self.lock:
@@ -378,11 +394,6 @@ class AnswerCache:
             if vector is None or scope not in questions.shelves:
                 return []
             return [(id, known[id].question, cosine) for id, cosine in questions.shelves[scope].nearest(vector(), CANDIDATES)]
-
-    def resting_in(self, collection: str) -> list[tuple[str, dict[str, str]]]:
-        "The entries of a collection, each with the documents behind it and their hashes."
-        with self.lock:
-            return self.stored.documents(collection)
 
 # %% ../../nbs/10_answering/09_cache.ipynb #c24
 class CacheStore(Protocol):
@@ -568,7 +579,7 @@ def same_question(run: QuestionRun) -> str:
     "What two questions of a moment have in common if one answer is for both."
     return f"{scope_of(run)} {same_words(run.query)}"
 
-# %% ../../nbs/10_answering/09_cache.ipynb #c31
+# %% ../../nbs/10_answering/09_cache.ipynb #c30a
 def may_be_kept(run: QuestionRun) -> bool:
     "Whether a reply may be given again."
     verdicts = (*run.verdicts, *run.reply.gate.verdicts)
@@ -579,7 +590,7 @@ def may_be_kept(run: QuestionRun) -> bool:
     plain = all(verdict.action == "pass" for verdict in verdicts) and not any(citation.masked for citation in run.reply.citations)
     return bool(run.reply.citations) and not run.reply.stream.stop and not run.reply.unproven and own and ranked and plain
 
-
+# %% ../../nbs/10_answering/09_cache.ipynb #c30c
 def entry_of(run: QuestionRun, now: float) -> CachedAnswer:
     "The entry of a run that has its reply."
     collection = run.components.reader.collection
@@ -593,7 +604,7 @@ def entry_of(run: QuestionRun, now: float) -> CachedAnswer:
         now + 3_600 * run.config.cache.hours, run.embedder.embed([run.query])[0],
     )  # fmt: skip
 
-
+# %% ../../nbs/10_answering/09_cache.ipynb #c30e
 def agrees(run: QuestionRun, first: CachedAnswer) -> bool:
     "Whether a fresh reply cites one of the places that an entry cites."
     return any(citation.span.overlap(other.span) for citation in run.reply.citations for other in first.citations)
@@ -622,7 +633,7 @@ def keep(cache: CacheStore, run: QuestionRun) -> None:
     count_entries(cache, run)
     cache.flights.land(same_question(run), run.id)
 
-
+# %% ../../nbs/10_answering/09_cache.ipynb #c31
 def cached_steps(run: QuestionRun, cache: CacheStore) -> Iterator[Event]:
     "An answer as it is made, by way of the cache. Raises ModelError."
     find, generate = ANSWER_STEPS[:-1], ANSWER_STEPS[-1]

@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['LOCK_S', 'LOOK_EVERY_S', 'EFFORT', 'SWEPT_AT_ONCE', 'cosine_of', 'vector_bytes', 'text_of', 'found_pairs', 'about_in',
-           'RedisKeys', 'RedisFlights', 'RedisCache', 'cache_of', 'written_again', 'forget_cached']
+           'EntryKeys', 'RedisKeys', 'RedisFlights', 'RedisEntries', 'RedisCache', 'cache_of', 'written_again',
+           'forget_cached']
 
 # %% ../../nbs/10_answering/09_redis_cache.ipynb #c03
 import json
@@ -32,7 +33,7 @@ def vector_bytes(vector: np.ndarray) -> bytes:
     "A vector as Redis reads it after FP32."
     return np.ascontiguousarray(vector, "<f4").tobytes()
 
-# %% ../../nbs/10_answering/09_redis_cache.ipynb #c09
+# %% ../../nbs/10_answering/09_redis_cache.ipynb #c08b
 def text_of(found: bytes) -> str:
     "Bytes from Redis as text, whatever they are."
     return found.decode("utf-8", "replace")
@@ -50,9 +51,9 @@ def about_in(text: bytes | None) -> dict[str, Any] | None:
     whole = all(isinstance(told.get(name), str) for name in ("scope", "collection", "words")) and isinstance(told.get("documents"), dict)
     return told if whole else None
 
-
-class RedisKeys:
-    "The keys of a cache, and what is written under them."
+# %% ../../nbs/10_answering/09_redis_cache.ipynb #c09a
+class EntryKeys:
+    "The keys of a cache."
 
     def __init__(self, server: RedisServer):
         self.server, self.at = server, f"{server.prefix}cache:"
@@ -69,6 +70,10 @@ class RedisKeys:
 
     def of(self, collection: str) -> str:
         return f"{self.at}of:{collection}"
+
+# %% ../../nbs/10_answering/09_redis_cache.ipynb #c09
+class RedisKeys(EntryKeys):
+    "The keys of a cache, and what is written under them."
 
     def write(self, client: Any, entry: CachedAnswer, now: float) -> None:
         "Writes an entry, all of it or nothing."
@@ -141,12 +146,9 @@ class RedisFlights(Flights):
             except RedisError:
                 return  # the lock ends by itself
 
-# %% ../../nbs/10_answering/09_redis_cache.ipynb #c13
-EFFORT, SWEPT_AT_ONCE = 400, 200  # elements that a search compares at least; ended entries that one sweep takes
-
-
-class RedisCache:
-    "Entries by scope and question, in Redis. Safe to share between threads and processes. Raises RedisError."
+# %% ../../nbs/10_answering/09_redis_cache.ipynb #c12a
+class RedisEntries:
+    "Entries by their ids, in Redis. Safe to share between threads and processes. Raises RedisError."
 
     def __init__(
         self,
@@ -165,6 +167,35 @@ class RedisCache:
         "Deletes entries."
         if ids:
             self.server.call(lambda client: self.keys.erase(client, list(ids)))
+
+    def entry(self, id: str) -> CachedAnswer | None:
+        "An entry by its id, used now; None if it is gone or has expired. Raises DamagedEntry."
+        now, found = self.clock(), self.server.call(lambda client: client.hget(self.keys.answer(id), "entry"))
+        kept = CachedAnswer.from_json(found) if found else None
+        if kept is None or kept.expires <= now:
+            self.forget([id])
+            return None
+        try:
+            self.server.call(lambda client: client.zadd(self.keys.used, {id: now}, xx=True))
+        except RedisError as error:
+            if error.kind != "full":  # a full server still gives what it has
+                raise
+        return kept
+
+    def resting_in(self, collection: str) -> list[tuple[str, dict[str, str]]]:
+        "The entries of a collection, each with the documents behind it and their hashes."
+        def ask(client: Any) -> list[tuple[str, bytes | None]]:
+            ids = sorted(map(text_of, client.smembers(self.keys.of(collection))))
+            return list(zip(ids, client.hmget(self.keys.about, ids), strict=True)) if ids else []
+
+        return [(id, about["documents"] if (about := about_in(text)) else documents_in("")) for id, text in self.server.call(ask)]
+
+# %% ../../nbs/10_answering/09_redis_cache.ipynb #c13
+EFFORT, SWEPT_AT_ONCE = 400, 200  # elements that a search compares at least; ended entries that one sweep takes
+
+
+class RedisCache(RedisEntries):
+    "Entries by scope and question, in Redis. Safe to share between threads and processes. Raises RedisError."
 
     def surplus(self) -> list[str]:
         "The ids of what has ended and, if there is too much, of what was not used for longest."
@@ -212,28 +243,6 @@ class RedisCache:
         self.forget(ids)
         if ids:
             self.server.call(lambda client: [client.execute_command("VREM", self.keys.near(scope), id) for id in ids])
-
-    def entry(self, id: str) -> CachedAnswer | None:
-        "An entry by its id, used now; None if it is gone or has expired. Raises DamagedEntry."
-        now, found = self.clock(), self.server.call(lambda client: client.hget(self.keys.answer(id), "entry"))
-        kept = CachedAnswer.from_json(found) if found else None
-        if kept is None or kept.expires <= now:
-            self.forget([id])
-            return None
-        try:
-            self.server.call(lambda client: client.zadd(self.keys.used, {id: now}, xx=True))
-        except RedisError as error:
-            if error.kind != "full":  # a full server still gives what it has
-                raise
-        return kept
-
-    def resting_in(self, collection: str) -> list[tuple[str, dict[str, str]]]:
-        "The entries of a collection, each with the documents behind it and their hashes."
-        def ask(client: Any) -> list[tuple[str, bytes | None]]:
-            ids = sorted(map(text_of, client.smembers(self.keys.of(collection))))
-            return list(zip(ids, client.hmget(self.keys.about, ids), strict=True)) if ids else []
-
-        return [(id, about["documents"] if (about := about_in(text)) else documents_in("")) for id, text in self.server.call(ask)]
 
 # %% ../../nbs/10_answering/09_redis_cache.ipynb #c19
 def cache_of(settings: Settings) -> CacheStore:
