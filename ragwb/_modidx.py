@@ -6616,6 +6616,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                      'ragwb.storage.audit.Audit.note': ('03_storage/audit.html#audit.note', 'ragwb/storage/audit.py'),
                                      'ragwb.storage.audit.Audit.read': ('03_storage/audit.html#audit.read', 'ragwb/storage/audit.py'),
                                      'ragwb.storage.audit.Audit.write': ('03_storage/audit.html#audit.write', 'ragwb/storage/audit.py'),
+                                     'ragwb.storage.audit.marks_of': ('03_storage/audit.html#marks_of', 'ragwb/storage/audit.py'),
                                      'ragwb.storage.audit.writer': ('03_storage/audit.html#writer', 'ragwb/storage/audit.py')},
             'ragwb.storage.bucket': { 'ragwb.storage.bucket.Bucket': ('03_storage/bucket.html#bucket', 'ragwb/storage/bucket.py'),
                                       'ragwb.storage.bucket.Bucket.__init__': ( '03_storage/bucket.html#bucket.__init__',

@@ -39,7 +39,7 @@ from .ingestion.ingest import IngestReport, Progress, ingest, with_scan
 from .ingestion.names import NameRules, whereabouts
 from .ingestion.sources import Gathered, Source, gather_files, gather_objects, gather_uploads
 from .settings import Settings
-from .storage.audit import NAMES, Audit
+from .storage.audit import Audit, marks_of
 from .storage.bucket import is_remote
 
 # %% ../nbs/10_answering/14_workbench.ipynb #c08
@@ -156,7 +156,7 @@ def gathered(paths: Sequence[str | Path], settings: Settings) -> Generator[Gathe
 def noted_upload(data: DataFolder, collection: str, sources: Sequence[Source], report: IngestReport) -> IngestReport:
     "Notes an upload in the audit log; returns its report."
     data.audit.note("upload", data.payer.key, collection=collection, files=len(sources), new=report.new, changed=report.changed, failed=len(report.failed),
-                    documents=[source.id for source in sources[:NAMES]])
+                    documents=marks_of(source.id for source in sources))
     return report
 
 # %% ../nbs/10_answering/14_workbench.ipynb #c18
@@ -208,7 +208,7 @@ class Library(DataFolder):
         "Deletes documents from everything that ragwb has written; returns how many there were. Tells of each copy out of reach. Raises NotEverywhere."
         opened = self.store.open(collection or self.settings.collection)
         there = delete_everywhere(Deletion(self.store, opened, tuple(dict.fromkeys(ids)), elsewhere=elsewhere))
-        self.audit.note("delete", self.payer.key, collection=opened.name, deleted=there, documents=list(ids[:NAMES]))
+        self.audit.note("delete", self.payer.key, collection=opened.name, deleted=there, documents=marks_of(ids))
         return there
 
     def reindex(self, collection: str = "", progress: Callable[[Progress], None] | None = None) -> int:

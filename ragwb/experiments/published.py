@@ -205,7 +205,7 @@ def limits(reports: Reports) -> str:
     cited, refused = (float(rows[f"sample questions, held-out half: {name}"]) for name in ("right evidence cited", "unanswerable refused"))
     said = f"- The extractive default cites the right evidence for {cited:.0%} of the sample's held-out questions and refuses only {refused:.0%} of those without an answer"
     return f"""{said} ([results](results.ipynb){", not recomputed" if NOT_RECOMPUTED in quality else ""}).
-- No OCR: a scanned PDF is reported as such. No routing, A/B tests or Terraform yet ([promises and limits](promises.md)).
+- No OCR: a scanned PDF is reported as such. Terraform and Kubernetes are checked offline and were never applied to an account ([promises and limits](promises.md)).
 - Profile `aws` is tested against an emulated Bedrock and a real S3 server, never against an AWS account."""
 
 

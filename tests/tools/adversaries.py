@@ -63,6 +63,7 @@ def made() -> dict[str, list[re.Pattern[Any]]]:
         r"ragwb.answering.routing words": [],
         r"ragwb.answering.synonyms pattern": [],
         r"ragwb.api.access rule.path": [re.compile(rule.path, re.DOTALL) for rule in RULES],
+        "ragwb.api.problems re.sub('\\\\\\\\{\\\\w+\\\\\\\\}', '.+', re.escape(template))": [re.compile("/v1/documents/.+", re.DOTALL)],
         r"ragwb.answering.citations '\\s+'.join(map(re.escape, words))": [re.compile(r"alpha\s+beta\s+alpha\s+gamma")],
         r"ragwb.app.source_view '\\s+'.join(map(re.escape, words.split()))": [re.compile(r"alpha\s+beta\s+alpha\s+gamma", re.I)],
         r"ragwb.documents.identity f'\\b(?:{words})\\b'": [],
