@@ -112,10 +112,11 @@ def charges_of(run: QuestionRun) -> tuple[Charge, ...]:
     ]
     if run.reranking:
         used.append(("rerank", "rerank", run.reranking.reranker.name, {"queries": run.reranking.queries}))
-    facts = {"answer": run.id, "config": run.config.fingerprint, "collection": run.components.reader.collection.name}
-    made = [charge(f"{run.id}/{name}", part, model, units, run.at, route=run.route, **facts) for name, part, model, units in used]
-    hit = saving(f"{run.id}/cache", run.cache["model"], Usage(**run.cache["usage"]), run.at, **facts) if run.cached else None
-    return (*(each for each in made if each.units and each.usd != 0), *([hit] if hit else []))
+    facts = {"answer": run.id, "config": run.config.fingerprint, "collection": run.components.reader.collection.name, "prompt": run.config.prompt}
+    cache = run.cache.get("outcome", "")
+    made = [charge(f"{run.id}/{name}", part, model, units, run.at, route=run.route, cache=cache, **facts) for name, part, model, units in used]
+    hit = saving(f"{run.id}/cache", run.cache["model"], Usage(**run.cache["usage"]), run.at, repeats=run.cache["id"], **facts) if run.cached else None
+    return (*(each for each in made if each.flag or (each.units and each.usd != 0)), *([hit] if hit else []))
 
 # %% ../../nbs/10_answering/05_question_run.ipynb #c19
 FAILURES = (ModelError, AwsError, CircuitOpen, EmbeddingError, GuardrailError, TimeoutError)
