@@ -19,7 +19,7 @@ from .prices import price_of
 from .usage import Usage
 
 # %% ../../nbs/04_costs/03_ledger.ipynb #c06
-COMPONENTS = ("model", "embedding", "rerank", "guardrail", "judge", "cache", "trim")  # of the last two, what was saved is charged, with no dollars
+COMPONENTS = ("model", "embedding", "rerank", "guardrail", "judge", "cache", "trimming")  # the last two are charged with what they saved, and no dollars
 CORRECTED = "usage corrected"  # the flag of a charge whose provider reported a number that cannot be
 
 
@@ -75,22 +75,22 @@ SAVED = "saved_"  # before the unit that was not used
 
 def saving(
     id: str,
-    model: str,                # that was not called
-    used: Usage,               # by the answer that was given first
+    model: str,                # that was not called, or read less
+    used: Usage,               # that was not: by the answer that was given first, or of the passages left out of a prompt
     at: datetime,              # with a time zone
     answer: str = "",
     config: str = "",
     collection: str = "",
     prompt: str = "",
     repeats: str = "",         # the answer that was given again
-    component: str = "cache",  # or trim
+    component: str = "cache",  # that saved it: cache or trimming
 ) -> Charge | None:            # None: the model is free, or its price is not known
     "The charge of what was not used: no dollars, and the units that were saved."
     price = price_of(model, at)
     if price is None or not price.cost(used.units):
         return None
     hit = component == "cache"
-    units = ({"hits": 1} if hit else {}) | {f"{SAVED}{name}": count for name, count in used.units.items()}
+    units = {"hits" if hit else "prompts": 1} | {f"{SAVED}{name}": count for name, count in used.units.items()}
     at = at.astimezone(UTC)
     return Charge(id, at.isoformat(timespec="seconds"), component, model, units, 0.0, price.label, answer, config, "", collection, "", prompt, "hit" if hit else "", repeats)
 
