@@ -26,6 +26,7 @@ from ragwb.app.cost_page import (
 from ragwb.costs.allowance import Limit, Standing
 from ragwb.costs.ledger import Charge, Ledger, Sum, Sums, charge, saving
 from ragwb.costs.overview import Overview, overview_of
+from ragwb.costs.savings import Savings
 from ragwb.costs.usage import Usage
 from ragwb.operations.keys import KeyStore, add_key
 from ragwb.settings import Settings
@@ -48,8 +49,7 @@ def overview(**known: object) -> Overview:
         "questions": 1,
         "per_question": 0.25,
         "unpriced": (),
-        "saved_by_prompt_cache": 0.0,
-        "saved_by_answer_cache": 0.0,
+        "saved": Savings(),
         "days": (),
         "by": {},
         "dearest": (),
@@ -63,9 +63,9 @@ def test_the_figures_say_what_they_are_of() -> None:
         "today $0.5000 since 00:00 UTC November $2.0000 until now end of November $4.0000 if it goes on like this "
         "per question $0.2500 1 question this month saved $0.00 nothing yet this month"
     )
-    seen = plain(figures(overview(questions=2, per_question=None, saved_by_prompt_cache=0.25, saved_by_answer_cache=0.5)))
+    seen = plain(figures(overview(questions=2, per_question=None, saved=Savings(prompt_cache=0.25, answer_cache=0.5))))
     assert seen.endswith("per question – 2 questions this month saved $0.7500 $0.5000 by cached answers, $0.2500 by the provider's prompt cache")
-    assert plain(figures(overview(saved_by_answer_cache=0.5))).endswith("saved $0.5000 $0.5000 by cached answers")
+    assert plain(figures(overview(saved=Savings(answer_cache=0.5)))).endswith("saved $0.5000 $0.5000 by cached answers")
     assert plain(figure("x", 0.0)) == "x $0.00"
 
 

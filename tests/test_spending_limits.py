@@ -295,8 +295,8 @@ def test_an_overview_is_the_sum_of_its_ledger(tmp_path: Path) -> None:
     assert [id for id, _ in seen.dearest] == [f"a{n}" for n in range(12, 2, -1)] and seen.dearest[0][1] == pytest.approx(1.2 * lite)
     assert seen.unpriced == (UNKNOWN,)
     assert [row.key[0] for row in seen.by["collection"]] == ["a", "c", "b", ""] and [row.key[0] for row in seen.by["component"]] == ["model", "embedding", "cache", "judge"]
-    assert list(seen.by) == ["component", "model", "collection", "key", "config"]
-    assert (seen.saved_by_prompt_cache, seen.saved_by_answer_cache) == (pytest.approx(40_000 * (0.33 - 0.0825) / 1e6), pytest.approx((3_000 * 0.33 + 300 * 2.75) / 1e6))
+    assert list(seen.by) == ["component", "model", "prompt", "collection", "key", "config", "route", "cache"]
+    assert (seen.saved.prompt_cache, seen.saved.answer_cache) == (pytest.approx(40_000 * (0.33 - 0.0825) / 1e6), pytest.approx((3_000 * 0.33 + 300 * 2.75) / 1e6))
     assert dict(seen.days)["2026-11-30"] == pytest.approx(lite + 9_000 * 0.0825 / 1e6) and seen.days[0] == ("2026-11-03", 0.0) and seen.days[-1] == ("2026-12-02", seen.today)
     assert [standing.spent for standing in seen.standings] == pytest.approx([seen.today, seen.month])
     empty = overview_of(Ledger(tmp_path / "other.sqlite"), (), now)

@@ -53,11 +53,12 @@ def calls_of(
     typical: Typical,
 ) -> dict[str, tuple[str, Mapping[str, float]]]:  # component -> model, and units of a question on average
     "What a question calls."
+    role = config.answering
     made: dict[str, tuple[str, Mapping[str, float]]] = {
-        "model": (f"bedrock:{config.answering.base_model}" if config.answering.base_model else config.answering.model, {name: count * (1 - typical.hits) for name, count in typical.usage.units.items()}),
+        "model": (f"bedrock:{role.base_model}" if role.base_model else role.model, {name: count * (1 - typical.hits) for name, count in typical.usage.units.items()}),
         "embedding": (config.embedder, {"input_tokens": ASKED}),
     }
-    if config.answering.base_url:
+    if role.base_url:
         made["model"] = ("local:own server", {})
     if config.retrieval.reranker:
         made["rerank"] = (config.retrieval.reranker, {"queries": 1})
@@ -104,7 +105,8 @@ class Estimate:
         return {
             "config": self.config, "questions_per_day": self.per_day, "per_question_usd": self.question, "per_question_with_machines_usd": self.question_with_machines,
             "month_usd": {"questions": self.questions_month, "machines": machines.total if machines else 0.0, "total": self.month, "paused": machines.paused if machines else 0.0},
-            "components": {name: {"model": self.models[name], "usd": usd} for name, usd in self.components.items()}, "tokens": self.typical.usage.units, "cache_hits": self.typical.hits,
+            "components": {name: {"model": self.models[name], "usd": usd} for name, usd in self.components.items()},
+            "tokens": self.typical.usage.units, "cache_hits": self.typical.hits,
             "measured_over": self.typical.measured, "environment": machines.environment if machines else None, "hours_on": machines.hours if machines else 0.0,
             "machines": {**machines.foundation, **machines.compute} if machines else {}, "assumptions": list(self.assumptions),
         }  # fmt: skip
@@ -132,5 +134,6 @@ def estimate(
         said.append(f"tokens are assumed, not measured: {typical.usage.input_tokens:,} in, {typical.usage.output_tokens:,} out, no hit of the cache")
     if "guardrail" in calls:
         said.append("guardrail: three policies on question and answer are assumed")
-    said += [f"{price.name}: constant since its release, read on {price.checked} in {price.source}" for model, _ in calls.values() if (price := price_of(model, at)) and price is not LOCAL]
-    return Estimate(config.fingerprint, per_day, typical, components, {name: model for name, (model, _) in calls.items()}, machines, (*said, *([f"machines: {GENERAL}"] if machines else [])))
+    prices = [price for model, _ in calls.values() if (price := price_of(model, at)) and price is not LOCAL]
+    said += [f"{price.name}: constant since its release, read on {price.checked} in {price.source}" for price in prices] + ([f"machines: {GENERAL}"] if machines else [])
+    return Estimate(config.fingerprint, per_day, typical, components, {name: model for name, (model, _) in calls.items()}, machines, tuple(said))

@@ -24,6 +24,7 @@ from ..costs.allowance import Standing
 from ..costs.ledger import Charge, Sums
 from ..costs.overview import BY, Overview, overview_of
 from ..costs.prices import dollars
+from ..costs.savings import COUNTERFACTUALS
 from ..network.aws import AwsError
 from ..operations.keys import KeyStore
 from ..workbench import Workbench
@@ -36,8 +37,8 @@ def figure(label: str, usd: float | None, more: str = "") -> str:
 
 def figures(seen: Overview) -> str:
     "The figures at the top of the page."
-    saved = seen.saved_by_answer_cache + seen.saved_by_prompt_cache
-    parts = [f"{dollars(usd)} by {what}" for usd, what in ((seen.saved_by_answer_cache, "cached answers"), (seen.saved_by_prompt_cache, "the provider's prompt cache")) if usd]
+    saved = seen.saved.total
+    parts = [f"{dollars(usd)} by {COUNTERFACTUALS[name][0]}" for name, usd in seen.saved.to_dict().items() if usd]
     return '<div class="figures">' + "".join((
         figure("today", seen.today, "since 00:00 UTC"), figure(f"{seen.now:%B}", seen.month, "until now"),
         figure(f"end of {seen.now:%B}", seen.forecast, "if it goes on like this"), figure("per question", seen.per_question, f"{count_of(seen.questions, 'question')} this month"),

@@ -51,6 +51,7 @@ def charges(count: int) -> str:
 def print_spending(spent: "Spending") -> None:
     "The total, the sums as a table, savings and budgets."
     from ragwb.costs.prices import dollars
+    from ragwb.costs.savings import COUNTERFACTUALS
 
     total, when = spent.total, f" since {spent.since}" if spent.since else ""
     if not total.charges:
@@ -64,10 +65,9 @@ def print_spending(spent: "Spending") -> None:
         key = "  ".join(f"{cell or '-':<{width}}" for cell, width in zip(row.key, widths, strict=True))
         usd = "no price" if row.unpriced == row.charges else dollars(row.usd) + (" +?" if row.unpriced else "")
         click.echo(f"  {key}  {usd:>14}  {charges(row.charges):>13}  {', '.join(f'{count:,} {unit}' for unit, count in row.units.items())}")
-    if spent.saved_usd:
-        click.echo(f"  prompt caching of the provider saved {dollars(spent.saved_usd)}")
-    if spent.saved_by_cache_usd:
-        click.echo(f"  cached answers saved {dollars(spent.saved_by_cache_usd)}")
+    for name, usd in spent.saved.to_dict().items():
+        if usd:
+            click.echo(f"  saved by {COUNTERFACTUALS[name][0]}: {dollars(usd)}, against {COUNTERFACTUALS[name][1]}")
     for name, balance in spent.budgets.items():
         click.echo(f"  budget {name}: {dollars(balance.left)} left of {dollars(balance.limit)}, {dollars(balance.reserved)} reserved")
 

@@ -8,7 +8,7 @@ __all__ = ['LEARNT', 'DEAR', 'SLACK', 'CLIP', 'ALARM', 'SMALLEST', 'LATEST', 'UN
 
 # %% ../../nbs/04_costs/08_anomalies.ipynb #c03
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import exp, lgamma, log, sqrt
 from statistics import median
@@ -114,7 +114,7 @@ class ShareRule:
         if not self.more and share < USUAL:
             return None
         far = (count - share * of) * (1 if self.more else -1) > 2 * sqrt(of * max(share, 0.01) * (1 - min(share, 0.99)))  # a quick look first
-        odd = far and unlikely(count, of, *self.first, self.more) < UNLIKELY
+        odd = far and unlikely(count, of, self.first[0], self.first[1], self.more) < UNLIKELY
         news, self.alarmed = odd and not self.alarmed, odd or (self.alarmed and far)
         return (self.rule, self.said.format(now=100 * count / of, before=100 * share, of=of)) if news else None
 
@@ -124,9 +124,11 @@ def watched(
 ) -> list[Anomaly]:              # in the same order
     "What is odd about a stream of questions."
     cost = CostRule()
-    retries = ShareRule("retries", True, "{now:.0f} % of the last {of} questions took more model calls than usual, {before:.0f} % before: a provider fails and is paid again")
-    hits = ShareRule("cache hits", False, "the cache answered {now:.0f} % of the last {of} questions, {before:.0f} % before: was it emptied, or is its scope new with each question?")
-    prefix = ShareRule("prompt cache", False, "{now:.0f} % of the last {of} prompts had tokens from the provider's prompt cache, {before:.0f} % before: does the prompt still begin the same?")
+    retries = ShareRule("retries", True, "{now:.0f} % of the last {of} questions took three calls of a model or more, {before:.0f} % before: a provider fails and is paid again")
+    hits = ShareRule("cache hits", False,
+                     "the cache answered {now:.0f} % of the last {of} questions, {before:.0f} % before: was it emptied, or is its scope new with each question?")
+    prefix = ShareRule("prompt cache", False,
+                       "{now:.0f} % of the last {of} prompts had tokens from the provider's prompt cache, {before:.0f} % before: does the prompt still begin the same?")
     found = []
     for asked in questions:
         told = [hits.saw(asked.hit)] if asked.hit is not None else []

@@ -64,9 +64,12 @@ NOVA_1, NOVA_2 = "2024-12-03", "2025-12-02"  # releases
 LOCAL = Price((), "local", "", {}, other=0.0)
 PRICES = (
     Price(in_geographies("global", "amazon.nova-2-lite-v1:0"), "Nova 2 Lite, global", CHECKED, token_rates(0.30, 2.50, 0.075), since=NOVA_2, scope="global", source=CATALOGUE),
-    Price(in_geographies("- us eu jp apac", "amazon.nova-2-lite-v1:0"), "Nova 2 Lite, in a geography", CHECKED, token_rates(0.33, 2.75, 0.0825), since=NOVA_2, scope="geography", source=CATALOGUE),
-    Price(in_geographies("global", "amazon.nova-2-pro-preview-20251202-v1:0"), "Nova 2 Pro preview, global", CHECKED, token_rates(1.25, 10.00, 0.3125), since=NOVA_2, scope="global", source=CATALOGUE),
-    Price(in_geographies("- us eu apac", "amazon.nova-2-pro-preview-20251202-v1:0"), "Nova 2 Pro preview, in a geography", CHECKED, token_rates(1.375, 11.00, 0.34375), since=NOVA_2, scope="geography", source=CATALOGUE),
+    Price(in_geographies("- us eu jp apac", "amazon.nova-2-lite-v1:0"), "Nova 2 Lite, in a geography", CHECKED, token_rates(0.33, 2.75, 0.0825),
+          since=NOVA_2, scope="geography", source=CATALOGUE),
+    Price(in_geographies("global", "amazon.nova-2-pro-preview-20251202-v1:0"), "Nova 2 Pro preview, global", CHECKED, token_rates(1.25, 10.00, 0.3125),
+          since=NOVA_2, scope="global", source=CATALOGUE),
+    Price(in_geographies("- us eu apac", "amazon.nova-2-pro-preview-20251202-v1:0"), "Nova 2 Pro preview, in a geography", CHECKED, token_rates(1.375, 11.00, 0.34375),
+          since=NOVA_2, scope="geography", source=CATALOGUE),
     Price(in_geographies("- us", "amazon.nova-pro-v1:0"), "Nova Pro, us", CHECKED, token_rates(0.80, 3.20, 0.20), since=NOVA_1, scope="us", source=CATALOGUE),
     Price(in_geographies("eu", "amazon.nova-pro-v1:0"), "Nova Pro, eu", CHECKED, token_rates(1.05, 4.20, 0.2625), since=NOVA_1, scope="eu", source=CATALOGUE),
     Price(in_geographies("apac", "amazon.nova-pro-v1:0"), "Nova Pro, apac", CHECKED, token_rates(0.84, 3.36, 0.21), since=NOVA_1, scope="apac", source=CATALOGUE),

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['TOKENS', 'FOLDER', 'MANY', 'EVERY_S', 'HEARTBEAT_S', 'AT_ONCE', 'UNSENT', 'Storage', 'parquet_of',
-           'charges_of_parquet', 'found', 'compact', 'ChargeSink', 'gathered', 'interrupted']
+           'charges_of_parquet', 'found', 'compact', 'ChargeSink', 'whole_ledger', 'interrupted']
 
 # %% ../../nbs/04_costs/10_shared_ledger.ipynb #c03
 import json
@@ -179,7 +179,7 @@ class ChargeSink:
             self.owner.release()
 
 # %% ../../nbs/04_costs/10_shared_ledger.ipynb #c15
-def gathered(storage: Storage, path: Path) -> Ledger:  # path: of the copy on this machine
+def whole_ledger(storage: Storage, path: Path) -> Ledger:  # path: of the copy on this machine
     "The charges of all pods in one ledger, brought up to date."
     whole = Ledger(path)
     with whole.lock:
