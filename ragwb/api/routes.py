@@ -254,7 +254,7 @@ def readyz(request: Request) -> dict[str, Any]:
 @measured.get("/metrics")
 def metrics(service: Serving) -> Response:
     "Counters for Prometheus."
-    return Response(service.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+    return Response(service.scraped(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 # %% ../../nbs/14_api/07_routes.ipynb #c22
 ASSETS = "/docs/assets"

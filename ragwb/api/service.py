@@ -4,11 +4,15 @@
 
 # %% auto #0
 __all__ = ['ENDED', 'ANSWERS_AT_ONCE', 'UPLOADS_AT_ONCE', 'DELETIONS_AT_ONCE', 'UPLOAD_S', 'Serving', 'open_collection',
-           'find_document', 'checked_question', 'file_outcomes', 'Service', 'service_of', 'admitted']
+           'find_document', 'checked_question', 'file_outcomes', 'failing_ledger', 'Service', 'service_of', 'admitted']
 
 # %% ../../nbs/14_api/03_service.ipynb #c03
-from collections.abc import AsyncIterator, Sequence
+import logging
+import sqlite3
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Annotated, Any, BinaryIO
 
 from anyio import CapacityLimiter, to_thread
@@ -20,7 +24,7 @@ from .problems import Problem
 from ..indexing.collection import Collection
 from ..indexing.schema import DocumentInfo
 from ..ingestion.ingest import IngestReport, Progress
-from ..operations.metrics import Metrics
+from ..operations.metrics import CostWatch, Metrics
 from ..operations.permission import VISITOR, seen_by
 from ..workbench import Workbench
 
@@ -78,6 +82,15 @@ DELETIONS_AT_ONCE = 2  # each waits for its collection's lock
 UPLOAD_S = 600.0     # seconds after which no more files of an upload are read
 
 
+@contextmanager
+def failing_ledger() -> Iterator[None]:
+    "A ledger that cannot be read is told, and keeps no metrics from being scraped."
+    try:
+        yield
+    except sqlite3.Error as error:
+        logging.getLogger("ragwb").warning("costs are not looked at: %s", error)
+
+
 @dataclass
 class Service:
     "The workbench for an event loop."
@@ -86,6 +99,10 @@ class Service:
     asking: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(ANSWERS_AT_ONCE))
     ingesting: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(UPLOADS_AT_ONCE))
     deleting: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(DELETIONS_AT_ONCE))
+    watch: CostWatch | None = None
+
+    def __post_init__(self) -> None:
+        self.watch = self.watch or CostWatch(self.metrics)
 
     async def ask(self, question: Question, collection: str) -> Answer:
         "An answer, kept and counted."
@@ -102,6 +119,15 @@ class Service:
                 if isinstance(event, Answer):
                     self.metrics.answered(event)
                 yield event
+
+    def scraped(self) -> bytes:
+        "The metrics, with those that the ledger knows."
+        books = self.workbench.books
+        self.metrics.waiting.set(books.ahead.waiting)
+        if self.watch and books.path.is_file():
+            with failing_ledger():
+                self.watch.look(books.ledger, self.workbench.default, datetime.now(UTC))
+        return self.metrics.text()
 
     async def ingest(self, files: Sequence[tuple[str, BinaryIO]], collection: str, keep_both: bool = True) -> tuple[IngestReport, list[Progress]]:
         "The report of an upload, and the end of each of its files."
