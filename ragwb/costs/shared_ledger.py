@@ -149,10 +149,12 @@ class ChargeSink:
                 self.ledger.database.execute("INSERT INTO runs VALUES (?)", (self.run,))
         self.noted = self.now()
 
-    def attempt(self) -> None:
+    def attempt(self, last: bool = False) -> None:
         "Sends what is unsent; a storage that takes nothing is told once, and tried again the next time."
         try:
             self.flush()
+            if last and self.owner is not None:
+                self.note(False)
             self.failed = ""
         except Exception as error:  # noqa: BLE001  # a thread has nobody to raise it to
             if str(error) != self.failed:
@@ -173,9 +175,8 @@ class ChargeSink:
         if self.ended.is_set():
             return
         self.ended.set()
-        self.attempt()
-        if self.owner is not None and not self.failed:
-            self.note(False)
+        self.attempt(last=True)
+        if self.owner is not None:
             self.owner.release()
 
 # %% ../../nbs/04_costs/10_shared_ledger.ipynb #c15

@@ -14,6 +14,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from secrets import token_hex
@@ -50,7 +51,8 @@ def appended(path: Path, text: str) -> None:
             if file.write(data) != len(data):
                 raise OSError(28, "the disk is full", str(path))
         except OSError:
-            file.truncate(before)
+            with suppress(OSError):  # of what cannot be cut; the torn line is told when it is read
+                file.truncate(before)
             raise
 
 # %% ../../nbs/04_costs/09_write_ahead.ipynb #c09
