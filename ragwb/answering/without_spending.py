@@ -43,6 +43,8 @@ def guard_freely(run: QuestionRun) -> None:
     if not kept.name.startswith("local:"):
         run.guard = guardrail(GuardrailConfig("local"), run.components.settings)
     guard_question(run)
+    if run.guard is not kept:
+        run.verdicts = [replace(verdict, usage={}) for verdict in run.verdicts]  # the units of the local rules cost nothing
     run.guard = kept
 
 

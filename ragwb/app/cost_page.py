@@ -126,9 +126,9 @@ class CostState:
     seen: Overview | None = None                       # None: nothing was paid for
     dear: Sequence[tuple[str, float, Sequence[Charge]]] = ()  # question, dollars, charges
     keys: Mapping[str, str] = field(default_factory=dict)  # id -> name
+    by: str = "component"
     odd: Sequence[Anomaly] = ()                        # of the month
     waiting: int = 0                                   # charges that the ledger could not take yet
-    by: str = "component"
 
 
 def tabs(by: str) -> str:
