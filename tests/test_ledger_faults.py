@@ -130,7 +130,7 @@ for n in range(100_000):
 
 def test_a_killed_machine_loses_at_most_its_last_seconds_and_is_named(s3_settings: Settings, tmp_path: Path) -> None:
     home = tmp_path / "pod"
-    pod = subprocess.Popen([sys.executable, "-c", KILLED, str(home), s3_settings.storage, s3_settings.s3_endpoint, s3_settings.region], stdout=subprocess.PIPE, text=True, env=os.environ)
+    pod = subprocess.Popen([sys.executable, "-c", KILLED, str(home), s3_settings.storage, s3_settings.s3_endpoint, s3_settings.region], stdout=subprocess.PIPE, text=True, env=os.environ)  # noqa: E501
     assert pod.stdout
     until, booked = time.monotonic() + 60, -1
     storage = objects(s3_settings)
