@@ -13,7 +13,7 @@ DOCS := experiments/data/sample/docs
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo demo-aws fault-table serve test test-slow mutants check lint docs notebooks sample bench bench-aws quality benchmarks published chunking-bench reports experiments-full pr-report targets dvc data-versions clean
+.PHONY: help install dev demo demo-aws fault-table serve test test-slow mutants attack check lint docs notebooks sample bench bench-aws quality benchmarks published chunking-bench savings reports experiments-full pr-report targets dvc data-versions cloud-tools image sbom deploy rollback data-sync pause resume cloud-check clean
 MAKEFLAGS += --no-print-directory
 
 help:  ## what can be made
@@ -87,6 +87,9 @@ MUTANTS ?= 100
 mutants: dev  ## change the package at random, one small change at a time (MUTANTS=100): .ragwb/mutants.md lists those that nothing notices
 	@$(BIN)/python tests/tools/mutants.py --count $(MUTANTS) --out .ragwb/mutants.md
 
+attack: dev  ## hostile files, strings and requests, wrong keys, two tenants, 5,000 and more generated requests: reports/attack.md
+	@$(BIN)/python tests/tools/attack.py
+
 check: dev  ## only the state of the project: exports, clean notebooks, README, pins, paths, sizes
 	@$(BIN)/python -m pytest -q tests/test_project.py
 
@@ -125,10 +128,14 @@ published: dev  ## run the pages that print reports again, write README, recompu
 
 REPORTS     ?= reports
 BASE        ?= origin/main
-EXPERIMENTS := $(basename $(notdir $(sort $(wildcard experiments/[0-9][0-9]_*.ipynb))))
+EXPERIMENTS := $(filter-out 11_savings,$(basename $(notdir $(sort $(wildcard experiments/[0-9][0-9]_*.ipynb)))))
 reports: dev  ## the smoke profile of every experiment into $(REPORTS), its index, and all of it verified
 	@status=0; for name in $(EXPERIMENTS); do $(RAGWB) experiment run $$name --profile smoke --out $(REPORTS)/$$name || status=1; done; exit $$status
 	@$(RAGWB) verify $(addprefix $(REPORTS)/,$(EXPERIMENTS))
+
+savings: dev  ## what cache, router and shorter prompts save on a stream of 2,000 requests, and at what quality: reports/11_savings (20 minutes)
+	@$(RAGWB) experiment run 11_savings --out $(REPORTS)/11_savings
+	@$(RAGWB) verify $(REPORTS)/11_savings
 
 chunking-bench: dev  ## experiment 01 on the public chunking set in $(BENCH): reports/01_chunking_bench
 	@$(RAGWB) experiment run 01_chunking -p data=$(BENCH)/chunking -p 'sizes=[400, 500, 600]' -p 'cutoffs=[0.55, 0.7, 0.8]' -p 'strategies=[recursive, semantic]' --out $(REPORTS)/01_chunking_bench
@@ -166,6 +173,48 @@ dvc: .venv-dvc/.installed  ## DVC, into a venv of its own; with STORAGE=s3://buc
 
 data-versions: install .venv-dvc/.installed  ## the stages of dvc.yaml whose inputs have changed: ingest, evaluate, report; then git add dvc.lock, dvc push
 	@$(DVC) repro
+
+cloud-tools: dev  ## kubectl into $(VENV), for the tests of k8s/ and for a deployment
+	@test -x $(BIN)/kubectl || $(BIN)/python tests/tools/cloud.py
+
+TARGET ?= serving
+BASE_IMAGE ?= python:3.11-slim-bookworm
+image:  ## the image of TARGET=serving or workbench, with Docker (BASE_IMAGE=...@sha256:...)
+	@docker build --file infra/image/Dockerfile --target $(TARGET) --build-arg BASE_IMAGE=$(BASE_IMAGE) --build-arg REVISION=$(shell git rev-parse HEAD) --tag ragwb:$(TARGET) .
+
+sbom:  ## what the image holds, as CycloneDX: sbom.json (needs syft)
+	@syft scan ragwb:$(TARGET) --output cyclonedx-json=sbom.json
+
+# ENV=dev|staging|prod, URL=https://..., for deploy also IMAGE=repository@sha256:...; DEPLOY_SETTINGS: file of the account's own values; prod wants CONFIRM=prod.
+RELEASE := $(PYTHON) infra/deploy/release.py
+deploy:  ## deploy IMAGE=repository@sha256:... to ENV, ask it questions at URL, go back if it does not answer
+	@$(RELEASE) deploy $(ENV) --image "$(IMAGE)" --url "$(URL)" --settings "$(DEPLOY_SETTINGS)"
+
+rollback:  ## back to the image that ran in ENV before the last deployment
+	@$(RELEASE) rollback $(ENV) --url "$(URL)" --settings "$(DEPLOY_SETTINGS)"
+
+JOB := ragwb-ingest-$(shell date +%s)
+data-sync: $(VENV)/.demo  ## the documents of FOLDER to DOCUMENTS=s3://..., one ingestion in ENV, and the smoke questions at URL
+	@$(RAGWB) sync "$(FOLDER)" "$(DOCUMENTS)" --delete
+	@kubectl create job --namespace ragwb --from cronjob/ragwb-ingest $(JOB)
+	@kubectl wait --namespace ragwb --for condition=complete --timeout 2h job/$(JOB)
+	@$(RELEASE) smoke $(ENV) --url "$(URL)"
+
+CLOUD = $(BIN)/python infra/cloud.py
+pause: $(VENV)/.demo  ## take an environment's compute away, keep all that lasts (ENV=dev; CONFIRM=prod for production)
+	@$(CLOUD) pause --env "$(ENV)" --confirm "$(CONFIRM)"
+
+resume: $(VENV)/.demo  ## bring it back and ask the smoke questions (ENV=dev; IMAGE=sha256:... for another image)
+	@$(CLOUD) resume --env "$(ENV)" --image "$(IMAGE)"
+
+.venv-cloud/.installed:
+	@echo "Installing checkov into .venv-cloud: it pins what ragwb needs newer"
+	@test -x .venv-cloud/bin/python || $(PYTHON) -m venv .venv-cloud
+	@.venv-cloud/bin/python -m pip install --quiet --disable-pip-version-check checkov==3.3.30
+	@touch $@
+
+cloud-check: dev .venv-cloud/.installed  ## infra/ and k8s/ without an account: Terraform for real against a provider in memory, checkov, pause and resume
+	@$(BIN)/python -m pytest -q $(wildcard tests/test_infra*.py tests/test_cloud*.py)
 
 clean:  ## remove caches, builds and the demonstration's data; keeps .venv and .ragwb
 	rm -rf $(DEMO_HOME) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache _proc _docs

@@ -1,14 +1,17 @@
-"How long the cache of answers takes to find an entry among 10,000: `python benchmarks/cache.py`."
+"How long the cache of answers takes to find an entry among 10,000: `python benchmarks/cache.py`, with `redis://host:6379` in Redis, whose keys are deleted at the end."
 
+import sys
 import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
 
-from ragwb.answering.cache import AnswerCache, CachedAnswer, near_questions, verdict_on
+from ragwb.answering.cache import AnswerCache, CachedAnswer, verdict_on
+from ragwb.answering.redis_cache import RedisCache
 from ragwb.costs.usage import Usage
 from ragwb.indexing.embedding import embedder
+from ragwb.network.redis import RedisServer
 
 ENTRIES, LOOK_UPS = 10_000, 500
 
@@ -29,7 +32,8 @@ def milliseconds(act, count: int = LOOK_UPS) -> tuple[float, float]:
 
 def main() -> None:
     model = embedder("local:wordllama")
-    cache = AnswerCache(Path(tempfile.mkdtemp()) / "cache.sqlite", max_entries=ENTRIES)
+    server = RedisServer(sys.argv[1], "ragwb:{benchmark}:") if sys.argv[1:] else None
+    cache = RedisCache(server, ENTRIES) if server else AnswerCache(Path(tempfile.mkdtemp()) / "cache.sqlite", max_entries=ENTRIES)
     vectors = model.embed([question(number) for number in range(ENTRIES)])
     begun = time.perf_counter()
     for number in range(ENTRIES):
@@ -37,17 +41,19 @@ def main() -> None:
     print(f"put: {1e3 * (time.perf_counter() - begun) / ENTRIES:.2f} ms each")
 
     def exact(number: int) -> None:
-        (id, known, cosine), = near_questions(cache, "scope", question(number), None)
+        (id, known, cosine), = cache.near("scope", question(number), None)
         assert verdict_on(known, question(number), cosine).tier == "exact" and cache.entry(id)
 
     def semantic(number: int) -> None:
         asked = question(number).replace("What is", "Please tell me")
-        found = near_questions(cache, "scope", asked, lambda: model.embed([asked])[0])
+        found = cache.near("scope", asked, lambda: model.embed([asked])[0])
         hit = next((id for id, known, cosine in found if verdict_on(known, asked, cosine).tier), None)
         assert hit is None or cache.entry(hit)
 
     for name, act in (("exact", exact), ("semantic", semantic)):
         print(f"{name}: p50 {(took := milliseconds(act))[0]:.2f} ms, p95 {took[1]:.2f} ms, {len(cache):,} entries")
+    if server:
+        server.call(lambda client: [client.delete(key) for key in client.scan_iter(f"{server.prefix}*", 1_000)])
 
 
 if __name__ == "__main__":

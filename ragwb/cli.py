@@ -6,7 +6,9 @@
 __all__ = []
 
 # %% ../nbs/17_commands/14_cli.ipynb #c04
+import ragwb.commands.ab  # noqa: F401
 import ragwb.commands.answers  # noqa: F401
+import ragwb.commands.audit  # noqa: F401
 import ragwb.commands.cache  # noqa: F401
 import ragwb.commands.cost  # noqa: F401
 import ragwb.commands.drift  # noqa: F401
@@ -17,5 +19,6 @@ import ragwb.commands.judge  # noqa: F401
 import ragwb.commands.keys  # noqa: F401
 import ragwb.commands.model  # noqa: F401
 import ragwb.commands.release  # noqa: F401
+import ragwb.commands.route  # noqa: F401
 import ragwb.commands.search  # noqa: F401
 from .commands.common import main  # noqa: F401

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['NOVA_LITE', 'NOVA_PRO_PREVIEW', 'NOVA_PRO', 'CONFIGS', 'ConfigError', 'ChunkingConfig', 'RetrievalConfig',
-           'ModelConfig', 'GuardrailConfig', 'CacheConfig', 'fingerprint', 'flatten', 'PipelineConfig', 'checked',
-           'config_from', 'named_config']
+           'ModelConfig', 'GuardrailConfig', 'CacheConfig', 'RoutingConfig', 'fingerprint', 'flatten', 'asked_for',
+           'PipelineConfig', 'checked', 'config_from', 'named_config']
 
 # %% ../nbs/00_start/02_config.ipynb #c03
 import hashlib
@@ -119,6 +119,25 @@ class CacheConfig:
         if not self.hours > 0 or not 0 <= self.sample <= 1:
             raise ConfigError(f"cache: hours > 0 and sample in [0, 1] are needed: got {self.hours} and {self.sample}")
 
+# %% ../nbs/00_start/02_config.ipynb #c11routing
+@dataclass(frozen=True)
+class RoutingConfig:
+    "Which role answers a question: always the one that `role` names, or the one that a router chooses."
+    mode: str = "off"       # off; rules; learned: by the expected gain; cascade: the fast answer is checked, and the strong role asked where it fails
+    weights: str = ""       # learned, cascade: JSON file of `ragwb route train`; cascade without one asks the fast role first, always
+    version: str = ""       # of these weights, as the file states it: the config has another fingerprint with other weights
+    threshold: float = 0.1  # learned, cascade: expected gain of the strong role from which it is asked at once, -1 to 1
+
+    def __post_init__(self) -> None:
+        if self.mode not in ("off", "rules", "learned", "cascade"):
+            raise ConfigError(f"routing: mode is off, rules, learned or cascade, not {self.mode!r}")
+        if self.mode == "learned" and not self.weights:
+            raise ConfigError("routing: mode learned needs weights, a file that `ragwb route train` writes; mode rules needs none")
+        if bool(self.weights) != bool(self.version):
+            raise ConfigError(f"routing: weights need their version, which `ragwb route train` prints, and a version needs weights: got {self.weights!r} and {self.version!r}")
+        if not -1 <= self.threshold <= 1:
+            raise ConfigError(f"routing: threshold lies in [-1, 1]: got {self.threshold}")
+
 # %% ../nbs/00_start/02_config.ipynb #c13
 def fingerprint(
     value: Mapping[str, Any],  # of what JSON has
@@ -137,6 +156,13 @@ def flatten(
         flat |= flatten(inner, f"{above}{name}.") if isinstance(inner, Mapping) else {f"{above}{name}": inner}
     return flat
 
+# %% ../nbs/00_start/02_config.ipynb #c15parts
+def asked_for(values: dict[str, Any]) -> dict[str, Any]:
+    "The fields of a config without the parts that it does not ask for."
+    if not values["guardrail"]["scan"]:
+        del values["guardrail"]["scan"]
+    return {name: value for name, value in values.items() if (name, value) not in (("cache", asdict(CacheConfig())), ("routing", asdict(RoutingConfig())), ("trim", 0.0))}
+
 # %% ../nbs/00_start/02_config.ipynb #c16
 @dataclass(frozen=True)
 class PipelineConfig:
@@ -150,18 +176,33 @@ class PipelineConfig:
     role: str = "fast"                 # which of the two answers: fast or strong
     guardrail: GuardrailConfig = field(default_factory=GuardrailConfig)
     cache: CacheConfig = field(default_factory=CacheConfig)
+    routing: RoutingConfig = field(default_factory=RoutingConfig)
     refusal_threshold: float = 0.3     # local model: confidence below which it refuses, 0 to 1
     max_sentences: int = 3             # local model: the most sentences it cites
     context_tokens: int = 3_000        # budget for passages in the prompt
+    trim: float = 0.0                  # sentences this far below the best one are left out of a language model's prompt, log odds; 0: none is
 
     def __post_init__(self) -> None:
         if self.role not in ("fast", "strong"):
             raise ConfigError(f"role is fast or strong, not {self.role!r}")
+        if self.trim < 0:
+            raise ConfigError(f"trim: the distance from the best sentence is 0 or more, not {self.trim}")
+        if self.routing.mode != "off" and self.role == "strong":
+            raise ConfigError(f"role is strong and routing.mode is {self.routing.mode}: a router chooses the role itself; leave role at fast, or set routing.mode to off")
 
     @property
     def answering(self) -> ModelConfig:
         "The model of the role that answers."
         return self.strong if self.role == "strong" else self.fast
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        "The roles that may answer: one, or both where a router chooses."
+        return ("fast", "strong") if self.routing.mode != "off" else (self.role,)
+
+    def alone(self, role: str) -> "PipelineConfig":
+        "The same with one role and no router."
+        return replace(self, role=role, routing=RoutingConfig())
 
     @property
     def index_fingerprint(self) -> str:
@@ -175,13 +216,8 @@ class PipelineConfig:
         return fingerprint(self.to_dict())
 
     def to_dict(self) -> dict[str, Any]:
-        "The fields, nested. A scan or a cache that is not asked for is left out, so a config without them has the fingerprint that it had before there were any."
-        values = asdict(self)
-        if not self.guardrail.scan:
-            del values["guardrail"]["scan"]
-        if self.cache == CacheConfig():
-            del values["cache"]
-        return values
+        "The fields, nested. A scan, a cache, a router or trimming that is not asked for is left out: a config without them has the fingerprint that it had before they were there."
+        return asked_for(asdict(self))
 
     def to_json(self) -> str:
         "Sorted JSON for people to read and `config_from` to read back."

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 from profiles import bedrock, placed  # noqa: F401  # fixtures for whoever asks
-from servers import bucket, host, proxy, s3_settings, seaweed  # noqa: F401  # fixtures for whoever asks
+from servers import bucket, host, proxy, redis8, redis_process, s3_settings, seaweed  # noqa: F401  # fixtures for whoever asks
 
 from ragwb.guardrails.factory import guardrail
 from ragwb.indexing.embedding import provider_embedder
 from ragwb.network.aws import new_client
+from ragwb.network.redis import server_at
 from ragwb.network.resilience import breaker
 from ragwb.retrieval.rerank import reranker
 
@@ -34,5 +35,5 @@ def nothing_is_left_over() -> Iterator[None]:
     for name in [name for name in os.environ if name not in before and name != "PYTEST_CURRENT_TEST"]:
         del os.environ[name]
     os.environ.update(before)
-    for kept in (new_client, breaker, guardrail, provider_embedder, reranker):
+    for kept in (new_client, breaker, guardrail, provider_embedder, reranker, server_at):
         kept.cache_clear()

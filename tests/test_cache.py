@@ -22,6 +22,7 @@ from ragwb.answering.pipeline import Pipeline
 from ragwb.cli import main
 from ragwb.config import NOVA_LITE, CacheConfig, GuardrailConfig, ModelConfig, PipelineConfig
 from ragwb.costs.usage import Usage
+from ragwb.emulator.server import emulated_bedrock
 from ragwb.indexing.embedding import embedder
 from ragwb.operations.metrics import Metrics
 from ragwb.settings import Settings
@@ -322,6 +323,21 @@ def test_a_hundred_same_questions_at_once_are_one_call(tmp_path: Path) -> None:
         thread.join(60)
     assert len(answers) == 100 and len(model.calls) == 1 and sum(bool(answer.cached) for answer in answers) == 99
     assert {answer.text for answer in answers} == {"It costs 40 euros. [1]"} and not pipeline.cache.flights.under_way
+
+
+def test_an_answer_of_bedrock_is_kept_under_the_name_that_it_was_called_by(tmp_path: Path) -> None:
+    "The config names the bare id, the call its geography: a cache that compared the two kept nothing on AWS."
+    with emulated_bedrock() as bedrock, pytest.MonkeyPatch.context() as patch:
+        for name, value in bedrock.credentials.items():
+            patch.setenv(name, value)
+        workbench = bench(tmp_path)
+        settings = replace(Settings(home=tmp_path), **bedrock.settings)
+        pipeline = Pipeline(workbench.store.open("default"), replace(CONFIG, fast=ModelConfig(NOVA_LITE)), embedder("local:wordllama"), settings=settings, cache=AnswerCache())
+        first, second = pipeline.invoke(PRICE), pipeline.invoke(PRICE)
+        assert first.cached is False and second.cached is True and second.cache["id"] == first.id and len(bedrock.calls) == 1
+        assert first.calls[0].model == "bedrock:us.amazon.nova-2-lite-v1:0" == second.model
+        saved = next(charge for charge in second.charges if charge.component == "cache")
+        assert saved.units["saved_input_tokens"] == first.usage.input_tokens
 
 
 def test_a_hit_is_booked_with_what_it_saved(tmp_path: Path) -> None:

@@ -25,8 +25,10 @@ from ragwb.api.routes import create_api
 from ragwb.app.server import create_server
 from ragwb.commands.common import main
 from ragwb.indexing.schema import CollectionError
+from ragwb.operations.ab_serving import start_test
 from ragwb.operations.keys import AccessError, Keys, KeyStore, add_key, end_session, hashed, new_session, revoke_key, session_id
 from ragwb.operations.permission import VISITOR, Visitor, seen_by
+from ragwb.operations.prompt_registry import Prompts
 from ragwb.settings import Settings
 from ragwb.storage.bucket import objects
 from ragwb.storage.folder import Folder
@@ -50,6 +52,8 @@ class Tenants:
             Conversations(self.workbench.store.objects).add(name, self.talks[name], [self.answers[name]])
         self.store, now = KeyStore(Folder(home)), datetime.now(UTC)
         self.anton, self.berta = self.make("anton", ["ask", "ingest"], ["anton"]), self.make("berta", ["ask", "ingest"], ["berta"])
+        Prompts(self.workbench.store.objects).add("answer", "Answer in one sentence.", "{passages}\n\n{question}")
+        start_test(self.workbench, "quiet", "anton", [("control", "now"), ("brief", "prompt:answer:2")])
         self.admin, self.metrics, self.ask = self.make("admin", ["admin"]), self.make("watcher", ["metrics"]), self.make("reader", ["ask"])
         self.revoked, self.expired = self.make("gone", ["admin"]), self.make("old", ["admin"], [], timedelta(days=1), now - timedelta(days=2))
         self.store.change(lambda ring: revoke_key(ring, "gone"))
@@ -84,6 +88,8 @@ class Tenants:
             ("GET", "/v1/answers/{id}/notebook"): {"path": f"/v1/answers/{answer}/notebook"},
             ("GET", "/v1/models"): {}, ("GET", "/v1/models/{id}"): {"path": f"/v1/models/ragwb/{of}"}, ("POST", "/v1/chat/completions"): {"json": chat},
             ("GET", "/metrics"): {}, ("GET", "/healthz"): {}, ("GET", "/readyz"): {},
+            ("GET", "/v1/experiments"): {}, ("POST", "/v1/experiments"): {"json": {"name": f"brief-{of}", "collection": of, "arms": ARMS}},
+            ("GET", "/v1/experiments/{name}"): {"path": "/v1/experiments/quiet"}, ("POST", "/v1/experiments/{name}/stop"): {"path": "/v1/experiments/quiet/stop", "json": {}},
         }  # fmt: skip
 
     def ask_for(self, key_headers, route, of):
@@ -92,9 +98,11 @@ class Tenants:
         return self.client.request(route[0], given.pop("path", route[1]), headers=key_headers, **given)
 
 
+ARMS = [{"name": "control", "config": "now"}, {"name": "brief", "config": "prompt:answer:2"}]
+OF_ADMINS = {(method, f"/v1/experiments{path}") for method, path in (("GET", ""), ("POST", ""), ("GET", "/{name}"), ("POST", "/{name}/stop"))}
 OPEN = {("GET", "/healthz"), ("GET", "/readyz")}
 OF_ALL = {("GET", "/v1/collections"), ("GET", "/v1/models"), ("GET", "/metrics")}  # about no tenant: lists and totals
-SCOPES = {("GET", "/metrics"): "metrics", ("POST", "/v1/documents"): "ingest", ("DELETE", "/v1/documents/{id}"): "ingest"}
+SCOPES = {("GET", "/metrics"): "metrics", ("POST", "/v1/documents"): "ingest", ("DELETE", "/v1/documents/{id}"): "ingest"} | dict.fromkeys(OF_ADMINS, "admin")
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +132,9 @@ def test_every_listed_route_refuses_everyone_who_has_no_right(tenants):
         assert all(row[way].headers["www-authenticate"].startswith("Bearer") for way in WAYS)
         bodies = {way: row[way].text for way in ("wrong key", "expired", "revoked")}
         assert len(set(bodies.values())) == 1, "wrong, expired and revoked are told apart"
-        if route not in OF_ALL:
+        if route in OF_ADMINS:
+            assert table[route]["another tenant"] == 403
+        elif route not in OF_ALL:
             assert table[route]["another tenant"] == 404, (route, row["another tenant"].text)
     assert sorted(tenants.workbench.store.open("berta").hashes()) == before
     rows = [f"| {method} {path} | " + " | ".join(str(status) for status in table[method, path].values()) + " |" for method, path in table]
@@ -133,14 +143,17 @@ def test_every_listed_route_refuses_everyone_who_has_no_right(tenants):
 
 def test_the_owner_comes_in_by_every_route(tenants):
     for route in listed(tenants):
-        key = tenants.metrics if route == ("GET", "/metrics") else tenants.anton
+        key = tenants.metrics if route == ("GET", "/metrics") else tenants.admin if route in OF_ADMINS else tenants.anton
         response = tenants.ask_for({"Authorization": f"Bearer {key}"}, route, "anton")
+        if route == ("POST", "/v1/experiments"):
+            assert response.status_code == 422 and "collection anton has the test quiet" in response.text
+            continue
         assert response.status_code == 200 or (route[1].endswith("notebook") and response.status_code == 410), (route, response.text)
         assert "berta" not in response.text and tenants.answers["berta"] not in response.text
 
 
 def test_what_is_hidden_and_what_is_not_there_are_refused_in_the_same_words(tenants):
-    for route in set(listed(tenants)) - OPEN - OF_ALL:
+    for route in set(listed(tenants)) - OPEN - OF_ALL - OF_ADMINS:
         hidden, missing = (tenants.ask_for({"Authorization": f"Bearer {tenants.anton}"}, route, of) for of in ("berta", "nadja"))
         said = hidden.text.replace("berta", "nadja").replace(tenants.answers["berta"], "20261126-101010-" + "0" * 24)
         assert (hidden.status_code, said) == (missing.status_code, missing.text), route

@@ -231,19 +231,19 @@ def test_a_question_is_held_to_its_limits_while_it_is_answered(tmp_path: Path, m
     settings = Settings(budget_month_usd=10 * most)
 
     def held(payer: Payer, config: PipelineConfig = NOVA, lasts: float = 60.0):  # type: ignore[no-untyped-def]
-        return held_to(limits_of(settings, payer), lambda: ledger, config, asked, payer, lasts)
+        return held_to(limits_of(settings, payer), lambda: Allowance(ledger), config, asked, payer, lasts)
 
     with held(ann), held(bo):
         month = allowance.standing(limits_of(settings, ann)[0], NOON)
         assert (month.reserved, month.spent) == (pytest.approx(2 * most), 0.0)
         with held(ann) as full:
             assert allowance.standing(month.limit, NOON).reserved == pytest.approx(2 * most), "nothing is reserved for what costs nothing"
-        assert full.pressure == "kept" and full.retry_after_s == 12 * 3600.0 and full.why.startswith("the day's budget of this key is used up: $")
+        assert full.retry_after_s == 12 * 3600.0 and full.why.startswith("the day's budget of this key is used up: $")
     assert allowance.standing(month.limit, NOON).reserved == 0
     with pytest.raises(OverBudget, match="no price is known") as unknown, held(ann, PipelineConfig(fast=ModelConfig(UNKNOWN))):
         pass
     assert unknown.value.retry_after_s is None
-    with held_to((), lambda: ledger, PipelineConfig(fast=ModelConfig(UNKNOWN)), asked, Payer(), 60.0), held(ann, PipelineConfig()):
+    with held_to((), lambda: Allowance(ledger), PipelineConfig(fast=ModelConfig(UNKNOWN)), asked, Payer(), 60.0), held(ann, PipelineConfig()):
         pass  # nothing to hold to, and nothing to pay
     caplog.clear()
     with suppress(ZeroDivisionError), held(ann, lasts=0.0):

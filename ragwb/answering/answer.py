@@ -31,6 +31,8 @@ class Question:
     text: str
     history: tuple[str, ...] = ()                      # earlier questions of the conversation, oldest first
     where: Filter = field(default_factory=dict)        # label -> value, e.g. {"format": "pdf"}
+    forced_fast: str = ""                              # why the fast role must answer, for the reader; set by who holds the budget, not by callers; empty: it need not
+    asker: str = ""                                    # a user, session or conversation, by whatever name: the same one meets the same arm of a test; never kept
 
     @classmethod
     def of(
@@ -40,7 +42,7 @@ class Question:
     ) -> "Question":
         "A question from what a caller gives. Raises QuestionError for one that is empty or too long."
         if isinstance(given, Mapping):
-            given = cls(given["question"], tuple(given.get("history", ())), given.get("where") or {})
+            given = cls(given["question"], tuple(given.get("history", ())), given.get("where") or {}, given.get("asker", ""))
         asked = cls(given) if isinstance(given, str) else given
         if not any(c.isalnum() for c in asked.text):
             raise QuestionError("the question is empty: ask something in words")
@@ -77,13 +79,13 @@ def answer_dict(answer: "Answer") -> dict[str, Any]:
     "An answer as `ragwb ask --json` and `POST /v1/query` give it."
     return {
         "id": answer.id, "answer": answer.text, "citations": [asdict(citation) for citation in answer.citations], "outcome": answer.outcome, "refused": answer.refused,
-        "cached": answer.cached, "cache": dict(answer.cache), "model": answer.model, "route": answer.route, "config": answer.config.fingerprint,
+        "cached": answer.cached, "cache": dict(answer.cache), "model": answer.model, "route": answer.route, "routing": dict(answer.routing), "config": answer.config.fingerprint,
         "index_version": answer.index_version,
         "usage": asdict(answer.usage), "cost_usd": answer.cost_usd, "timings_ms": {name: round(value, 1) for name, value in answer.timings_ms.items()},
         "question": answer.question, "standalone": answer.standalone, "collection": answer.collection, "created": answer.created,
         "searched_for": dict(answer.searched_for), "dropped_citations": answer.dropped, "notes": list(answer.notes), "guard": dict(answer.guard),
         "interrupted_calls": sum(call.outcome == "interrupted" for call in answer.calls), "passages": answer.passages,
-    }  # fmt: skip
+    } | ({"experiment": {name: told for name, told in answer.experiment.items() if name != "unit"}} if answer.experiment else {})  # fmt: skip
 
 
 def answer_markdown(answer: "Answer") -> str:
@@ -114,6 +116,7 @@ class Answer:
     timings_ms: Mapping[str, float]        # of each step, and total
     created: str                           # ISO 8601, UTC
     route: str | None = None               # the router's choice of a model; None: no router decided, the config names the model
+    routing: Mapping[str, Any] = field(default_factory=dict)  # why that role, and which were asked, see `routing_record`; empty: no router decided
     cached: bool | None = None             # whether the answer is an earlier one; None: there is no cache that was asked
     cache: Mapping[str, Any] = field(default_factory=dict)  # what the cache said, see `cache_record`; empty: it was not asked
     cost_usd: float | None = None          # sum of the charges; None: the price of one of them is not known
@@ -123,6 +126,7 @@ class Answer:
     charges: tuple[Charge, ...] = ()
     hidden: Mapping[str, str] = field(default_factory=dict)  # words that the guardrail masked or blocked -> their kind; never shown or kept
     searched_for: Mapping[str, str] = field(default_factory=dict)  # misspelt words of the question -> the words searched for instead
+    experiment: Mapping[str, Any] = field(default_factory=dict)  # the test that it was made in: name, arm, unit; empty: none
 
     @property
     def passages(self) -> list[dict[str, Any]]:
@@ -143,6 +147,8 @@ class Answer:
     def record(self) -> dict[str, Any]:
         "The stable shape, and all that a replay needs."
         kept = {"history": list(self.history), "where": dict(self.where), "pipeline": json.loads(self.config.to_json())}
+        if self.experiment:
+            kept["experiment"] = dict(self.experiment)
         return self.to_dict() | kept | {"calls": [asdict(call) for call in self.calls], "charges": [asdict(charge) for charge in self.charges]}
 
     def _repr_markdown_(self) -> str:

@@ -134,6 +134,12 @@ class AnswerKeeper:
     def __init__(self, answers: AnswerStore, record: Callable[[Sequence[Charge]], object]):
         self.answers, self.record = answers, record
         self.unkept = 0  # answers that could not be kept
+        self.listeners: list[Callable[[Answer | ModelError], None]] = []  # each is told of every answer and every failure: metrics, traces
+
+    def tell(self, outcome: Answer | ModelError) -> None:
+        "Tells the listeners how a question ended."
+        for listener in self.listeners:
+            listener(outcome)
 
     def book(self, charges: Sequence[Charge], key: str = "") -> None:
         "Books charges as paid by a key."
@@ -147,11 +153,13 @@ class AnswerKeeper:
             yield
         except ModelError as error:
             self.book(error.charges, key)
+            self.tell(error)
             raise
 
     def keep(self, answer: Answer, collection: DocumentCollection, key: str = "") -> Answer:
         "Books an answer as paid by a key, and keeps it; returns it, with a note if it could not be kept."
         self.book(answer.charges, key)
+        self.tell(answer)
         try:
             self.answers.save(answer)
             used = {place.document for place in (*answer.citations, *answer.hits)} | {flag["document"] for flag in answer.guard.get("flags", ())}

@@ -129,6 +129,7 @@ BY_ANSWER = (  # asked when the collection has forgotten, and no new answer can 
     Holder("files written from answers", "ragwb.answering.deletion:forget_written"),
     Holder("uploads that were killed", "ragwb.answering.deletion:forget_passing"),
     Holder("cached answers", "ragwb.answering.cache:forget_cached", "cache.sqlite"),
+    Holder("cached answers in Redis", "ragwb.answering.redis_cache:forget_cached"),
     Holder("conversations", "ragwb.answering.conversations:forget_conversations"),
     Holder("answers and feedback", "ragwb.answering.deletion:forget_answers"),
 )

@@ -38,10 +38,10 @@ class ReplyStream:
         for part in parts:
             if CALLS in part.additional_kwargs:
                 self.told = calls_of(part, self.model)
-            elif BEGUN not in part.additional_kwargs:
+            if str(part.text) or not {CALLS, BEGUN} & part.additional_kwargs.keys():  # a whole reply, such as a kept one, tells its calls and has words
                 self.message = part if self.message is None else self.message + part  # type: ignore[operator, assignment]
                 yield str(part.text)
-            elif self.message is not None:
+            elif BEGUN in part.additional_kwargs and self.message is not None:
                 self.message = None
                 raise Restarted
 

@@ -8,9 +8,9 @@ __all__ = ['Event', 'Returned', 'FAILURES', 'Components', 'QuestionRun', 'remote
 
 # %% ../../nbs/10_answering/05_question_run.ipynb #c03
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from secrets import token_hex
@@ -22,6 +22,7 @@ from .answer import Answer, Question
 from .citations import Citation
 from .passages import IndexReader
 from .proof import ProvenReply
+from .routing import GainModel
 from ..config import ModelConfig, PipelineConfig
 from ..costs.ledger import Charge, charge, saving
 from ..costs.usage import Usage
@@ -53,6 +54,8 @@ class Components:
     guard: Guard
     reranker: BedrockReranker | None = None
     spelling: Spelling | None = None           # of the same version; None: words stay as they were typed
+    models: Mapping[str, BaseChatModel] = field(default_factory=dict)  # role -> its model, where a router or a budget may choose; empty: `model` answers
+    gain: GainModel | None = None              # the expected gain of the strong role; None: the config names none
 
 # %% ../../nbs/10_answering/05_question_run.ipynb #c11
 Event = str | Citation | Answer  # what a stream yields; the Answer comes last
@@ -70,7 +73,8 @@ class QuestionRun:
         self.embedder = Metered(components.embedder, self.deadline, self.remote)
         self.guard = remote_guard(components.guard, self.remote)
         self.reranking = Reranking(components.reranker, self.deadline) if components.reranker else None
-        self.use(components.model, components.config.answering)
+        fast = components.models.get("fast")       # before a router decides
+        self.use(components.model if fast is None else fast, components.config.answering if fast is None else components.config.fast)
         self.question = question
         self.query = question.text                 # as searched: the question made standalone
         self.hits = Hits()
@@ -82,13 +86,20 @@ class QuestionRun:
         self.cached: bool | None = None            # whether the reply is that of an earlier answer; None: no cache was asked
         self.cache: dict[str, Any] = {}            # what the cache said
         self.searched_for: Mapping[str, str] = {}  # misspelt words -> the words searched for instead
+        self.left_out = 0                          # tokens of passages that were trimmed from the prompt
         self.timings: dict[str, float] = {}        # step -> milliseconds
         self.stopped = ""                          # said instead of an answer, by the step that ended the run
+        self.routing: dict[str, Any] = {}          # what the router decided, and which roles were asked; empty: no router
+        self.set_aside: list[ProvenReply] = []     # replies that another role's has replaced
 
     def use(self, model: BaseChatModel, role: ModelConfig, route: str = "") -> None:  # empty: no router decided
         "Answers with a model from here on."
         facts = {"answer": self.id, "config": self.config.fingerprint, "collection": self.components.reader.collection.name} | ({"route": route} if route else {})
         self.model, self.role, self.route = for_question(model, self.deadline, facts), role, route
+
+    def add_calls(self, calls: Iterable[Call]) -> None:
+        "Remembers calls, each with the route that it was made on."
+        self.calls += [replace(call, route=self.route) for call in calls]
 
     def remote(self, name: str, call: Callable[[], Returned]) -> Returned:
         "A call over a network. Raises TimeoutError at the deadline."
@@ -104,19 +115,22 @@ def remote_guard(guard: Guard, remote: Callable[[str, Callable[[], Mapping[str, 
 # %% ../../nbs/10_answering/05_question_run.ipynb #c16
 def charges_of(run: QuestionRun) -> tuple[Charge, ...]:
     "The charges of a question so far."
-    guarded = add_units(verdict.usage for verdict in (*run.verdicts, *run.reply.gate.verdicts))
-    used: list[tuple[str, str, str, Usage | Mapping[str, int]]] = [
-        *((f"model/{n}", "model", call.model, call.usage) for n, call in enumerate(run.calls)),
-        ("embedding", "embedding", run.embedder.name, Usage(run.embedder.tokens)),
-        ("guardrail", "guardrail", run.guard.name, guarded),
+    replies = (*run.set_aside, run.reply)
+    guarded = add_units(verdict.usage for verdict in (*run.verdicts, *(verdict for reply in replies for verdict in reply.gate.verdicts)))
+    used: list[tuple[str, str, str, Usage | Mapping[str, int], str]] = [
+        *((f"model/{n}", "model", call.model, call.usage, call.route) for n, call in enumerate(run.calls)),
+        ("embedding", "embedding", run.embedder.name, Usage(run.embedder.tokens), run.route),
+        ("guardrail", "guardrail", run.guard.name, guarded, run.route),
     ]
     if run.reranking:
-        used.append(("rerank", "rerank", run.reranking.reranker.name, {"queries": run.reranking.queries}))
+        used.append(("rerank", "rerank", run.reranking.reranker.name, {"queries": run.reranking.queries}, run.route))
     facts = {"answer": run.id, "config": run.config.fingerprint, "collection": run.components.reader.collection.name, "prompt": run.config.prompt}
     cache = run.cache.get("outcome", "")
-    made = [charge(f"{run.id}/{name}", part, model, units, run.at, route=run.route, cache=cache, **facts) for name, part, model, units in used]
-    hit = saving(f"{run.id}/cache", run.cache["model"], Usage(**run.cache["usage"]), run.at, repeats=run.cache["id"], **facts) if run.cached else None
-    return (*(each for each in made if each.flag or (each.units and each.usd != 0)), *([hit] if hit else []))
+    made = [charge(f"{run.id}/{name}", part, model, units, run.at, route=route, cache=cache, **facts) for name, part, model, units, route in used]
+    saved = [saving(f"{run.id}/cache", run.cache["model"], Usage(**run.cache["usage"]), run.at, repeats=run.cache["id"], **facts)] if run.cached else []
+    if run.left_out and run.calls:
+        saved.append(saving(f"{run.id}/trimming", run.calls[-1].model, Usage(run.left_out), run.at, component="trimming", **facts))
+    return (*(each for each in made if each.flag or (each.units and each.usd != 0)), *filter(None, saved))
 
 # %% ../../nbs/10_answering/05_question_run.ipynb #c19
 FAILURES = (ModelError, AwsError, CircuitOpen, EmbeddingError, GuardrailError, TimeoutError)
@@ -132,7 +146,7 @@ def model_error(run: QuestionRun, error: Exception) -> ModelError:
     "A step's error as a ModelError with the passages, calls and charges so far."
     again = getattr(error, "left_s", PAUSE_S) if getattr(error, "passes", True) else None
     failed = error if isinstance(error, ModelError) else ModelError(f"no answer could be made: {error}", again)
-    run.calls += failed.calls
+    run.add_calls(failed.calls)
     failed.passages, failed.calls, failed.charges = tuple(run.hits or by_words(run)), tuple(run.calls), charges_of(run)
     return failed
 

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['ANSWER_STEPS', 'guard_question', 'without_data', 'allowed_history', 'rewrite_question', 'retrieve_passages',
-           'rerank_hits', 'readable_passages', 'answer_prompt', 'generate', 'why_incomplete', 'about_the_model',
-           'conclude', 'guard_record', 'hidden_words', 'answer_of', 'AnswerStep', 'take_steps']
+           'rerank_hits', 'readable_passages', 'read_passages', 'answer_prompt', 'generate', 'speak', 'why_incomplete',
+           'about_the_model', 'conclude', 'guard_record', 'hidden_words', 'answer_of', 'AnswerStep', 'take_steps']
 
 # %% ../../nbs/10_answering/06_steps.ipynb #c03
 from collections.abc import Callable, Iterator, Sequence
@@ -15,6 +15,7 @@ from time import perf_counter
 from typing import Any
 
 from .answer import Answer, refusal_text
+from .cascade import routed
 from .citations import Citation
 from .passages import candidate_ranking, prompt_passages
 from .proof import ProvenReply
@@ -22,8 +23,10 @@ from .question_run import Event, QuestionRun, charges_of, measured
 from ..config import PipelineConfig
 from ..costs.ledger import total
 from ..costs.usage import Usage
+from ..documents.language import count_tokens
 from ..generation.models import standalone
 from ..generation.prompts import Passage, framed, messages
+from ..generation.trimming import trimmed
 from ..guardrails.gate import AnswerGate
 from ..guardrails.guard import OPEN, Verdict
 from ..guardrails.screening import retrieve_screened, screened_passages
@@ -71,7 +74,7 @@ def allowed_history(run: QuestionRun) -> tuple[str, ...]:
 def rewrite_question(run: QuestionRun) -> None:
     "The query: a question that can be understood alone, without misspelt words."
     run.query, calls = standalone(run.question.text, run.question.history, run.model, run.role.model)
-    run.calls += calls
+    run.add_calls(calls)
     if run.components.spelling and (respelt := run.components.spelling.of(run.query)).words:
         run.query, run.searched_for = respelt.text, respelt.words
         run.notes.append(f"Searched for: {', '.join(f'{meant} (not {typed})' for typed, meant in respelt.words.items())}.")
@@ -106,21 +109,37 @@ def readable_passages(run: QuestionRun) -> list[Passage]:
     return passages
 
 
+def read_passages(run: QuestionRun) -> list[Passage]:
+    "The passages with as much of them as the prompt holds."
+    passages = readable_passages(run)
+    if not run.config.trim:
+        return passages
+    short = trimmed(run.query, passages, run.config.trim)
+    whole, left = (sum(count_tokens([framed(passage) for passage in those])) for those in (passages, short))
+    run.left_out = whole - left
+    return short
+
+
 def answer_prompt(config: PipelineConfig, passages: Sequence[Passage], question: str) -> list[tuple[str, str]]:
     "The messages that a model is asked with."
     return messages(config.prompt, passages="\n".join(map(framed, passages)), question=question)
 
 # %% ../../nbs/10_answering/06_steps.ipynb #c23
 def generate(run: QuestionRun) -> Iterator[str | Citation]:
-    "The reply, statement by statement, with its citations."
-    passages = readable_passages(run)
+    "The reply, statement by statement, with its citations; of the role that the router chooses, if the config has one."
+    passages = read_passages(run)
+    yield from routed(run, partial(speak, run, passages))
+
+
+def speak(run: QuestionRun, passages: list[Passage]) -> Iterator[str | Citation]:
+    "The reply of the run's model from some passages."
     inline = run.config.guardrail.inline and not run.guard.grounding
     guard = replace(OPEN, attacks=run.guard.attacks) if inline else run.guard
     gate = AnswerGate(guard, [passage.text for passage in passages], run.query, run.deadline)
     run.reply = ProvenReply(passages, run.components.reader, gate, run.role.model)
     if passages:
         yield from run.reply.events(run.model.stream(answer_prompt(run.config, passages, run.query)))
-    run.calls += run.reply.stream.calls
+    run.add_calls(run.reply.stream.calls)
 
 # %% ../../nbs/10_answering/06_steps.ipynb #c26
 def why_incomplete(run: QuestionRun) -> str:
@@ -136,8 +155,9 @@ def why_incomplete(run: QuestionRun) -> str:
 
 def about_the_model(run: QuestionRun) -> list[str]:
     "What a reader must know of the model: that another one answered, and what of its reply is not shown."
-    answered = [call.model for call in run.calls if call.outcome == "answered"]
-    failed = next((call for call in run.calls if call.outcome != "answered" and call.error), None)
+    own = [call for call in run.calls if call.route == run.route]
+    answered = [call.model for call in own if call.outcome == "answered"]
+    failed = next((call for call in own if call.outcome != "answered" and call.error), None)
     notes = [f"{failed.error}. {answered[-1]} answered instead."] if failed and answered and answered[-1] != failed.model else []
     if (left := run.reply.unproven) and not run.reply.stream.stop:  # of a reply that was cut, the last sentence is none
         sentences = "one sentence" if left == 1 else f"{left} sentences"
@@ -178,12 +198,12 @@ def hidden_words(verdicts: Sequence[Verdict]) -> dict[str, str]:
 def answer_of(run: QuestionRun, text: str) -> Answer:
     "The run as an answer."
     proven, charges = tuple(run.reply.citations), charges_of(run)
-    answered = [call.model for call in run.calls if call.outcome == "answered"]
+    answered = [call.model for call in run.calls if call.outcome == "answered" and call.route == run.route]
     return Answer(
         id=run.id, question=run.question.text, standalone=run.query, history=run.question.history, where=run.question.where, text=text.strip(), citations=proven,
         refused=not proven, dropped=run.reply.dropped, hits=run.hits, collection=run.components.reader.collection.name, config=run.config,
         index_version=run.components.reader.version, model=answered[-1] if answered else run.reply.stream.model, usage=sum((call.usage for call in run.calls), Usage()),
-        timings_ms=run.timings | {"total": 1e3 * (perf_counter() - run.begun)}, created=run.at.isoformat(timespec="seconds"), route=run.route or None,
+        timings_ms=run.timings | {"total": 1e3 * (perf_counter() - run.begun)}, created=run.at.isoformat(timespec="seconds"), route=run.route or None, routing=run.routing,
         cost_usd=total(charges), notes=tuple(run.notes), guard=guard_record(run), calls=tuple(run.calls), charges=charges,
         hidden=hidden_words(run.reply.gate.verdicts), searched_for=run.searched_for, cached=run.cached, cache=run.cache,
     )  # fmt: skip

@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['RULES', 'OTHERWISE', 'CHALLENGE', 'MOST_WRONG', 'WRONG_S', 'MOST_ADDRESSES', 'SESSION_COOKIE', 'WATCH_S', 'Rule',
            'rule_for', 'no_key', 'wrong_key', 'wrong_scope', 'WrongKeys', 'shown_key', 'of_session', 'identify',
-           'still_in', 'KeyEnded', 'Watch', 'fixes_session', 'holds', 'to_sign_in', 'AccessGate', 'open_to_everyone',
-           'start_fault', 'access_told', 'check_start']
+           'still_in', 'KeyEnded', 'Watch', 'fixes_session', 'holds', 'over_limit', 'telling_limits', 'to_sign_in',
+           'AccessGate', 'open_to_everyone', 'start_fault', 'access_told', 'check_start']
 
 # %% ../../nbs/14_api/05_access.ipynb #c03
 import asyncio
@@ -15,21 +15,22 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, MutableSequence, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from urllib.parse import parse_qs, quote
 
 from anyio import to_thread
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import cookie_parser
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .gate import is_loopback
-from .problems import Problem, problem_response
+from .problems import Problem, problem_of, problem_response
 from ..network.aws import AwsError
 from ..operations.keys import AccessError, KeyRing, Keys, KeyStore, session_id
+from ..operations.limits import Meters, OverLimit
 from ..operations.permission import ANY, EVERYONE, NOBODY, VISITOR, Visitor, visitor_of
 from ..settings import Settings
 from ..storage.bucket import objects
@@ -51,6 +52,7 @@ RULES = (
     Rule("/docs(/.*)?|/openapi.json", ANY, page=True),
     Rule("/v1/documents(/.*)?", "ask", ("GET", "HEAD", "OPTIONS")),
     Rule("/v1/documents(/.*)?", "ingest"),
+    Rule("/v1/experiments(/.*)?", "admin"),
     Rule("/v1/.*", "ask"),
 )
 OTHERWISE = Rule(".*", "admin")
@@ -204,6 +206,30 @@ async def holds(keys: Keys, visitor: Visitor) -> bool:
     return False
 
 
+def over_limit(visitor: Visitor, rule: Rule, scope: Scope) -> Problem | None:
+    "Counts a request to the API; returns the refusal if a limit of the key does not cover the request."
+    try:
+        if not rule.page:
+            visitor.meter.take("requests")
+        if rule.scope == "ingest" and scope.get("method") == "POST":  # before its files are read
+            visitor.meter.check("documents")
+            visitor.meter.check("megabytes")
+    except OverLimit as error:
+        problem = problem_of(error)
+        return Problem(problem.status, problem.kind, problem.detail, problem.headers | visitor.meter.headers(), **problem.more)
+    return None
+
+
+def telling_limits(visitor: Visitor, send: Send) -> Send:
+    "Adds to each response what the limits of the visitor's key leave."
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            MutableHeaders(scope=message).update(visitor.meter.headers())
+        await send(message)
+
+    return sending
+
+
 def to_sign_in(scope: Scope, rule: Rule, problem: Problem) -> Response | None:
     "The way to the sign-in page, for a browser that asks for a page of the app."
     wants_page = scope["type"] == "http" and scope["method"] == "GET" and "text/html" in Headers(scope=scope).get("accept", "")
@@ -225,6 +251,7 @@ class AccessGate:
         wrong: WrongKeys | None = None,
     ):
         self.app, self.keys, self.rules, self.easy, self.wrong = app, keys, rules, easy, wrong or WrongKeys()
+        self.meters = Meters()
 
     async def admit(self, scope: Scope, rule: Rule) -> Visitor | Problem:
         "The visitor of a request, or the reason to refuse it."
@@ -244,9 +271,11 @@ class AccessGate:
             return self.wrong.problem((scope.get("client") or ("", 0))[0]) if shown_key(headers) is not None else found
         if not found.may(rule.scope):
             return wrong_scope(rule.scope)
-        if ring and (key := ring.of_id(found.key)) and key.used != now.date().isoformat():
+        key = ring.of_id(found.key) if ring else None
+        found = replace(found, meter=self.meters.of(found.key, key.limits if key else {}))
+        if key and key.used != now.date().isoformat():
             await to_thread.run_sync(self.keys.note_use, key, now, limiter=self.keys.reading)
-        return found
+        return over_limit(found, rule, scope) or found
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -265,7 +294,7 @@ class AccessGate:
 
     async def watched(self, scope: Scope, receive: Receive, send: Send, visitor: Visitor) -> None:
         "Serves a visitor as long as the key holds."
-        watch = Watch(scope["path"], partial(holds, self.keys, visitor), send)
+        watch = Watch(scope["path"], partial(holds, self.keys, visitor), telling_limits(visitor, send))
         try:
             with suppress(KeyEnded):
                 await self.app(scope, receive, watch.send)

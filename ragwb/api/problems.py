@@ -4,12 +4,13 @@
 
 # %% auto #0
 __all__ = ['TITLES', 'STATUS', 'OPENAI_ROUTES', 'OPENAI_CODES', 'Text', 'Problem', 'shows_full_disk', 'invalid_request',
-           'http_problem', 'retry_after', 'problem_of', 'openai_error', 'problem_response', 'log_problem',
+           'http_problem', 'retry_after', 'problem_of', 'openai_error', 'problem_response', 'log_problem', 'methods_of',
            'install_problems', 'encodable']
 
 # %% ../../nbs/14_api/01_problems.ipynb #c03
 import json
 import logging
+import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from math import ceil
@@ -31,6 +32,7 @@ from ..generation.fallback import PAUSE_S, ModelError
 from ..indexing.schema import CollectionError
 from ..indexing.titan import EmbeddingError
 from ..network.aws import AwsError
+from ..operations.limits import OverLimit
 from ..storage.objects import is_disk_full
 
 # %% ../../nbs/14_api/01_problems.ipynb #c06
@@ -50,6 +52,7 @@ TITLES = {
     "scope": "Not allowed with this key",
     "busy": "Too many requests at once",
     "budget": "The budget is used up",
+    "limit": "A limit of this key is reached",
     "config": "The server is not configured for this",
     "model": "No model could answer",
     "provider": "A service that this server needs cannot be used",
@@ -125,6 +128,8 @@ def problem_of(error: BaseException) -> Problem:
             return invalid_request(error)
         case HTTPException():
             return http_problem(error)
+        case OverLimit():
+            return Problem(429, "limit", str(error), retry_after(error.retry_after_s), limit=error.limit)
         case OverBudget():
             return Problem(429, "budget", str(error), retry_after(error.retry_after_s))
         case ModelError():
@@ -138,7 +143,8 @@ def problem_of(error: BaseException) -> Problem:
 
 # %% ../../nbs/14_api/01_problems.ipynb #c17
 OPENAI_ROUTES = ("/v1/chat/", "/v1/models")
-OPENAI_CODES = {"unknown-model": "model_not_found", "too-large": "context_length_exceeded", "busy": "rate_limit_exceeded", "key": "invalid_api_key", "budget": "insufficient_quota"}
+OPENAI_CODES = {"unknown-model": "model_not_found", "too-large": "context_length_exceeded", "busy": "rate_limit_exceeded", "limit": "rate_limit_exceeded",
+                "key": "invalid_api_key", "budget": "insufficient_quota"}  # fmt: skip
 
 
 def openai_error(problem: Problem) -> dict[str, Any]:
@@ -164,11 +170,19 @@ def log_problem(request: Request, error: Exception, problem: Problem) -> None:
         log.error("%s %s failed", request.method, route, exc_info=error)
 
 
+def methods_of(app: FastAPI, path: str) -> list[str]:
+    "The methods of an address, over all routes that it fits."
+    fits = (operations for template, operations in app.openapi()["paths"].items() if re.fullmatch(re.sub(r"\\{\w+\\}", ".+", re.escape(template)), path, re.DOTALL))
+    return sorted({method.upper() for operations in fits for method in operations})
+
+
 def install_problems(app: FastAPI) -> None:
     "Makes every error of an app a problem."
     async def answer(request: Request, error: Exception) -> Response:
         problem = problem_of(error)
         log_problem(request, error, problem)
+        if problem.status == 405 and (methods := methods_of(request.app, request.scope["path"])):  # the framework names those of one route
+            problem.headers = {name: value for name, value in problem.headers.items() if name.lower() != "allow"} | {"Allow": ", ".join(methods)}
         return problem_response(request.scope["path"], problem)
 
     for kind in (Problem, HTTPException, RequestValidationError, ModelError, AwsError, EmbeddingError, *STATUS, OSError, Exception):

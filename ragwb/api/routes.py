@@ -12,6 +12,7 @@ __all__ = ['router', 'AddressedQuestion', 'UPLOAD', 'MAX_FILES', 'RATING_EXAMPLE
 # %% ../../nbs/14_api/07_routes.ipynb #c03
 import json
 import logging
+import os
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import closing
@@ -23,7 +24,7 @@ from typing import Annotated, Any, Literal
 from anyio import to_thread
 from fastapi import APIRouter, Depends, FastAPI, Query, Request, Security
 from fastapi.openapi.docs import get_swagger_ui_html
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, PlainTextResponse
 from fastapi.security import HTTPBearer
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from fastapi.staticfiles import StaticFiles
@@ -33,6 +34,7 @@ from starlette.responses import Response
 
 from ..answering.citations import Citation
 from ..answering.pipeline import Answer, Question
+from .ab_routes import ab_router
 from .access import RULES, AccessGate, WrongKeys, open_to_everyone
 from .gate import RequestGate, hosts_for
 from .openai_chat import chat
@@ -42,9 +44,12 @@ from .sign_in import sign_in
 from ..indexing.schema import VersionGone
 from ..ingestion.ingest import IngestReport, Progress
 from ..network.aws import AwsError
+from ..network.redis import redis_of, redis_troubles
+from ..operations.ab_serving import serve_tests
 from ..operations.keys import Keys, KeyStore
 from ..operations.metrics import MetricsMiddleware
 from ..operations.replay import notebook_of
+from ..operations.traces import TraceContext, traces_of
 from ..workbench import Workbench
 
 # %% ../../nbs/14_api/07_routes.ipynb #c06
@@ -54,15 +59,16 @@ router = APIRouter(prefix="/v1", tags=["ragwb"])
 class Ask(BaseModel):
     "A question to a collection."
     model_config = ConfigDict(extra="forbid", json_schema_extra={"example": {"question": "How many days of annual leave do I get?"}})
-    question: Text = Field(description="in words; the setting max_question_chars limits the length")
+    question: Text = Field(description="in words; the setting max_question_chars limits the length", json_schema_extra={"pattern": r"[\p{L}\p{N}]"})
     collection: Text = Field(default="", max_length=64, description="empty: the default one")
     history: list[Text] = Field(default=[], max_length=20, description="earlier questions of the conversation, oldest first")
+    user: Text = Field(default="", max_length=200, description="who asks, by any name that stays the same: the same one meets the same arm of a test; it is not kept")
     where: dict[Text, Text] = Field(default={}, max_length=20, description='labels that a passage must have: {"format": "pdf", "folder": "hr"}')
 
 
 def addressed(body: Ask, service: Serving) -> tuple[Question, str]:
     "The question of a request, and the collection that it is put to. Raises Problem 429 before anything is sent, if a budget is used up."
-    question = checked_question(body.model_dump(include={"question", "history", "where"}), service.workbench.settings.max_question_chars)
+    question = checked_question(body.model_dump(include={"question", "history", "where"}) | {"asker": body.user}, service.workbench.settings.max_question_chars)
     name = open_collection(service.workbench, body.collection).name
     service.workbench.check_budget(question, name)
     return question, name
@@ -103,7 +109,7 @@ async def query_stream(request: Request, asked: AddressedQuestion, service: Serv
 UPLOAD = {
     "parameters": [{"name": "collection", "in": "query", "schema": {"type": "string"}, "description": "empty: the default one; a new one is made"}],
     "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": {
-        "type": "object", "properties": {"files": {"type": "array", "items": {"type": "string", "format": "binary"}}}, "required": ["files"],
+        "type": "object", "properties": {"files": {"type": "array", "minItems": 1, "items": {"type": "string", "format": "binary"}}}, "required": ["files"],
     }}}},
 }  # fmt: skip
 
@@ -210,7 +216,7 @@ def feedback(given: Feedback, service: Serving) -> dict[str, Any]:
     return {"answer_id": given.answer_id, "rating": given.rating}
 
 # %% ../../nbs/14_api/07_routes.ipynb #c17
-@router.get("/answers/{id}/notebook")
+@router.get("/answers/{id}/notebook", responses={200: {"content": {"application/x-ipynb+json": {}}}})
 def notebook(id: str, service: Serving) -> Response:
     "A kept answer as a notebook that replays it step by step."
     record = service.workbench.answers.load(id)
@@ -244,17 +250,22 @@ async def healthz() -> dict[str, Any]:
 def readyz(request: Request) -> dict[str, Any]:
     "The data folder can be read and written, and the index opens."
     try:
-        check_storage(request.app.state.service.workbench)
-        return {"status": "ready"}
+        workbench = request.app.state.service.workbench
+        check_storage(workbench)
+        degraded = redis_troubles(workbench.settings)
+        return {"status": "degraded", "degraded": degraded} if degraded else {"status": "ready"}
     except (AwsError, OSError, RuntimeError, ValueError) as error:
         problem = problem_of(error)
         raise Problem(503, "not-ready", problem.detail if problem.status != 500 else f"the data folder cannot be used: {type(error).__name__}") from error
 
 
-@measured.get("/metrics")
-def metrics(service: Serving) -> Response:
-    "Counters for Prometheus."
-    return Response(service.scraped(), media_type="text/plain; version=0.0.4; charset=utf-8")
+@measured.get("/metrics", response_class=PlainTextResponse)
+def metrics(request: Request) -> Response:
+    "Counters and gauges for Prometheus."
+    service = request.app.state.service
+    if server := redis_of(service.workbench.settings):
+        service.metrics.redis.set(0 if server.problem else 1)
+    return Response(service.observed(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 # %% ../../nbs/14_api/07_routes.ipynb #c22
 ASSETS = "/docs/assets"
@@ -282,10 +293,11 @@ PROBLEM = {"description": "A problem", "content": {"application/problem+json": {
 def create_api(workbench: Workbench) -> FastAPI:
     "The API of a workbench; `/` is free for an app."
     app = FastAPI(title="ragwb", version=version("ragwb"), description=DESCRIPTION, docs_url=None, redoc_url=None, responses={"default": PROBLEM})
+    serve_tests(workbench)
     app.state.service = service = Service(workbench)
     app.state.keys, app.state.wrong_keys, app.state.rules = Keys(KeyStore(workbench.store.objects)), WrongKeys(), list(RULES)
-    app.state.easy = open_to_everyone(workbench.settings)
-    for routes in (router, chat, measured):
+    app.state.easy, app.state.audit = open_to_everyone(workbench.settings), workbench.audit
+    for routes in (router, ab_router, chat, measured):
         app.include_router(routes, dependencies=[Security(HTTPBearer(auto_error=False, description="a key of `ragwb keys create`"))])
     for routes in (watch, sign_in):
         app.include_router(routes)
@@ -295,4 +307,7 @@ def create_api(workbench: Workbench) -> FastAPI:
     app.add_middleware(AccessGate, keys=app.state.keys, rules=app.state.rules, easy=app.state.easy, wrong=app.state.wrong_keys)
     app.add_middleware(RequestGate, hosts=hosts_for(workbench.settings.hosts), limit_of=lambda path: uploads if path == "/v1/documents" else QUESTION_BYTES)
     app.add_middleware(MetricsMiddleware, metrics=service.metrics)
+    if traces := traces_of(os.environ):
+        workbench.keeper.listeners.append(traces.heard)
+        app.add_middleware(TraceContext)
     return app

@@ -10,7 +10,7 @@ __all__ = ['ENDED', 'ANSWERS_AT_ONCE', 'UPLOADS_AT_ONCE', 'DELETIONS_AT_ONCE', '
 import logging
 import sqlite3
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Annotated, Any, BinaryIO
@@ -25,7 +25,7 @@ from ..indexing.collection import Collection
 from ..indexing.schema import DocumentInfo
 from ..ingestion.ingest import IngestReport, Progress
 from ..operations.metrics import CostWatch, Metrics
-from ..operations.permission import VISITOR, seen_by
+from ..operations.permission import VISITOR, SeenWorkbench, seen_by
 from ..workbench import Workbench
 
 # %% ../../nbs/14_api/03_service.ipynb #c08
@@ -103,31 +103,31 @@ class Service:
 
     def __post_init__(self) -> None:
         self.watch = self.watch or CostWatch(self.metrics)
+        listeners = self.workbench.keeper.listeners
+        if self.metrics.heard not in listeners:  # the app's answers are counted too, and a visitor's view of the service counts nothing twice
+            listeners.append(self.metrics.heard)
+
+    def observed(self) -> bytes:
+        "The metrics, after a look at what has a state: budgets, the ledger, queues, the index."
+        books, state = self.workbench.books, self.metrics.state
+        self.metrics.money.waiting.set(books.ahead.waiting)
+        with failing_ledger():
+            state.budgets(self.workbench)
+            if self.watch and books.path.is_file():
+                self.watch.look(books.ledger, self.workbench.default, datetime.now(UTC))
+        state.queues({"question": self.asking, "upload": self.ingesting, "deletion": self.deleting})
+        state.index(self.workbench)
+        return self.metrics.text()
 
     async def ask(self, question: Question, collection: str) -> Answer:
-        "An answer, kept and counted."
-        with self.metrics.failing():
-            answer = await to_thread.run_sync(self.workbench.ask, question, collection)
-        self.metrics.answered(answer)
-        return answer
+        "An answer, kept."
+        return await to_thread.run_sync(self.workbench.ask, question, collection)
 
     async def stream(self, question: Question, collection: str) -> AsyncIterator[Event]:
-        "An answer as it is made, kept and counted at its end. A caller who closes the stream stops the work."
+        "An answer as it is made, kept at its end. A caller who closes the stream stops the work."
         await to_thread.run_sync(self.workbench.pipeline, collection)  # opens the collection the first time, which takes a while
-        with self.metrics.failing():
-            async for event in self.workbench.astream(question, collection):
-                if isinstance(event, Answer):
-                    self.metrics.answered(event)
-                yield event
-
-    def scraped(self) -> bytes:
-        "The metrics, with those that the ledger knows."
-        books = self.workbench.books
-        self.metrics.waiting.set(books.ahead.waiting)
-        if self.watch and books.path.is_file():
-            with failing_ledger():
-                self.watch.look(books.ledger, self.workbench.default, datetime.now(UTC))
-        return self.metrics.text()
+        async for event in self.workbench.astream(question, collection):
+            yield event
 
     async def ingest(self, files: Sequence[tuple[str, BinaryIO]], collection: str, keep_both: bool = True) -> tuple[IngestReport, list[Progress]]:
         "The report of an upload, and the end of each of its files."
@@ -149,7 +149,7 @@ class Service:
         return await to_thread.run_sync(work, limiter=self.deleting)
 
 # %% ../../nbs/14_api/03_service.ipynb #c16
-def service_of(request: Request) -> Service:
+async def service_of(request: Request) -> Service:
     "The service of the app that a request came to, as the visitor sees it. Raises LookupError where nobody was let in."
     service: Service = request.app.state.service
     return replace(service, workbench=seen_by(service.workbench, VISITOR.get()))
@@ -159,6 +159,10 @@ Serving = Annotated[Service, Depends(service_of)]
 
 
 async def admitted(service: Serving) -> AsyncIterator[None]:
-    "A slot among the answers at once, for as long as a request is answered. Raises Problem 503."
-    async with slot(service.asking):
-        yield
+    "A slot among the answers at once, and among those of the key, for as long as a request is answered. Raises Problem 503, OverLimit."
+    view = service.workbench
+    with view.visitor.meter.question() if isinstance(view, SeenWorkbench) else nullcontext():
+        if isinstance(view, SeenWorkbench):
+            view.admitted = True
+        async with slot(service.asking):
+            yield

@@ -21,6 +21,7 @@ from .access import SESSION_COOKIE, WrongKeys, of_session
 from .problems import Problem
 from ..network.aws import AwsError
 from ..operations.keys import SESSION_S, AccessError, KeyRing, Keys, end_session, new_session
+from ..storage.audit import Audit
 
 # %% ../../nbs/14_api/06_sign_in.ipynb #c06
 def local_address(
@@ -76,8 +77,9 @@ def by_tls(request: Request) -> bool:
 
 
 def note(request: Request, what: str, key: str) -> None:
-    "A line for the audit: who signed in or out, by the id of the key."
-    logging.getLogger("ragwb.audit").info("%s key=%s from=%s", what, key, request.client.host if request.client else "?")
+    "A line of the audit log: who signed in or out, by the id of the key."
+    audit: Audit = request.app.state.audit
+    audit.note(what, key, address=request.client.host if request.client else "")
 
 
 @sign_in.get("/signin")
@@ -100,7 +102,7 @@ async def take_key(request: Request) -> Response:
     there, key = local_address(form.get("next", "/")), ring.of_token(form.get("key", "").strip(), datetime.now(UTC))
     if key is None:
         problem = wrong.problem(request.client.host if request.client else "")
-        note(request, "sign-in refused", "?")
+        note(request, "sign-in refused", "")
         return sign_in_page(there, problem.detail[0].upper() + problem.detail[1:] + ".", problem.status, problem.headers)
     note(request, "sign-in", key.id)
     response = RedirectResponse(there, 303, {"Cache-Control": "no-store"})

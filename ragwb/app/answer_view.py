@@ -63,9 +63,10 @@ def model_label(model: str) -> str:
 
 
 def fact_line(record: Mapping[str, Any]) -> str:
-    "Model, time, cost; cached or not, where a cache was asked."
+    "Model, route where a router chose it, time, cost; cached or not, where a cache was asked."
     cached = {True: ["cached"], False: ["not cached"], None: []}[record["cached"]]
-    return " · ".join([model_label(record["model"]), seconds(record["timings_ms"].get("total", 0)), dollars(record["cost_usd"]), *cached])
+    route = [f"{escape(record['route'])} route"] if record["route"] else []
+    return " · ".join([model_label(record["model"]), *route, seconds(record["timings_ms"].get("total", 0)), dollars(record["cost_usd"]), *cached])
 
 # %% ../../nbs/15_app/02_answer_view.ipynb #c14
 def data_table(
@@ -111,9 +112,15 @@ def why_facts(record: Mapping[str, Any]) -> dict[str, str]:
         "searched for": escape(record["standalone"]),
         "steps": " · ".join(f"{escape(name)} {seconds(value)}" for name, value in record["timings_ms"].items()),
         "tokens": f"{usage.get('input_tokens', 0):,} in, {usage.get('output_tokens', 0):,} out",
-        "pipeline": f"config {escape(record['config'])}, index version {record['index_version']}" + (f", route {escape(record['route'])}" if record["route"] else ""),
+        "pipeline": f"config {escape(record['config'])}, index version {record['index_version']}",
         "answer": escape(record["id"]),
     }
+    if record["route"]:
+        asked = record.get("routing", {})  # answers of earlier versions have none
+        both = " (both roles were asked)" if len(asked.get("asked", ())) > 1 else ""
+        facts["route"] = escape(f"{record['route']}{both}: {asked['reason']}" if asked else record["route"])
+    if told := record.get("experiment"):
+        facts["experiment"] = f"{escape(told['name'])}, arm {escape(told['arm'])}"
     if record["dropped_citations"]:
         count = record["dropped_citations"]
         facts["dropped"] = f"{count} quote{'' if count == 1 else 's'} of the model, not found in the passages"

@@ -133,7 +133,7 @@ def failure_of(error: Exception, words: str) -> Failure:
 def record_with_prompt(answer: Answer, pipeline: Pipeline) -> dict[str, Any]:
     "An answer's record; each passage says whether the prompt held it."
     record = answer.record()
-    prompt = prompt_passages(pipeline.index.reader(answer.index_version), answer.hits, pipeline.config.context_tokens)
+    prompt = prompt_passages(pipeline.index.reader(answer.index_version), answer.hits, answer.config.context_tokens)
     for passage in record["passages"]:
         passage["prompt"] = any(p.document == passage["document"] and p.start <= passage["start"] and passage["end"] <= p.end for p in prompt)
     return record
@@ -144,9 +144,10 @@ async def question_events(
     collection: str,
     words: str,
     history: tuple[str, ...],  # earlier questions
+    conversation: str = "",    # its id: where nobody is known by a key, it meets one arm of a test
 ) -> AsyncIterator[AnswerEvent]:
     "The events of a question; the work is done in threads. Raises the errors of the pipeline."
-    question = replace(Question.of(words, workbench.settings.max_question_chars), history=history)
+    question = replace(Question.of(words, workbench.settings.max_question_chars), history=history, asker="" if workbench.payer.key else conversation)
     pipeline = await asyncio.to_thread(workbench.pipeline, collection)  # the first time it opens an index
     yield question
     async for event in workbench.astream(question, collection):
@@ -280,7 +281,7 @@ class Asking(Conversing):
     async def answer(self, talk: Conversation, words: str, before: Turn | None) -> None:
         "Answers a question of a conversation to its end."
         try:
-            async for event in question_events(self.workbench, talk.collection, words, tuple(turn.question for turn in talk.turns)):
+            async for event in question_events(self.workbench, talk.collection, words, tuple(turn.question for turn in talk.turns), talk.id):
                 self.change(talk.id, lambda now, event=event: heard(now, event))  # type: ignore[misc]
             await asyncio.to_thread(self.keep, self.talk if self.talk.id == talk.id else self.left[talk.id], before)
         except Exception as error:

@@ -33,6 +33,8 @@ from ..documents.document import DocumentError
 from ..indexing.collection import Collection
 from ..indexing.schema import CollectionError, DocumentInfo
 from ..ingestion.page_views import Busy, page_view
+from ..operations.limits import Meter, Meters, OverLimit
+from ..operations.permission import EVERYONE, Visitor
 from ..workbench import Workbench
 
 # %% ../../nbs/15_app/10_documents_page.ipynb #c06
@@ -186,8 +188,18 @@ UPLOAD_ACTS = ("announce", "piece", "unreadable", "retry", "dismiss")
 class WindowUploads:
     "The uploads that one browser window sends."
 
-    def __init__(self, uploads: Uploads):
-        self.uploads, self.sent = uploads, set[str]()
+    def __init__(self, uploads: Uploads, meter: Meter = Meters().of("", {})):  # noqa: B008  # has no limits, so it counts nothing
+        self.uploads, self.meter, self.sent = uploads, meter, set[str]()
+
+    def announce(self, file: Mapping[str, Any], collection: str) -> None:
+        "A file is about to be sent; one beyond the limits of the visitor's key fails at once."
+        self.sent.add(file["upload"])
+        self.uploads.begin(file["upload"], collection, str(file["name"]), int(file["size"]))
+        try:
+            self.meter.take("documents")
+            self.meter.take("megabytes", int(file["size"]) / 1e6)
+        except OverLimit as error:
+            self.uploads.note(file["upload"], stage="failed", reason=str(error))
 
     def act(self, message: Mapping[str, Any], collection: str) -> dict[str, Any]:
         "Does what a message about a file asks for; returns the reply to the browser, empty: none."
@@ -197,8 +209,7 @@ class WindowUploads:
         match message["act"]:
             case "announce":
                 for file in message["files"]:
-                    self.sent.add(file["upload"])
-                    self.uploads.begin(file["upload"], collection, str(file["name"]), int(file["size"]))
+                    self.announce(file, collection)
             case "piece":
                 more = self.uploads.piece(message["upload"], bytes(message["data"]), bool(message["last"]))
                 return {"arrived": message["upload"], "more": more}
@@ -220,9 +231,9 @@ class WindowUploads:
 class DocumentsPage:
     "The Documents page of one browser window."
 
-    def __init__(self, workbench: Workbench, uploads: Uploads, collection: str, moved: Callable[[], None] = lambda: None):
+    def __init__(self, workbench: Workbench, uploads: Uploads, collection: str, moved: Callable[[], None] = lambda: None, visitor: Visitor = EVERYONE):
         self.controller = DocumentsController(workbench, collection, self.show)
-        self.uploads, self.sending, self.moved, self.seen = uploads, WindowUploads(uploads), moved, NOTHING_SEEN
+        self.uploads, self.sending, self.moved, self.seen = uploads, WindowUploads(uploads, visitor.meter), moved, NOTHING_SEEN
         self.screen = Screen(self.act, skeleton=DOCUMENTS_SKELETON, sizing_mode="stretch_both")
         self.show(self.controller.state)
 

@@ -14,11 +14,14 @@ from html import escape
 from typing import Any
 
 from .answer_view import data_table
+from .keys_view import KEY_ACTS, KeysPanel
 from .screen import Screen
 from ..config import ConfigError, ModelConfig
 from ..generation.discovery import ModelSource, config_line, found_models, state_of, try_model
 from ..generation.fallback import ModelError
 from ..network.aws import ServiceError
+from ..operations.keys import KeyStore
+from ..operations.permission import EVERYONE, Visitor
 from ..workbench import Workbench
 
 # %% ../../nbs/15_app/16_settings_page.ipynb #c06
@@ -73,16 +76,18 @@ def settings_regions(state: SettingsState) -> dict[str, str]:
     return {"use": f"{in_use_card(state)}{told}", "found": f'<div class="line"><h2>Found here</h2><button class="plain" data-act="look">Look again</button></div>{found}{elsewhere}'}
 
 # %% ../../nbs/15_app/16_settings_page.ipynb #c11
-SETTINGS_SKELETON = '<div class="documents"><h1>Language model</h1><div class="stack" data-region="use"></div><div class="stack" data-region="found"></div></div>'
+SETTINGS_SKELETON = '<div class="documents"><h1>Language model</h1><div class="stack" data-region="use"></div><div class="stack" data-region="found"></div><div class="stack" data-region="keys"></div></div>'
 
 
 class SettingsScreen:
     "What the Settings page shows: the model in use, and those that were found."
 
-    def __init__(self, workbench: Workbench, moved: Callable[[], None] = lambda: None, find: Callable[[Any], Sequence[ModelSource]] = found_models):
+    def __init__(self, workbench: Workbench, moved: Callable[[], None] = lambda: None, find: Callable[[Any], Sequence[ModelSource]] = found_models,
+                 visitor: Visitor = EVERYONE):
         self.workbench, self.moved, self.find, self.title = workbench, moved, find, "Settings"
         self.state = SettingsState(config=workbench.settings.config)
         self.screen = Screen(skeleton=SETTINGS_SKELETON, sizing_mode="stretch_both")
+        self.keys = KeysPanel(KeyStore(workbench.store.objects), visitor, lambda html: self.screen.put(keys=html))
         self.show()
 
     def show(self, **changes: Any) -> None:
@@ -103,6 +108,7 @@ class SettingsScreen:
         else:
             notice = ""
         self.show(role=role, notice=notice)
+        await self.keys.draw()
         self.show(sources=tuple(await asyncio.to_thread(self.find, self.workbench.settings)))
 
     async def resume(self) -> None:
@@ -134,7 +140,7 @@ class SettingsPage(SettingsScreen):
     async def take(self, role: ModelConfig | None) -> None:
         "Stores a choice."
         try:
-            await asyncio.to_thread(self.workbench.chosen.choose, role)
+            await asyncio.to_thread(self.workbench.chosen.choose, role, self.keys.visitor.key)
         except (ServiceError, OSError) as error:
             self.show(notice=f"The choice could not be stored: {error}")
         else:
@@ -148,6 +154,8 @@ class SettingsPage(SettingsScreen):
                 await self.start({})
             case "test" if self.state.role and await self.ask(self.state.role):
                 self.show(notice=f"{short(self.state.role)} answers.")
+            case act if act in KEY_ACTS:
+                await self.keys.act(message)
             case "off" if not self.state.config:
                 await self.take(None)
             case "use" if not (self.state.config or self.state.busy):

@@ -89,7 +89,7 @@ def starter_questions(
     tried: int = 24,      # questions
 ) -> list[str]:
     "Questions about the documents of a collection, each answered by the section that it is about, and each about another document."
-    local = pipeline.varied(replace(pipeline.config, fast=ModelConfig(LOCAL_MODEL), role="fast", guardrail=GuardrailConfig()))
+    local = pipeline.varied(replace(pipeline.config.alone("fast"), fast=ModelConfig(LOCAL_MODEL), guardrail=GuardrailConfig()))
     ids = [info.id for info in pipeline.collection.documents()]
     found = {id: question for id, question in SAMPLE_QUESTIONS.items() if id in ids and not local.invoke(question).refused}
     documents = local.index.reader(local.collection.version)

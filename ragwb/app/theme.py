@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['LIGHT', 'DARK', 'FONT_FAMILY', 'THEME', 'FRAME_STYLE', 'ELEMENT_STYLE', 'NAVIGATION_STYLE', 'CONVERSATION_STYLE',
-           'ANSWER_STYLE', 'READER_STYLE', 'TABLE_STYLE', 'DOCUMENTS_STYLE', 'COST_STYLE', 'APP_STYLE', 'luminance',
-           'contrast', 'palette', 'custom_properties', 'preview']
+           'ANSWER_STYLE', 'READER_STYLE', 'TABLE_STYLE', 'DOCUMENTS_STYLE', 'COST_STYLE', 'EXPERIMENT_STYLE',
+           'APP_STYLE', 'luminance', 'contrast', 'palette', 'custom_properties', 'preview']
 
 # %% ../../nbs/15_app/01_theme.ipynb #c03
 from collections.abc import Mapping
@@ -223,4 +223,14 @@ COST_STYLE = """
 @media (max-width:760px){.budget{grid-template-columns:1fr;gap:6px}.costs .line h2{flex-basis:100%}}
 """
 
-APP_STYLE = ELEMENT_STYLE + NAVIGATION_STYLE + CONVERSATION_STYLE + ANSWER_STYLE + READER_STYLE + TABLE_STYLE + DOCUMENTS_STYLE + COST_STYLE
+EXPERIMENT_STYLE = """
+.experiment{display:flex;flex-direction:column;gap:12px;background:var(--paper);border:1px solid var(--line);border-radius:8px;padding:16px}
+.experiment .badge{font-size:13px;color:var(--muted);border:1px solid var(--line);border-radius:99px;padding:1px 10px}.experiment .badge.alarm{color:var(--alarm);border-color:var(--alarm)}
+.experiment h2 small{font-weight:400}.experiment td{vertical-align:middle}.experiment td:first-child{min-width:11em}.experiment :is(.n,code){white-space:nowrap}.verdict{overflow-wrap:anywhere}
+.interval{position:relative;height:16px;min-width:180px;border-radius:4px;background:var(--ground)}
+.interval>*{position:absolute;top:0;bottom:0;font-size:0}.interval .none{left:50%;border-left:1px solid var(--muted)}.interval .margin{border-left:2px dashed var(--alarm)}
+.interval b{top:5px;bottom:5px;border-radius:3px;background:var(--muted)}.interval.good b{background:var(--accent)}.interval.bad b{background:var(--alarm)}
+.interval u{width:2px;margin-left:-1px;top:1px;bottom:1px;background:var(--ink)}
+"""
+
+APP_STYLE = ELEMENT_STYLE + NAVIGATION_STYLE + CONVERSATION_STYLE + ANSWER_STYLE + READER_STYLE + TABLE_STYLE + DOCUMENTS_STYLE + COST_STYLE + EXPERIMENT_STYLE

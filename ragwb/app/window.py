@@ -22,6 +22,7 @@ from ..answering.conversations import Conversations, KeptConversation
 from .ask_page import AskPage
 from .cost_page import CostPage
 from .documents_page import DocumentsPage
+from .experiments_page import ExperimentsPage
 from .history_page import HistoryPage
 from .playground_page import PlaygroundPage
 from .screen import Screen
@@ -32,7 +33,7 @@ from ..operations.permission import EVERYONE, Visitor
 from ..workbench import Workbench
 
 # %% ../../nbs/15_app/17_window.ipynb #c06
-PAGES = {"ask": "Ask", "documents": "Documents", "history": "History", "playground": "Playground", "costs": "Costs", "settings": "Settings"}
+PAGES = {"ask": "Ask", "documents": "Documents", "history": "History", "playground": "Playground", "experiments": "Experiments", "costs": "Costs", "settings": "Settings"}
 
 
 def address(page: str, collection: str, query: Mapping[str, str]) -> str:
@@ -41,8 +42,8 @@ def address(page: str, collection: str, query: Mapping[str, str]) -> str:
 
 
 def may_open(visitor: Visitor, page: str) -> bool:
-    "Whether a page is there for a visitor: the costs, and the questions that they are shown with, are those of all."
-    return page != "costs" or visitor.may("admin")
+    "Whether a page is there for a visitor: the costs, and the questions that they are shown with, are those of all, and so are the tests."
+    return page not in ("costs", "experiments") or visitor.may("admin")
 
 
 def read_address(path: str, search: str) -> tuple[str, dict[str, str]]:
@@ -86,7 +87,7 @@ RAIL_STYLE = """
 """
 
 # %% ../../nbs/15_app/17_window.ipynb #c13
-AppPage = AskPage | DocumentsPage | HistoryPage | PlaygroundPage | CostPage | SettingsPage
+AppPage = AskPage | DocumentsPage | HistoryPage | PlaygroundPage | ExperimentsPage | CostPage | SettingsPage
 
 
 async def start_pages(
@@ -98,7 +99,7 @@ async def start_pages(
     "Starts the visible page at the place that an address names, then the others; the playground only if it is visible, because it computes."
     await (pages[first].start(query) if back or query.keys() - {"collection"} else pages[first].resume())
     for name, page in pages.items():
-        if name not in (first, "playground", "costs", "settings"):  # they compute, add up, or look for models
+        if name not in (first, "playground", "experiments", "costs", "settings"):  # they compute, add up, or look for models
             await page.resume()
 
 
@@ -115,15 +116,17 @@ class WindowParts:
         self.arriving = False  # at an address: it does not change meanwhile
         self.opened = asyncio.Event()  # the browser has the window: Panel may lose what changes between its sending and this
         self.ask = AskPage(workbench, self.collection, self.moved)
-        self.documents = DocumentsPage(workbench, uploads, self.collection, self.moved)
+        self.documents = DocumentsPage(workbench, uploads, self.collection, self.moved, visitor)
         self.history = HistoryPage(workbench, self.collection, self.moved)
         self.playground = PlaygroundPage(workbench, self.collection, self.moved, keeps=visitor.may("admin"))
+        self.experiments = ExperimentsPage(workbench, self.moved)
         self.costs = CostPage(workbench, self.moved)
-        self.settings = SettingsPage(workbench, self.moved)
+        self.settings = SettingsPage(workbench, self.moved, visitor=visitor)
         self.pages: dict[str, AppPage] = {
-            "ask": self.ask, "documents": self.documents, "history": self.history, "playground": self.playground, "costs": self.costs, "settings": self.settings,
+            "ask": self.ask, "documents": self.documents, "history": self.history, "playground": self.playground, "experiments": self.experiments,
+            "costs": self.costs, "settings": self.settings,
         }  # fmt: skip
-        for page_of in (self.ask, self.documents, self.history, self.costs, self.settings):
+        for page_of in (self.ask, self.documents, self.history, self.experiments, self.costs, self.settings):
             page_of.screen.act = self.act
         self.rail = Screen(self.act, skeleton='<div data-region="nav"></div><div data-region="recent"></div>', follow=True, stylesheets=[RAIL_STYLE])
         self.bar = Screen(self.act, skeleton='<div data-region="bar" style="height:100%"></div>', sizing_mode="stretch_width")
@@ -169,10 +172,10 @@ def scope_of(
     page: str,  # that is shown
     act: str,
 ) -> str:
-    "The scope that an action needs: what changes documents, ingest; what changes the settings of all, admin."
+    "The scope that an action needs: what changes documents, ingest; what changes the settings or the tests of all, admin."
     if act in DOCUMENT_ACTS:
         return "ingest"
-    return "admin" if act not in READ_ACTS and page == "settings" else "ask"
+    return "admin" if act not in READ_ACTS and page in ("settings", "experiments") else "ask"
 
 
 class WindowPlaces(WindowParts):
@@ -249,8 +252,9 @@ class Window(WindowPlaces):
             await self.list_recent()
 
     async def tick(self) -> None:
-        "Looks at what changes while nobody acts: uploads, and costs."
+        "Looks at what changes while nobody acts: uploads, tests, and costs."
         await self.documents.tick()
+        await self.experiments.tick()
         await self.costs.tick()
 
 # %% ../../nbs/15_app/17_window.ipynb #c18

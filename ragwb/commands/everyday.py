@@ -96,9 +96,10 @@ def sync_command(ctx: click.Context, folder: Path, url: str, delete: bool, as_js
 @collection_option
 @config_option
 @click.option("--where", multiple=True, metavar="KEY=VALUE", help="Only documents with this label, e.g. format=pdf; may be repeated.")
+@click.option("--as", "asker", default="", metavar="NAME", help="Ask as this user, who meets an arm of a running A/B test as at a server; else the test is passed by.")
 @json_option
 @click.pass_context
-def ask_command(ctx: click.Context, question: str, collection: str, config: str, where: Sequence[str], as_json: bool) -> None:
+def ask_command(ctx: click.Context, question: str, collection: str, config: str, where: Sequence[str], asker: str, as_json: bool) -> None:
     "Ask a question. The answer comes with the words that prove it."
     if wrong := [label for label in where if "=" not in label]:
         raise click.UsageError(f"--where {wrong[0]}: KEY=VALUE is needed")
@@ -106,8 +107,12 @@ def ask_command(ctx: click.Context, question: str, collection: str, config: str,
     from ragwb.answering.answer import passages_of
     from ragwb.generation.fallback import ModelError
 
+    if asker:
+        from ragwb.operations.ab_serving import serve_tests
+
+        serve_tests(workbench)
     try:
-        answer = workbench.ask({"question": question, "where": dict(label.split("=", 1) for label in where)}, collection)
+        answer = workbench.ask({"question": question, "where": dict(label.split("=", 1) for label in where), "asker": asker}, collection)
     except ModelError as error:
         print_passages(passages_of(error.passages), err=True)
         raise
@@ -122,6 +127,8 @@ def print_answer(answer: "Answer") -> None:
         click.echo(f"\n  [{number}] {citation.document}{page}, characters {citation.start}–{citation.end}\n      “{citation.quote}”")
     for note in answer.notes:
         click.echo(f"\n{note}")
+    if answer.routing:
+        click.echo(click.style(f"\n{answer.route} route: {answer.routing['reason']}", dim=True))
     if answer.refused:
         print_passages(answer.passages)
     cost = "unknown cost" if answer.cost_usd is None else f"${answer.cost_usd:.4f}"

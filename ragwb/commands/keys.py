@@ -34,7 +34,7 @@ def words(text: str) -> tuple[str, ...]:
 def shown(key: "Key", now: datetime) -> dict[str, Any]:
     "A key as it may be shown to those who administer."
     return {"id": key.id, "name": key.name, "state": key.state(now), "scopes": list(key.scopes), "collections": list(key.collections), "created": key.created,
-            "expires": key.expires, "used": key.used, "day_usd": key.day_usd}  # fmt: skip
+            "expires": key.expires, "used": key.used, "day_usd": key.day_usd, "limits": dict(key.limits)}  # fmt: skip
 
 
 def print_new(key: "Key", token: str, as_json: bool) -> None:
@@ -58,20 +58,22 @@ def keys_group() -> None:
 @click.option("--collections", default="", help="Collections that the key may see, with commas; else all.")
 @click.option("--expires", default="", help="Length of time such as 90d; else the key holds until it is revoked.")
 @click.option("--day-usd", default=0.0, metavar="USD", help="The most that its questions may cost in a day (UTC); else only the server's own budgets hold.")
+@click.option("--limit", multiple=True, metavar="NAME=NUMBER", help="requests a minute, questions at once; tokens, megabytes, documents an hour: requests=60,questions=2.")
 @json_option
 @click.pass_context
-def create_key(ctx: click.Context, name: str, scope: str, collections: str, expires: str, day_usd: float, as_json: bool) -> None:
+def create_key(ctx: click.Context, name: str, scope: str, collections: str, expires: str, day_usd: float, limit: tuple[str, ...], as_json: bool) -> None:
     "Make a key. NAME says who has it, or what it is for."
-    from ragwb.operations.keys import AccessError, add_key, span
+    from ragwb.operations.keys import AccessError, add_key, limits_from, note_key, span
 
-    store, lifetime = key_store(ctx), span(expires) if expires else None
+    store, lifetime, limits = key_store(ctx), span(expires) if expires else None, limits_from(",".join(limit))
 
     def add(ring: Any) -> Any:
         if any(key.name == name.strip() and key.state(datetime.now(UTC)) == "valid" for key in ring.keys):
             raise AccessError(f"a valid key is called {name!r} already: choose another name, or ragwb keys rotate {name}")
-        return add_key(ring, name, words(scope), words(collections), lifetime, day_usd=day_usd)
+        return add_key(ring, name, words(scope), words(collections), lifetime, day_usd=day_usd, limits=limits)
 
     _, key, token = store.change(add)
+    note_key(store, "key made", key)
     print_new(key, token, as_json)
 
 # %% ../../nbs/17_commands/13_keys.ipynb #c10
@@ -80,6 +82,8 @@ def create_key(ctx: click.Context, name: str, scope: str, collections: str, expi
 @click.pass_context
 def list_keys(ctx: click.Context, as_json: bool) -> None:
     "List the keys, without their secrets."
+    from ragwb.operations.keys import LIMITS
+
     ring, now = key_store(ctx).look()[0], datetime.now(UTC)
     rows = [shown(key, now) for key in ring.keys] if ring else []
     if as_json:
@@ -88,7 +92,7 @@ def list_keys(ctx: click.Context, as_json: bool) -> None:
         return click.echo("no key was made: on this machine everyone may do everything. ragwb keys create NAME makes one, and from then on keys are needed")
     for row in rows:
         ends = f" until {row['expires'][:10]}" if row["expires"] and row["state"] == "valid" else ""
-        most = f" · at most ${row['day_usd']:g} a day" if row["day_usd"] else ""
+        most = (f" · at most ${row['day_usd']:g} a day" if row["day_usd"] else "") + "".join(f" · {size:,} {LIMITS[name]}" for name, size in row["limits"].items())
         grants = f"{', '.join(row['scopes'])} · {', '.join(row['collections']) or 'all collections'}{most}"
         click.echo(f"{row['id']}  {row['name']:<20} {row['state']}{ends} · {grants} · used {row['used'] or 'never'}")
 
@@ -98,10 +102,12 @@ def list_keys(ctx: click.Context, as_json: bool) -> None:
 @click.pass_context
 def revoke(ctx: click.Context, name: str) -> None:
     "Revoke the key of an id, or all keys of a name. Every server knows within two seconds; streams and sessions end."
-    from ragwb.operations.keys import revoke_key, stamp
+    from ragwb.operations.keys import note_key, revoke_key, stamp
 
     at = datetime.now(UTC)
     ring = key_store(ctx).change(lambda ring: revoke_key(ring, name, at))
+    for key in ring.named(name):
+        note_key(key_store(ctx), "key revoked", key)
     click.echo(f"revoked: {', '.join(key.id for key in ring.named(name) if key.revoked == stamp(at)) or 'nothing, it was before'}")
 
 
@@ -112,8 +118,9 @@ def revoke(ctx: click.Context, name: str) -> None:
 @click.pass_context
 def rotate(ctx: click.Context, name: str, overlap: str, as_json: bool) -> None:
     "Make a key in the place of another, which stays valid for a while. NAME is a name or an id."
-    from ragwb.operations.keys import rotate_key, span
+    from ragwb.operations.keys import note_key, rotate_key, span
 
     both = timedelta(0) if overlap in ("0", "0s") else span(overlap)
     _, key, token = key_store(ctx).change(lambda ring: rotate_key(ring, name, both))
+    note_key(key_store(ctx), "key rotated", key)
     print_new(key, token, as_json)

@@ -43,7 +43,6 @@ class Charge:
     repeats: str = ""           # of a hit, the answer that was given again
     flag: str = ""              # why a person should look at it
 
-
 # %% ../../nbs/04_costs/03_ledger.ipynb #c07
 def charge(
     id: str,
@@ -85,7 +84,7 @@ def saving(
     repeats: str = "",         # the answer that was given again
     component: str = "cache",  # that saved it: cache or trimming
 ) -> Charge | None:            # None: the model is free, or its price is not known
-    "The charge of what was not used: no dollars, and the units that were saved."
+    "The charge of a cached answer or a trimmed prompt: no dollars, and the units that were saved."
     price = price_of(model, at)
     if price is None or not price.cost(used.units):
         return None

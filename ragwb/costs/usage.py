@@ -7,7 +7,7 @@ __all__ = ['MOST', 'CACHE_WRITES', 'Usage', 'counted', 'usage_of']
 
 # %% ../../nbs/04_costs/01_usage.ipynb #c03
 from dataclasses import asdict, dataclass
-from math import isfinite
+from math import isnan
 from typing import Any
 
 # %% ../../nbs/04_costs/01_usage.ipynb #c06
@@ -30,17 +30,19 @@ class Usage:
         return {name: value for name, value in asdict(self).items() if value and name not in ("reasoning_tokens", "corrected")}
 
 # %% ../../nbs/04_costs/01_usage.ipynb #c09
-MOST = 2_000_000  # tokens of a kind in one reply; twice the longest context
+MOST = 10_000_000  # tokens of one kind that a call may use; larger than any model's context
 CACHE_WRITES = ("cache_creation", "ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens")
 
 
 def counted(
     told: object,        # as a provider reports it
 ) -> tuple[int, int]:    # tokens; 1 if the number was set right
-    "A count of tokens between 0 and MOST."
-    if told is None or (isinstance(told, (int, float)) and isfinite(told) and 0 <= told <= MOST):
-        return int(told or 0), 0
-    return (MOST if isinstance(told, (int, float)) and told > MOST else 0), 1
+    "A count of tokens between 0 and MOST; what is no number counts as none."
+    if told is None:
+        return 0, 0
+    if not isinstance(told, (int, float)) or isinstance(told, bool) or isnan(told):
+        return 0, 1
+    return int(min(max(told, 0), MOST)), int(not 0 <= told <= MOST)
 
 
 def usage_of(

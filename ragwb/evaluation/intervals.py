@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = ['UNDECIDED', 'TOO_FEW', 'ENOUGH', 'TUNED', 'Z2', 'Interval', 'clustered', 'bootstrap', 'means_and_errors',
            'paired_bootstrap', 'verdict_of', 'direction', 'standard_error', 'minimum_detectable_difference',
-           'cautious_error', 'student_quantile', 'anytime_interval', 'Rate']
+           'cautious_error', 'student_quantile', 'anytime_multiple', 'anytime_interval', 'Rate']
 
 # %% ../../nbs/11_evaluation/02_intervals.ipynb #c03
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import log, sqrt
 from statistics import NormalDist
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -151,18 +151,25 @@ def student_quantile(
     return z + (z**3 + z) / (4 * freedom) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2) + (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * freedom**3)
 
 
+def anytime_multiple(
+    seen: Any,             # documents seen so far: a number or an array
+    level: float = 0.05,   # chance that the truth is ever outside
+    tuned: float = TUNED,  # chosen before the data
+) -> Any:                  # of the same shape
+    "Standard errors on each side of a mean in its asymptotic confidence sequence (Waudby-Smith et al., Ann. Stat. 2024, arXiv 2103.06476, eq. 9)."
+    ratio = seen * (-2 * log(level) + log(1 - 2 * log(level))) / tuned  # t times rho squared, rho as in the paper's appendix B.2
+    return np.sqrt(2 * (ratio + 1) / ratio * np.log(np.sqrt(ratio + 1) / level))
+
+
 def anytime_interval(
     values: Sequence[float],   # one per question, in the order in which they were asked
     clusters: Sequence[str],   # one per question: the document that it is about; documents in random order
     level: float = 0.05,       # chance that the truth is ever outside
 ) -> Interval:
-    """A mean and its asymptotic confidence sequence at this look (Waudby-Smith et al., Ann. Stat. 2024, arXiv 2103.06476, eq. 9), its
-    multiple of the standard error taken as a normal quantile and replaced by Student's of the same tail, for the few documents of an early look."""
+    "A mean and its confidence sequence at this look; the multiple is replaced by Student's of the same tail, for the few documents of an early look."
     names = len(set(clusters))
     seen = names if names > 1 else len(values)
-    ratio = seen * (-2 * log(level) + log(1 - 2 * log(level))) / TUNED  # t times rho squared, rho as in the paper's appendix B.2
-    normal = sqrt(2 * (ratio + 1) / ratio * log(sqrt(ratio + 1) / level))
-    half = cautious_error(values, clusters) * student_quantile(normal, max(seen - 1, 1))
+    half = cautious_error(values, clusters) * student_quantile(float(anytime_multiple(seen, level)), max(seen - 1, 1))
     mean = sum(values) / len(values)
     return Interval(mean, mean - half, mean + half, len(values), names)
 

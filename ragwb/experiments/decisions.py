@@ -22,6 +22,8 @@ def pick_of(findings: Findings, metrics: Mapping[str, Any]) -> str:
     best, base = str(metrics["best"]), findings.study.baseline
     if metrics["verdict"] == TOO_FEW:
         return ""
+    if not findings.as_good:
+        return base
     return best if metrics["verdict"] == "better" or not metrics["configs"][base]["keeps_guards"] else base
 
 

@@ -18,6 +18,7 @@ from ..evaluation.comparison import compare
 from ..evaluation.datasets import CHOOSING, REPORTING
 from ..evaluation.evaluate import ALARMS, LADDER, Evaluation, ladder, ladder_line
 from ..evaluation.intervals import ENOUGH, TOO_FEW, Interval, bootstrap, paired_bootstrap, verdict_of
+from ..evaluation.routing_scores import ROUTES
 from ..evaluation.scoring import LOWER_IS_BETTER, METRICS, ScoredRow, values_of
 from .notebooks import ExperimentError
 
@@ -39,6 +40,8 @@ class Study:
     explained: str = ""            # why the shipped config is another one than the best, where it is
     curve: bool = False            # the configs are points of one setting: drawn as the deciding metric over the first limit
     alarms: bool = False           # the configs warn or stop: their ladder is that of alarms
+    routes: tuple[int, ...] = ()   # the configs are routers, compared at these percent of questions for the strong role: drawn as quality over dollars
+    margin: float = 0.0            # non-inferiority: the most of a guard that the winner may have lost, by the end of its interval; 0: not asked
 
     def __post_init__(self) -> None:
         if self.limits:  # by name, as JSON keeps them: else the stored study would say the same in another order
@@ -49,6 +52,10 @@ class Study:
         "All metrics, the deciding one first."
         return tuple(dict.fromkeys((self.metric, *self.guards, *(self.limits or {}), *self.also)))
 
+    def to_dict(self) -> dict[str, Any]:
+        "For JSON, without routes and a margin that are not asked for: studies from before there were any stay as they were."
+        return {name: value for name, value in asdict(self).items() if name not in ("routes", "margin") or value}
+
     def name(self, metric: str) -> str:
         "A metric in words."
         return (self.names or {}).get(metric) or METRICS.get(metric, metric.replace("_", " "))
@@ -56,7 +63,7 @@ class Study:
     @property
     def rungs(self) -> dict[str, str]:
         "Rung -> its name, lowest first."
-        return ALARMS if self.alarms else LADDER
+        return ALARMS if self.alarms else ROUTES if self.routes else LADDER
 
     def sign(self, metric: str) -> int:
         "1 where more is better, else -1."
@@ -187,6 +194,19 @@ class Findings(Choice):
         return self.changes[self.best][self.study.metric] if self.best in self.changes else nothing._replace(value=0.0, low=0.0, high=0.0)
 
     @cached_property
+    def losses(self) -> dict[str, float]:
+        "Guard -> the most that the best config may have lost of it, by the end of its interval; empty where no margin is asked for, or nothing won."
+        if not self.study.margin or self.best not in self.changes:
+            return {}
+        changes = {guard: self.changes[self.best][guard] for guard in self.study.guards}
+        return {guard: max(0.0, -change.low if self.study.sign(guard) > 0 else change.high) for guard, change in changes.items()}
+
+    @property
+    def as_good(self) -> bool:
+        "Whether no guard may have lost more than the margin."
+        return all(loss <= self.study.margin for loss in self.losses.values())
+
+    @cached_property
     def detectable(self) -> float:
         "The smallest difference that these questions can show between the two."
         before, after = (Evaluation("", label, tuple(self.groups[label]), {}, {}, {}) for label in (self.study.baseline, self.best))
@@ -215,6 +235,9 @@ def answer_sentence(findings: Findings) -> str:
     found, name = findings.scores, study.name(study.metric)
     few = findings.verdict(gain, study.metric) == TOO_FEW
     tail = (few_documents(gain) if few else f"these {gain.n} questions can show a difference of {findings.detectable:.3f}") + told_halves(findings)
+    if findings.losses:
+        most = " and ".join(f"{loss:.3f} of {study.name(guard)}" for guard, loss in findings.losses.items())
+        tail = f"at most {most} may be lost, {'within' if findings.as_good else 'beyond'} the margin of {study.margin:g}; {tail}"
     if best == base:
         return f"Nothing beats {base}: none of {len(found) - 1} other configs keeps {' and '.join(map(study.name, (*study.guards, *(study.limits or {}))))}; {tail}."
     kept = "".join(f", with {study.name(metric)} {found[best][metric].value:.3f} against {found[base][metric].value:.3f}" for metric in (*study.guards, *(study.limits or {})))
@@ -222,6 +245,8 @@ def answer_sentence(findings: Findings) -> str:
     sure = f"difference {gain.value:+.3f}, 95 % interval{arms} {gain.low:+.3f} to {gain.high:+.3f}"
     change = f"{name} {found[best][study.metric].value:.3f} against {found[base][study.metric].value:.3f}{kept} ({sure})"
     verdict = findings.verdict(gain, study.metric)
+    if not findings.as_good:
+        return f"Not shown that {best} is as good as {base}: {change}; {tail}."
     if not findings.keeps(base):
         return f"{best} is the best that keeps to {limits_of(study)}, which {base} does not: {change}; {tail}."
     if verdict == "better":
@@ -256,7 +281,7 @@ def metrics_of(findings: Findings) -> dict[str, Any]:
     "Every number that is published, as JSON."
     study = findings.study
     return {
-        "kind": "comparison", "study": asdict(study), "sentence": sentence(findings), "best": findings.best, "verdict": findings.verdict(findings.gain, study.metric),
+        "kind": "comparison", "study": study.to_dict(), "sentence": sentence(findings), "best": findings.best, "verdict": findings.verdict(findings.gain, study.metric),
         "gain": findings.gain._asdict(), "detectable": findings.detectable, "ladder": findings.ladder, "questions": len({row["id"] for row in findings.halves[1]}),
         "configs": {label: {"keeps_guards": findings.keeps(label),
                             "metrics": {metric: i._asdict() for metric, i in found.items()},

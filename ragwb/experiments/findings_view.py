@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['INK', 'ACCENT', 'SOFT', 'PANEL', 'LINE', 'LETTER', 'LONGEST', 'WIDE', 'HIGH', 'EDGE', 'Shown', 'show_sentence',
            'show_table', 'show_figure', 'findings_table', 'ladder_rows', 'interval_note', 'against_baseline', 'Scale',
-           'canvas', 'findings_figure', 'shortened', 'panel', 'curve', 'curve_point', 'axis_text']
+           'canvas', 'findings_figure', 'shortened', 'panel', 'curve', 'curve_point', 'axis_text', 'route_points',
+           'route_curves']
 
 # %% ../../nbs/12_experiments/07_findings_view.ipynb #c03
 from collections.abc import Sequence
@@ -107,10 +108,10 @@ LETTER, LONGEST = 7.4, 44    # width of a letter at most, pixels; letters of a l
 
 
 def findings_figure(findings: Findings) -> str:
-    "The findings as SVG: a row per config and a panel per metric, or a curve."
+    "The findings as SVG: a row per config and a panel per metric, or a curve, or one for each router."
     study = findings.study
-    if study.curve:
-        return curve(findings)
+    if study.curve or study.routes:
+        return curve(findings) if study.curve else route_curves(findings)
     shown, labels = [study.metric, *study.guards[:1]], list(findings.scores)
     edge = round(LETTER * min(LONGEST, max(map(len, labels)))) + 20  # where the panels begin
     width, height = edge + PANEL * len(shown) + 20, LINE * (len(labels) + 3)
@@ -182,3 +183,33 @@ def axis_text(x: float, y: float, anchor: str, text: str, title: bool = False) -
     "The title of an axis, or the value at one of its ends."
     style = f'fill="{INK}" font-weight="600"' if title else f'fill="{SOFT}"'
     return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" {style}>{text}</text>'
+
+# %% ../../nbs/12_experiments/07_findings_view.ipynb #route2
+def route_points(findings: Findings) -> dict[str, list[tuple[float, float]]]:
+    "Of each router and rival, dollars and quality from no question for the strong role to all; empty for rivals that are ends of every line."
+    rungs = {findings.study.rungs[rung]: found for rung, found in findings.ladder.items() if rung in ("random", "oracle")}
+    means = {label: {metric: found.value for metric, found in scores.items()} for label, scores in findings.scores.items()} | rungs
+    first = findings.study.routes[0]
+    ends = [[(found[f"usd_at_{first}"], found[f"right_at_{first}"])] for rung, found in findings.ladder.items() if rung in ("fast", "strong")]
+    return {label: sorted(sum(ends, [(found[f"usd_at_{share}"], found[f"right_at_{share}"]) for share in findings.study.routes])) for label, found in means.items()}
+
+
+def route_curves(findings: Findings) -> str:
+    "Quality over dollars as SVG, a line for each router."
+    lines, study = route_points(findings), findings.study
+    xs, ys = ([point[at] for points in lines.values() for point in points] for at in (0, 1))
+    horizontal, vertical = Scale(min(xs), max(xs), EDGE, WIDE - EDGE), Scale(min(ys), max(ys), HIGH - EDGE, EDGE)
+    parts = canvas(study.title, WIDE + 120, HIGH)
+    for number, (label, points) in enumerate(lines.items()):
+        rival = label in study.rungs.values()
+        colour, dash = (SOFT, "4 3") if rival else (ACCENT if label == findings.best else INK, "1 0" if label == findings.best else "8 3")
+        drawn = " ".join(f"{horizontal.at(x):.1f},{vertical.at(y):.1f}" for x, y in points)
+        at = EDGE + 20 * number
+        parts.append(f'<polyline points="{drawn}" fill="none" stroke="{colour}" stroke-width="1.8" stroke-dasharray="{dash}"/>')
+        parts.append(f'<line x1="{WIDE - 30}" x2="{WIDE - 8}" y1="{at - 4}" y2="{at - 4}" stroke="{colour}" stroke-width="1.8" stroke-dasharray="{dash}"/>')
+        parts.append(f'<text x="{WIDE}" y="{at}" fill="{colour}">{escape(shortened(label))}</text>')
+    parts += [axis_text(horizontal.at(value), HIGH - EDGE + 18, "middle", f"{value:.3f}") for value in (horizontal.low, horizontal.high)]
+    parts.append(axis_text(WIDE / 2, HIGH - 12, "middle", "USD per 1,000 questions", title=True))
+    parts += [axis_text(EDGE - 8, vertical.at(value) + 4, "end", f"{value:.3f}") for value in (vertical.low, vertical.high)]
+    parts.append(axis_text(EDGE - 44, EDGE - 24, "start", "right", title=True))
+    return "\n".join([*parts, "</svg>\n"])

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ..answering.pipeline import Answer, Pipeline
+from ..answering.spending_limits import answer_usd
 from ..config import PipelineConfig, config_from, fingerprint
 from ..costs.budget import SQLiteBudget
 from ..evaluation.benchmark import bm25_alone, index_dataset
@@ -27,7 +28,7 @@ from ..evaluation.evaluate import LADDER, rival_rows
 from ..evaluation.scoring import ScoredRow, score_questions
 from .code_version import ROOTS, code_version
 from .notebooks import ExperimentError, Run, current_run, line_of, write_whole
-from .paid_models import most_usd, paid_model
+from .paid_models import paid_model
 from .workers import Workers
 from ..indexing.collection import Collection
 from ..indexing.embedding import embedder
@@ -119,8 +120,9 @@ def build_index(task: Task, config: PipelineConfig) -> Collection:
 
 def pipeline_of(task: Task, config: PipelineConfig) -> Pipeline:
     "The pipeline of a config over its index."
-    model = paid_model(config, task.settings, SQLiteBudget(Path(task.budget))) if task.answers else None
-    return Pipeline(build_index(task, config), config, embedder(config.embedder, task.settings), model)
+    budget = SQLiteBudget(Path(task.budget)) if task.answers else None
+    paid = {role: paid_model(config.alone(role), task.settings, budget) for role in config.roles} if budget else {}
+    return Pipeline(build_index(task, config), config, embedder(config.embedder, task.settings), paid.get(config.role), strong=paid.get("strong"))
 
 # %% ../../nbs/12_experiments/05_grid.ipynb #c17
 class Recorded:
@@ -219,7 +221,7 @@ def forecast(
     "The most that a grid can cost. Raises ExperimentError if the budget does not hold one question, or a price is unknown."
     if not answers:
         return 0.0
-    costs = {label: most_usd(config) for label, config in configs.items()}
+    costs = {label: answer_usd(config) for label, config in configs.items()}
     if unknown := [label for label, cost in costs.items() if cost is None]:
         raise ExperimentError(f"{unknown[0]}: no price is known for {configs[unknown[0]].answering.model}, so what it costs cannot be said: take a model of the price table")
     dearest = max(costs, key=lambda label: costs[label] or 0.0)

@@ -16,7 +16,7 @@ import platform
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from html import escape
 from importlib.metadata import version
 from pathlib import Path
@@ -48,7 +48,7 @@ def derived(findings: Findings) -> dict[str, bytes]:
 
 def described(config: PipelineConfig) -> dict[str, Any]:
     "A config as its fingerprint and its differences from the default."
-    default = flatten(json.loads(PipelineConfig().to_json()))
+    default = flatten(json.loads(json.dumps(asdict(PipelineConfig()))))  # with what `to_json` leaves out
     own = flatten(json.loads(config.to_json()))
     return {"fingerprint": config.fingerprint, "differs": {name: value for name, value in own.items() if value != default[name]}}
 

@@ -41,6 +41,7 @@ class Call:
     outcome: str                              # answered, empty, refused: cost nothing, or interrupted: its cost is not known
     usage: Usage = field(default_factory=Usage)
     error: str = ""                           # what went wrong, in one line
+    route: str = ""                           # fast or strong, as a router chose; empty: no router decided
 
 # %% ../../nbs/07_generation/03_calls.ipynb #c17
 CALLS, BEGUN = "ragwb_calls", "ragwb_begun"  # the keys under which a reply tells its calls, and a stream the beginning of one

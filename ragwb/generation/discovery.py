@@ -24,6 +24,7 @@ from ..network.aws import ServiceError
 from ..network.model_servers import KEYS, ModelServer, kind_of, look, look_around
 from ..network.resilience import Deadline, RetryPolicy
 from ..settings import Settings
+from ..storage.audit import Audit
 from ..storage.bucket import objects
 from ..storage.objects import Objects
 
@@ -211,12 +212,13 @@ class ModelChoice:
         except (ValueError, TypeError, AttributeError) as error:
             raise ConfigError(f"{self.objects.place}/{CHOICE} cannot be used: {error}; ragwb model off removes it") from None
 
-    def choose(self, role: ModelConfig | None) -> None:
-        "Stores a choice; None: none."
+    def choose(self, role: ModelConfig | None, by: str = "") -> None:
+        "Stores a choice, made by the holder of a key; None: none."
         if role is None:
             self.objects.delete([CHOICE])
         else:
             self.objects.put(CHOICE, json.dumps(changes_of(role), indent=1).encode())
+        Audit(self.objects).note("model chosen", by, model=role.model if role else "")
         self.looked = None
 
 

@@ -18,7 +18,7 @@ from pydantic import SecretStr
 
 from ..config import ConfigError, ModelConfig, PipelineConfig
 from ..documents.language import terms
-from .bedrock import bedrock_model, guardrail_of, has_cache, model_id, prepared, request_metadata
+from .bedrock import bedrock_model, called_as, guardrail_of, has_cache, model_id, prepared, request_metadata
 from .calls import Call, calls_of, places
 from .extractive import ExtractiveChatModel
 from .fallback import FallbackModel, Member
@@ -88,9 +88,8 @@ def member(name: str, role: ModelConfig, config: PipelineConfig, settings: Setti
     circuit, free = breaker(key), places(key, settings.concurrency)
     if not bedrock:
         return Member(name, model, circuit, free, role.timeout_s, at=role.base_url)
-    priced = f"bedrock:{role.base_model}" if name.startswith("bedrock:arn:") else called
     marks = partial(prepared, caches=has_cache(name, role), guarded=config.guardrail.inline)
-    return Member(priced, model, circuit, free, role.timeout_s, marks, request_metadata)
+    return Member(called_as(name, role, settings), model, circuit, free, role.timeout_s, marks, request_metadata)
 
 # %% ../../nbs/07_generation/11_models.ipynb #c15
 def chat_model(

@@ -140,6 +140,8 @@ def features_of(
 class RankedSentence:
     "A sentence that may answer."
     passage: int       # its number
+    start: int         # characters start to end of the passage's text
+    end: int
     text: str
     features: Features
     score: float       # log odds, comparable within one question only
@@ -151,14 +153,15 @@ def rank_sentences(
 ) -> list[RankedSentence]:              # best first
     "Every sentence of the passages, scored for the question."
     asked = WeighedQuestion(question)
-    groups = [[passage.text[start:end] for start, end in sentences(passage.text)] for passage in passages]
+    places = [sentences(passage.text) for passage in passages]
+    groups = [[passage.text[start:end] for start, end in spans] for passage, spans in zip(passages, places, strict=True)]
     if not any(groups):
         return []
     alike = iter(similarities(question, groups))
     coverage = Coverage(question, [text for passage, group in zip(passages, groups, strict=True) for text in (passage.place, *group)])
     found: list[RankedSentence] = []
-    for passage, group in zip(passages, groups, strict=True):
-        for sentence, around in zip(group, surroundings(group), strict=True):
+    for passage, spans, group in zip(passages, places, groups, strict=True):
+        for (start, end), sentence, around in zip(spans, group, surroundings(group), strict=True):
             features = features_of(asked, passage, sentence, around, next(alike), coverage.of(sentence, f"{passage.place} {around.above}", around.previous))
-            found.append(RankedSentence(passage.number, sentence, features, features.score()))
+            found.append(RankedSentence(passage.number, start, end, sentence, features, features.score()))
     return sorted(found, key=lambda sentence: -sentence.score)

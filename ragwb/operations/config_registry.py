@@ -23,6 +23,7 @@ from typing import Any
 from ..config import ConfigError, PipelineConfig, config_from, named_config
 from .prompt_registry import Prompts, RegistryError, create, names, read
 from ..settings import Settings
+from ..storage.audit import Audit
 from ..storage.bucket import objects
 from ..storage.objects import Objects
 
@@ -141,6 +142,7 @@ class Registry(ConfigStore, AliasReader):
         made = AliasMove(alias, seen + 1, config, how, self.clock().isoformat(timespec="seconds"), reason, evidence)
         if len(self.history(alias)) != seen or not create(self.objects, move_key(alias, made.number), made.to_json()):
             raise RegistryError(f"{alias} was moved by somebody else in the meantime: look at ragwb configs {alias}, and decide again")
+        Audit(self.objects).note("alias moved", alias=alias, config=config, how=how)
         return made
 
     def before(self, alias: str) -> str:

@@ -7,14 +7,15 @@ __all__ = ['ANY', 'EVERYONE', 'NOBODY', 'VISITOR', 'Visitor', 'visitor_of', 'no_
            'SeenWorkbench', 'seen_by']
 
 # %% ../../nbs/13_operations/13_permission.ipynb #c03
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
 from copy import copy
 from dataclasses import dataclass, replace
-from typing import Any, NoReturn
+from typing import Any, BinaryIO, NoReturn
 
 from ..answering.answer_store import AnswerError, AnswerStore
-from ..answering.pipeline import Pipeline
+from ..answering.pipeline import Answer, AnswerRunnable, Pipeline
 from ..answering.spending_limits import Payer
 from ..config import PipelineConfig
 from ..indexing.collection import Collection
@@ -24,6 +25,7 @@ from ..ingestion.ingest import IngestReport, Progress
 from ..ingestion.names import NameRules
 from ..ingestion.sources import Source
 from .keys import SCOPES, Key
+from .limits import Meter, Meters
 from ..workbench import Workbench
 
 # %% ../../nbs/13_operations/13_permission.ipynb #c06
@@ -39,6 +41,7 @@ class Visitor:
     collections: tuple[str, ...] | None   # that exist for the visitor; None: all
     session: str = ""                     # of the app; empty: the key itself was shown
     day_usd: float = 0.0                  # the most that the key's questions may cost in a day; 0: no limit of its own
+    meter: Meter = Meters().of("", {})    # noqa: RUF009  # of what the key takes; this one has no limits
 
     def may(self, scope: str) -> bool:
         "Whether a scope is granted."
@@ -57,6 +60,7 @@ VISITOR: ContextVar[Visitor] = ContextVar("visitor")
 def visitor_of(key: Key, session: str = "") -> Visitor:
     "The holder of a key."
     return Visitor(key.id, key.name, frozenset(key.scopes), key.collections or None, session, key.day_usd)
+
 
 # %% ../../nbs/13_operations/13_permission.ipynb #c09
 def no_collection(name: str) -> NoReturn:
@@ -102,6 +106,7 @@ class SeenAnswers(AnswerStore):
 # %% ../../nbs/13_operations/13_permission.ipynb #c10
 class SeenWorkbench(Workbench):
     "A workbench as a visitor sees it."
+    admitted = False  # whether the one question that this view is for has been counted already, before it got a thread
 
     def __init__(self, whole: Workbench, visitor: Visitor):
         vars(self).update(vars(whole))
@@ -121,6 +126,24 @@ class SeenWorkbench(Workbench):
     def pipeline(self, collection: str = "") -> Pipeline:
         return self.whole.pipeline(self.checked(collection))
 
+    @contextmanager
+    def paying(self, question: Any, pipeline: Pipeline) -> Iterator[tuple[AnswerRunnable, Any]]:
+        "As the whole workbench does, within the limits of the key too. Raises OverLimit."
+        with self.visitor.meter.question(counted=self.admitted), super().paying(question, pipeline) as way:
+            yield way
+
+    def keep(self, answer: Answer, collection: Collection) -> Answer:
+        self.visitor.meter.spend("tokens", sum(answer.usage.units.values()))
+        return super().keep(answer, collection)
+
+    def ingest_files(
+        self, files: Sequence[tuple[str, bytes | BinaryIO]], collection: str = "", progress: Callable[[Progress], None] | None = None,
+        patience_s: float = float("inf"), keep_both: bool = False,
+    ) -> IngestReport:  # fmt: skip
+        self.checked(collection)
+        self.visitor.meter.take_files([data for _, data in files])
+        return super().ingest_files(files, collection, progress, patience_s, keep_both)
+
     def ingest(
         self,
         sources: Sequence[Source],
@@ -138,10 +161,10 @@ class SeenWorkbench(Workbench):
     def reindex(self, collection: str = "", progress: Callable[[Progress], None] | None = None) -> int:
         return self.whole.reindex(self.checked(collection), progress)
 
-
+# %% ../../nbs/13_operations/13_permission.ipynb #c10p1
 def seen_by(workbench: Workbench, visitor: Visitor) -> Workbench:
     "A workbench as a visitor sees it, and pays for it: the workbench itself where nobody was asked for a key."
     if visitor.key:
         workbench = copy(workbench)
         workbench.payer = Payer(visitor.key, visitor.day_usd)
-    return workbench if visitor.collections is None else SeenWorkbench(workbench, visitor)
+    return SeenWorkbench(workbench, visitor) if visitor.key or visitor.collections is not None else workbench

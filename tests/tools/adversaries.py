@@ -60,6 +60,7 @@ def made() -> dict[str, list[re.Pattern[Any]]]:
     says = r"is|are|means?|stands? for|refers? to|describes?|defines?|provides?|lets?|allows?|contains?|controls?|represents?|consists? of"
     return {
         r"ragwb.answering.agreement pattern": [],
+        r"ragwb.answering.routing words": [],
         r"ragwb.answering.synonyms pattern": [],
         r"ragwb.api.access rule.path": [re.compile(rule.path, re.DOTALL) for rule in RULES],
         r"ragwb.answering.citations '\\s+'.join(map(re.escape, words))": [re.compile(r"alpha\s+beta\s+alpha\s+gamma")],

@@ -1,0 +1,189 @@
+"""Deploys an image by its digest and takes it back if it does not answer: `make deploy ENV=dev IMAGE=repository@sha256:…`, `make rollback ENV=dev`.
+
+What runs now is written down before anything changes, in the cluster (config map ragwb-release) and in release.json, so that any machine can go back to it.
+Only Python and kubectl are needed. A step that fails says why; a deployment that fails after the change is rolled back, and ends with 1.
+"""
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+ENVIRONMENTS = ("dev", "staging", "prod")
+IMAGE = re.compile(r"[a-z0-9./_:-]+@sha256:[0-9a-f]{64}")
+SETTINGS = {"RAGWB_STORAGE", "DOCUMENTS", "RAGWB_REGION", "RAGWB_INFERENCE_PROFILE", "RAGWB_HOSTS", "RAGWB_GUARDRAIL_ID", "RAGWB_GUARDRAIL_VERSION"}
+NEEDED = {"RAGWB_STORAGE", "DOCUMENTS", "RAGWB_HOSTS"}
+
+
+class Failed(Exception):
+    "Why a deployment did not happen or was taken back."
+
+
+def kubectl(*arguments: str, given: str = "") -> str:
+    "What kubectl prints. Raises Failed with its own words."
+    try:
+        done = subprocess.run(["kubectl", *arguments], input=given, capture_output=True, text=True)
+    except FileNotFoundError:
+        raise Failed("kubectl is not installed: make cloud-tools, then put its folder into PATH") from None
+    if done.returncode:
+        raise Failed(f"kubectl {' '.join(arguments[:3])}: {done.stderr.strip() or done.stdout.strip()}")
+    return done.stdout
+
+
+def checked_settings(path: str) -> dict[str, str]:
+    "The account's own values from a file of NAME=VALUE, as Terraform's outputs fill it. Raises Failed for a missing or unknown one."
+    if not path:
+        return {}
+    lines = [line for line in Path(path).read_text("utf-8").splitlines() if line.strip() and not line.startswith("#")]
+    given = {name: value for name, _, value in (line.partition("=") for line in lines) if value}
+    if unknown := given.keys() - SETTINGS:
+        raise Failed(f"{path}: {', '.join(sorted(unknown))} is no setting of a deployment; they are {', '.join(sorted(SETTINGS))}")
+    if missing := NEEDED - given.keys():
+        raise Failed(f"{path}: {', '.join(sorted(missing))} is missing: `terraform output` names the values (infra/README.md)")
+    return given
+
+
+def rendered(environment: str, image: str, settings: dict[str, str]) -> str:
+    "The resources of an environment with an image by its digest."
+    repository, _, digest = image.partition("@")
+    with tempfile.TemporaryDirectory(dir=ROOT / "k8s", prefix=".release-") as folder:
+        made = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization", "namespace": "ragwb", "resources": [f"../overlays/{environment}"],
+                "images": [{"name": "ragwb", "newName": repository, "digest": digest}]}
+        if settings:
+            made["configMapGenerator"] = [{"name": "ragwb", "behavior": "merge", "literals": [f"{name}={value}" for name, value in settings.items()]}]
+        (Path(folder) / "kustomization.yaml").write_text(json.dumps(made))
+        return kubectl("kustomize", folder)
+
+
+def running_image() -> str:
+    "The image that runs now; empty before the first deployment."
+    return kubectl("get", "deployment", "ragwb-api", "--namespace", "ragwb", "--ignore-not-found", "--output", "jsonpath={.spec.template.spec.containers[0].image}").strip()
+
+
+def recorded() -> dict[str, str]:
+    "What the last deployment wrote down."
+    told = kubectl("get", "configmap", "ragwb-release", "--namespace", "ragwb", "--ignore-not-found", "--output", "json").strip()
+    return json.loads(told).get("data", {}) if told else {}
+
+
+def record(environment: str, image: str, previous: str, state: str) -> None:
+    "Writes down what is deployed and what ran before, in the cluster and in release.json."
+    data = {"environment": environment, "image": image, "previous": previous, "state": state}
+    resource = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "ragwb-release", "namespace": "ragwb"}, "data": data}
+    kubectl("apply", "--server-side", "--force-conflicts", "--filename", "-", given=json.dumps(resource))
+    Path("release.json").write_text(json.dumps(data, indent=1) + "\n")
+
+
+def roll_out(environment: str, image: str, settings: dict[str, str], wait_s: int) -> None:
+    "Applies an image and waits until its pods are ready. Raises Failed."
+    kubectl("apply", "--server-side", "--force-conflicts", "--filename", "-", given=rendered(environment, image, settings))
+    if environment == "dev":
+        kubectl("rollout", "status", "deployment/ragwb-api", "--namespace", "ragwb", f"--timeout={wait_s}s")
+    else:  # Argo Rollouts: the canary is Healthy at its end, Degraded if it was aborted
+        kubectl("wait", "rollout/ragwb-api", "--namespace", "ragwb", "--for=jsonpath={.status.phase}=Healthy", f"--timeout={wait_s}s")
+
+
+def asked(url: str, path: str, key: str, body: dict[str, str] | None = None) -> dict[str, object]:
+    "A reply of the server."
+    headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
+    request = urllib.request.Request(url.rstrip("/") + path, json.dumps(body).encode() if body else None, headers)
+    with urllib.request.urlopen(request, timeout=60) as reply:
+        return dict(json.loads(reply.read()))
+
+
+def smoke(url: str, questions: Path, key: str, wait_s: float = 120) -> str:
+    "Asks questions whose answers are known. Raises Failed for the first that is wrong."
+    until, begun = time.monotonic() + wait_s, time.monotonic()
+    while True:
+        try:
+            asked(url, "/readyz", "")
+            break
+        except (OSError, ValueError) as error:  # not there yet, or a proxy's page
+            if time.monotonic() > until:
+                raise Failed(f"{url}/readyz: {error}") from None
+            time.sleep(2)
+    lines = [json.loads(line) for line in questions.read_text("utf-8").splitlines() if line.strip()]
+    if not lines:
+        raise Failed(f"{questions} has no questions: a deployment that was asked nothing is not known to answer")
+    for line in lines:
+        try:
+            told = asked(url, "/v1/query", key, {"question": line["question"]})
+        except urllib.error.HTTPError as error:
+            raise Failed(f"“{line['question']}”: {error.code} {error.read(400).decode(errors='replace')}") from None
+        except (OSError, ValueError) as error:
+            raise Failed(f"“{line['question']}”: {error}") from None
+        if line["expect"] not in str(told["answer"]):
+            raise Failed(f"“{line['question']}” was answered with “{str(told['answer'])[:200]}”; {line['expect']!r} was expected")
+    return f"{len(lines)} smoke questions answered in {time.monotonic() - begun:.0f} s"
+
+
+def deploy(given: argparse.Namespace) -> str:
+    "Deploys; takes it back if it does not answer. Raises Failed."
+    if not IMAGE.fullmatch(given.image):
+        raise Failed(f"IMAGE = {given.image!r}: a repository with a digest is needed, as in 1234.dkr.ecr.us-east-1.amazonaws.com/ragwb@sha256:…; a tag can be moved")
+    settings, previous = checked_settings(given.settings), running_image()
+    rendered(given.environment, given.image, settings)  # what cannot be rendered changes nothing
+    kubectl("get", "namespace", "ragwb", "--ignore-not-found") or kubectl("create", "namespace", "ragwb")
+    record(given.environment, given.image, previous, "deploying")
+    try:
+        roll_out(given.environment, given.image, settings, given.wait)
+        told = smoke(given.url, given.questions, given.key)
+    except Failed as error:
+        if not previous or "@sha256:" not in previous:
+            record(given.environment, given.image, previous, "failed")
+            raise Failed(f"{error}\nNothing ran before that could be gone back to: mend it and deploy again") from None
+        print(f"{error}\nBack to {previous}", file=sys.stderr)
+        raise Failed(f"{error}\n{go_back(given, previous, settings)}") from None
+    record(given.environment, given.image, previous, "deployed")
+    return f"{given.image} runs in {given.environment}: {told}"
+
+
+def go_back(given: argparse.Namespace, image: str, settings: dict[str, str]) -> str:
+    "Deploys what ran before, and asks it too. Raises Failed if that does not answer either."
+    roll_out(given.environment, image, settings, given.wait)
+    told = smoke(given.url, given.questions, given.key)
+    record(given.environment, image, "", "rolled back")
+    return f"rolled back to {image}: {told}"
+
+
+def rollback(given: argparse.Namespace) -> str:
+    "Goes back to the image that the last deployment wrote down. Raises Failed."
+    known = recorded()
+    if "@sha256:" not in (previous := known.get("previous", "")):
+        raise Failed("no earlier image is written down (config map ragwb-release): deploy one by its digest with make deploy")
+    return go_back(given, previous, checked_settings(given.settings))
+
+
+def main() -> None:
+    "The command line."
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("act", choices=["deploy", "rollback", "smoke"])
+    parser.add_argument("environment", choices=ENVIRONMENTS)
+    parser.add_argument("--image", default="", help="repository@sha256:digest")
+    parser.add_argument("--url", required=True, help="where the environment is reached")
+    parser.add_argument("--settings", default="", help="file of NAME=VALUE from Terraform's outputs; else those of the overlay")
+    parser.add_argument("--questions", type=Path, default=ROOT / "infra/deploy/questions.jsonl", help="smoke questions with what their answer must hold")
+    parser.add_argument("--wait", type=int, default=1_800, help="seconds for the pods of a deployment, canary and all")
+    given = parser.parse_args()
+    given.key = os.environ.get("SMOKE_KEY", "")
+    if given.environment == "prod" and given.act != "smoke" and os.environ.get("CONFIRM") != "prod":
+        parser.error("this changes production: set CONFIRM=prod")
+    try:
+        if given.act == "smoke":
+            print(smoke(given.url, given.questions, given.key))
+        else:
+            print((deploy if given.act == "deploy" else rollback)(given))
+    except Failed as error:
+        sys.exit(f"{given.act} of {given.environment} failed: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,4 @@
+environment = "staging"
+region      = "us-east-1"
+owner       = "platform"
+cost_center = "ragwb-staging"

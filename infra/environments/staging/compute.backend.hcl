@@ -1,0 +1,4 @@
+# Bucket and region are named by infra/cloud.py: they hold the account's number.
+key          = "staging/compute.tfstate"
+encrypt      = true
+use_lockfile = true

@@ -1,0 +1,155 @@
+"Deployment and roll-back as they run for real, against local servers: kubectl is a stand-in that starts the server of the image it is given, a good one or a broken one."
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+import yaml
+from cloud import ROOT, tool
+from fastapi.testclient import TestClient
+
+from ragwb.api.routes import create_api
+from ragwb.settings import Settings
+from ragwb.workbench import Workbench
+
+SCRIPT = ROOT / "infra/deploy/release.py"
+GOOD, BAD, LATER = (f"ecr/ragwb@sha256:{digit * 64}" for digit in "abc")
+# Keeps what is applied in a folder; everything else that is asked of a cluster is answered from there. `kustomize` is the real one.
+STAND_IN = """#!{python}
+import json, os, subprocess, sys, yaml
+from pathlib import Path
+state, words = Path({state!r}), sys.argv[1:]
+(state / "log").open("a").write(" ".join(words) + "\\n")
+if words[0] == "kustomize":
+    sys.exit(subprocess.run([{kubectl!r}, *words]).returncode)
+if words[0] == "apply":
+    for each in yaml.safe_load_all(sys.stdin.read()):
+        (state / (each["kind"] + "-" + each["metadata"]["name"])).write_text(json.dumps(each))
+elif words[:2] == ["get", "deployment"]:
+    path = state / "Deployment-ragwb-api"
+    print(json.loads(path.read_text())["spec"]["template"]["spec"]["containers"][0]["image"] if path.exists() else "")
+elif words[:2] == ["get", "configmap"]:
+    path = state / "ConfigMap-ragwb-release"
+    print(path.read_text() if path.exists() else "")
+elif words[0] in ("rollout", "wait") and (state / "stuck").exists():
+    image = json.loads((state / "Deployment-ragwb-api").read_text())["spec"]["template"]["spec"]["containers"][0]["image"]
+    if (state / "stuck").read_text() == image:
+        sys.exit("error: timed out waiting for the condition")
+"""
+
+
+class Cluster:
+    "A folder with what was applied, and a server that answers as the image in it would."
+
+    def __init__(self, state: Path, workbench: Workbench):
+        self.state, self.client = state, TestClient(create_api(workbench), base_url="http://127.0.0.1")
+        cluster = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def answer(self) -> None:
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                reply = cluster.client.request(self.command, self.path, content=body, headers={"Content-Type": "application/json"})
+                broken = cluster.image == BAD and self.path == "/v1/query"
+                content = b'{"detail": "the model is gone"}' if broken else reply.content
+                self.send_response(503 if broken else reply.status_code)
+                self.end_headers()
+                self.wfile.write(content)
+
+            do_GET = do_POST = answer
+
+            def log_message(self, format: str, *args: object) -> None:
+                "Quiet."
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    @property
+    def image(self) -> str:
+        path = self.state / "Deployment-ragwb-api"
+        return json.loads(path.read_text())["spec"]["template"]["spec"]["containers"][0]["image"] if path.exists() else ""
+
+    @property
+    def release(self) -> dict[str, str]:
+        return dict(json.loads((self.state / "ConfigMap-ragwb-release").read_text())["data"])
+
+    def run(self, act: str, environment: str = "dev", *more: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        questions = self.state / "questions.jsonl"
+        questions.write_text('{"question": "How many days of annual leave do I get?", "expect": "30"}\n')
+        command = [sys.executable, str(SCRIPT), act, environment, "--url", f"http://127.0.0.1:{self.server.server_port}", "--questions", str(questions), *more]
+        return subprocess.run(command, capture_output=True, text=True, cwd=self.state, env=os.environ | {"PATH": f"{self.state}:{os.environ['PATH']}"} | variables)
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    state = tmp_path / "cluster"
+    state.mkdir()
+    (state / "kubectl").write_text(STAND_IN.format(python=sys.executable, state=str(state), kubectl=tool("kubectl")))
+    (state / "kubectl").chmod(0o755)
+    workbench = Workbench(Settings(home=tmp_path / "home", workers=1))
+    workbench.ingest_files([("leave.md", b"Full-time employees get 30 days of annual leave.")])
+    made = Cluster(state, workbench)
+    yield made
+    made.server.shutdown()
+    made.server.server_close()
+
+
+def test_a_deployment_by_digest(cluster: Cluster) -> None:
+    done = cluster.run("deploy", "dev", "--image", GOOD)
+    assert done.returncode == 0, done.stderr
+    assert "1 smoke questions answered" in done.stdout and cluster.image == GOOD
+    job = json.loads((cluster.state / "CronJob-ragwb-ingest").read_text())
+    assert job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["image"] == GOOD, "the ingester is of the same image"
+    assert cluster.release == {"environment": "dev", "image": GOOD, "previous": "", "state": "deployed"} == json.loads((cluster.state / "release.json").read_text())
+
+
+def test_what_does_not_answer_is_taken_back(cluster: Cluster) -> None:
+    assert cluster.run("deploy", "dev", "--image", GOOD).returncode == 0
+    done = cluster.run("deploy", "dev", "--image", BAD)
+    assert done.returncode == 1 and "503" in done.stderr and f"rolled back to {GOOD}" in done.stderr
+    assert cluster.image == GOOD and cluster.release["state"] == "rolled back"
+
+
+def test_pods_that_never_get_ready_are_taken_back(cluster: Cluster) -> None:
+    assert cluster.run("deploy", "dev", "--image", GOOD).returncode == 0
+    (cluster.state / "stuck").write_text(LATER)
+    done = cluster.run("deploy", "dev", "--image", LATER)
+    assert done.returncode == 1 and "timed out" in done.stderr and cluster.image == GOOD
+
+
+def test_a_first_deployment_that_fails_says_so(cluster: Cluster) -> None:
+    done = cluster.run("deploy", "dev", "--image", BAD)
+    assert done.returncode == 1 and "Nothing ran before" in done.stderr and cluster.release["state"] == "failed"
+
+
+def test_back_to_the_recorded_digest_by_hand(cluster: Cluster) -> None:
+    for image in (GOOD, LATER):
+        assert cluster.run("deploy", "dev", "--image", image).returncode == 0
+    assert cluster.run("rollback").returncode == 0 and cluster.image == GOOD
+    again = cluster.run("rollback")
+    assert again.returncode == 1 and "no earlier image is written down" in again.stderr
+
+
+def test_refusals_change_nothing(cluster: Cluster) -> None:
+    wrong = cluster.state / "wrong.env"
+    wrong.write_text("RAGWB_STORAGE=s3://b/p\n")
+    for arguments, said in (
+        (("deploy", "dev", "--image", "ecr/ragwb:latest"), "a tag can be moved"), (("deploy", "qa", "--image", GOOD), "invalid choice"),
+        (("deploy", "prod", "--image", GOOD), "CONFIRM=prod"), (("deploy", "dev", "--image", GOOD, "--settings", str(wrong)), "DOCUMENTS, RAGWB_HOSTS is missing"),
+    ):  # fmt: skip
+        done = cluster.run(*arguments)
+        assert done.returncode and said in done.stderr
+    assert cluster.image == "" and not [path for path in cluster.state.glob("ConfigMap-*")]
+
+
+def test_the_accounts_own_values(cluster: Cluster) -> None:
+    given = cluster.state / "dev.env"
+    given.write_text("# of terraform output\nRAGWB_STORAGE=s3://acme-dev/index\nDOCUMENTS=s3://acme-dev/documents\nRAGWB_HOSTS=ask.acme.example\n")
+    assert cluster.run("deploy", "dev", "--image", GOOD, "--settings", str(given)).returncode == 0
+    found, = (yaml.safe_load(path.read_text())["data"] for path in cluster.state.glob("ConfigMap-ragwb-*") if path.name != "ConfigMap-ragwb-release")
+    assert found["RAGWB_STORAGE"] == "s3://acme-dev/index" and found["RAGWB_PROFILE"] == "aws"

@@ -1,0 +1,199 @@
+"The manifests of k8s/: rendered by kubectl, checked against the schemas of Kubernetes, and held to what the cluster and this application need."
+
+import json
+import re
+import tempfile
+from dataclasses import fields
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+from cloud import ENVIRONMENTS, ROOT, rendered
+
+from ragwb.api.routes import watch
+from ragwb.settings import Settings, load_settings
+
+kubernetes_validate = pytest.importorskip("kubernetes_validate", reason="make dev installs it")
+CUSTOM = yaml.safe_load((ROOT / "tests/custom_resources.yaml").read_text("utf-8"))
+VERSION = "1.37"
+Resource = dict[str, Any]
+
+
+@cache
+def resources(environment: str) -> list[Resource]:
+    "What an overlay deploys."
+    return rendered(f"k8s/overlays/{environment}")
+
+
+def of_kind(environment: str, *kinds: str) -> dict[str, Resource]:
+    "The resources of some kinds, by name."
+    return {each["metadata"]["name"]: each for each in resources(environment) if each["kind"] in kinds}
+
+
+def pods(environment: str) -> dict[str, Resource]:
+    "The pod templates, by the name of what makes them."
+    made = {name: each["spec"]["template"] for name, each in of_kind(environment, "Deployment").items()}
+    return made | {name: each["spec"]["jobTemplate"]["spec"]["template"] for name, each in of_kind(environment, "CronJob").items()}
+
+
+def settings_of(environment: str) -> dict[str, str]:
+    "The variables of the application's pods."
+    found, = (each["data"] for name, each in of_kind(environment, "ConfigMap").items() if name.startswith("ragwb-"))
+    return found
+
+
+every_environment = pytest.mark.parametrize("environment", ENVIRONMENTS)
+
+
+@every_environment
+def test_schemas(environment):
+    for each in resources(environment):
+        if (schema := CUSTOM.get(f"{each['apiVersion']}/{each['kind']}")) is not None:
+            jsonschema.validate(each["spec"], schema | {"definitions": CUSTOM["definitions"]})
+        else:
+            kubernetes_validate.validate(each, VERSION, strict=True)
+
+
+@every_environment
+def test_everything_lies_in_the_namespace(environment):
+    assert {each["metadata"].get("namespace", each["metadata"]["name"]) for each in resources(environment)} == {"ragwb"}
+    assert not [each for each in resources(environment) if each["kind"] == "Secret"], "secrets come from Secrets Manager, never from files"
+
+
+@every_environment
+def test_restricted_pod_security(environment):
+    assert of_kind(environment, "Namespace")["ragwb"]["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+    for name, template in pods(environment).items():
+        spec = template["spec"]
+        assert spec["automountServiceAccountToken"] is False, name
+        assert spec["securityContext"]["runAsNonRoot"] and spec["securityContext"]["runAsUser"] > 0, name
+        assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}, name
+        assert not {"hostNetwork", "hostPID", "hostIPC"} & spec.keys(), name
+        assert all(set(volume) & {"emptyDir", "configMap"} for volume in spec.get("volumes", ())), f"{name} has a volume that a pause would have to delete"
+        for container in (*spec["containers"], *spec.get("initContainers", ())):
+            held = container["securityContext"]
+            assert held["readOnlyRootFilesystem"] and not held["allowPrivilegeEscalation"] and held["capabilities"] == {"drop": ["ALL"]}, name
+            assert container["resources"]["requests"].keys() == {"cpu", "memory"} and "memory" in container["resources"]["limits"], name
+
+
+@every_environment
+def test_selectors_find_their_pods(environment):
+    labels = {name: template["metadata"]["labels"] for name, template in pods(environment).items()}
+    for name, each in of_kind(environment, "Deployment", "Service", "Rollout", "PodDisruptionBudget").items():
+        spec = each["spec"]
+        wanted = spec["selector"].get("matchLabels", spec["selector"])
+        assert wanted.items() <= labels[name].items(), name
+        assert [other for other in labels if wanted.items() <= labels[other].items()] == [name], f"{name} selects others too"
+    for name, service in of_kind(environment, "Service").items():
+        ports = {port["name"]: port["containerPort"] for container in pods(environment)[name]["spec"]["containers"] for port in container["ports"]}
+        for port in service["spec"]["ports"]:
+            assert ports[port["targetPort"]] == port["port"], name
+
+
+@every_environment
+def test_probes_are_routes_of_the_application(environment):
+    container, = pods(environment)["ragwb-api"]["spec"]["containers"]
+    routes = {getattr(route, "path", "") for route in watch.routes}
+    probes = {name: container[name]["httpGet"]["path"] for name in ("startupProbe", "readinessProbe", "livenessProbe")}
+    assert probes == {"startupProbe": "/readyz", "readinessProbe": "/readyz", "livenessProbe": "/healthz"}
+    assert set(probes.values()) <= routes
+    assert container["ports"][0]["containerPort"] == load_settings("aws", {}, ROOT).port == 8321
+
+
+TARGET_GROUP = ROOT / "infra/modules/alb/main.tf"
+DEREGISTRATION_S = int(re.findall(r"deregistration_delay\s*=\s*(\d+)", TARGET_GROUP.read_text("utf-8"))[0]) if TARGET_GROUP.exists() else 30
+
+
+@every_environment
+def test_a_pod_that_ends_answers_what_it_was_asked(environment):
+    spec = pods(environment)["ragwb-api"]["spec"]
+    sleep = spec["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
+    assert DEREGISTRATION_S < sleep < spec["terminationGracePeriodSeconds"]
+
+
+@every_environment
+def test_settings_are_known(environment):
+    given = {name: value for name, value in settings_of(environment).items() if name.startswith("RAGWB_")}
+    later = {"RAGWB_REDIS"} - {f"RAGWB_{field.name.upper()}" for field in fields(Settings)}  # until the setting is there
+    settings = load_settings(environment={name: value for name, value in given.items() if name not in later}, folder=ROOT)
+    assert settings.profile == "aws" and settings.storage.startswith(f"s3://ragwb-{environment}/")
+    assert str(settings.home) in [mount["mountPath"] for mount in pods(environment)["ragwb-api"]["spec"]["containers"][0]["volumeMounts"]]
+
+
+@every_environment
+def test_only_the_ingester_writes(environment):
+    accounts = {name: template["spec"].get("serviceAccountName") for name, template in pods(environment).items()}
+    assert {name for name, account in accounts.items() if account == "ragwb-ingest"} == {"ragwb-ingest"}
+    assert accounts["ragwb-api"] == "ragwb-api"
+    assert set(of_kind(environment, "ServiceAccount")) == {"ragwb-api", "ragwb-ingest"}
+    job, = pods(environment)["ragwb-ingest"]["spec"]["containers"]
+    assert job["args"] == ["ingest", "$(DOCUMENTS)"] and settings_of(environment)["DOCUMENTS"].startswith("s3://")
+    assert of_kind(environment, "CronJob")["ragwb-ingest"]["spec"]["concurrencyPolicy"] == "Forbid"
+
+
+@every_environment
+def test_nothing_in_or_out_but_what_is_listed(environment):
+    policies = of_kind(environment, "NetworkPolicy")
+    denied = policies.pop("default-deny")["spec"]
+    assert denied == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+    for name, policy in policies.items():
+        for rule in (*policy["spec"].get("egress", ()), *policy["spec"].get("ingress", ())):
+            peers = rule.get("to") or rule.get("from")
+            assert peers and rule["ports"], f"{name} lets everything through"
+            for block in (peer["ipBlock"] for peer in peers if "ipBlock" in peer):
+                assert block["cidr"] != "0.0.0.0/0" or block["except"] == ["169.254.0.0/16"], f"{name} reaches the node's metadata"
+    labels = [template["metadata"]["labels"] for template in pods(environment).values()]
+    for name, policy in policies.items():
+        wanted = policy["spec"]["podSelector"].get("matchLabels", {})
+        assert any(wanted.items() <= each.items() for each in labels), f"{name} is for no pod"
+
+
+@every_environment
+def test_one_scaler_and_a_budget_only_for_several_pods(environment):
+    scaler, = of_kind(environment, "ScaledObject", "HorizontalPodAutoscaler").values()
+    target = scaler["spec"]["scaleTargetRef"]
+    assert target["name"] in of_kind(environment, target["kind"])
+    assert "replicas" not in of_kind(environment, target["kind"])[target["name"]]["spec"], "a deployment would undo what the scaler set"
+    wanted = [int(trigger["metadata"]["desiredReplicas"]) for trigger in scaler["spec"]["triggers"] if trigger["type"] == "cron"]
+    assert wanted and max(wanted) <= scaler["spec"]["maxReplicaCount"]
+    least = min(scaler["spec"]["minReplicaCount"] or min(wanted), *wanted)
+    assert bool(of_kind(environment, "PodDisruptionBudget")) == (least >= 2), "a budget with one pod blocks the drain of its node"
+
+
+@every_environment
+def test_no_controller_makes_what_terraform_owns(environment):
+    kinds = {each["kind"] for each in resources(environment)}
+    assert not kinds & {"Ingress", "PersistentVolumeClaim", "Gateway"}
+    assert {each["spec"].get("type", "ClusterIP") for each in of_kind(environment, "Service").values()} == {"ClusterIP"}
+    assert of_kind(environment, "TargetGroupBinding")["ragwb-api"]["spec"]["targetGroupName"] == f"ragwb-{environment}"
+
+
+@every_environment
+def test_images_of_others_name_their_version(environment):
+    images = {container["image"] for template in pods(environment).values() for container in template["spec"]["containers"]}
+    assert "ragwb" in images, "make deploy puts repository and digest in its place"
+    for image in images - {"ragwb"}:
+        assert "/" in image and not image.endswith(":latest") and ":" in image.rpartition("/")[2], image
+
+
+def test_the_job_whose_alert_is_drift():
+    with tempfile.TemporaryDirectory(dir=ROOT / "k8s", prefix=".test-") as folder:
+        Path(folder, "kustomization.yaml").write_text(json.dumps({"kind": "Kustomization", "resources": ["../base"], "components": ["../components/drift"]}))
+        job, = (each for each in rendered(folder) if each["metadata"]["name"] == "ragwb-drift")
+    kubernetes_validate.validate(job, VERSION, strict=True)
+    assert job["spec"]["jobTemplate"]["spec"]["backoffLimit"] == 0
+
+
+@pytest.mark.parametrize("environment", ["staging", "prod"])
+def test_canary(environment):
+    rollout = of_kind(environment, "Rollout")["ragwb-api"]["spec"]
+    assert of_kind(environment, "Deployment")["ragwb-api"]["spec"]["replicas"] == 0, "the pods of the Deployment would stand beside those of the Rollout"
+    assert "trafficRouting" not in rollout["strategy"]["canary"], "weights of the load balancer give 503 at the last step (ADR 37)"
+    named = {each["templateName"] for step in rollout["strategy"]["canary"]["steps"] for each in step.get("analysis", {}).get("templates", ())}
+    assert named == set(of_kind(environment, "AnalysisTemplate"))
+    metrics = {metric["name"]: metric for metric in of_kind(environment, "AnalysisTemplate")["ragwb-canary"]["spec"]["metrics"]}
+    assert {"questions", "errors", "latency", "refusals", "cost"} == set(metrics)
+    assert metrics["questions"]["failureCondition"] == "false", "a canary without traffic waits for a person: it neither goes on nor back"
