@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from ragwb.costs import write_ahead
 from ragwb.costs.allowance import Allowance, Limit
 from ragwb.costs.ledger import CORRECTED, Ledger, charge
 from ragwb.costs.shared_ledger import ChargeSink, interrupted, whole_ledger
@@ -92,7 +93,7 @@ def test_threads_that_book_while_the_ledger_is_locked_lose_nothing(tmp_path: Pat
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
-def test_a_full_disk_keeps_charges_in_memory_and_in_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_full_disk_keeps_charges_in_memory_and_in_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(OSError, match="No space left"):
         appended(Path("/dev/full"), "x\n")
 
@@ -100,8 +101,7 @@ def test_a_full_disk_keeps_charges_in_memory_and_in_the_log(tmp_path: Path, capl
         raise OSError(28, "No space left on device")
 
     ahead = WriteAhead(tmp_path / "waiting", full)
-    ahead.folder.mkdir()
-    ahead.path.symlink_to("/dev/full")
+    monkeypatch.setattr(write_ahead, "appended", lambda path, text: appended(Path("/dev/full"), text))
     with caplog.at_level(logging.ERROR, logger="ragwb"):
         assert not ahead.book(made("a", "b"))
     assert len(ahead.memory) == 2 and any("charges are not booked" in record.getMessage() and '"id": "a"' in record.getMessage() for record in caplog.records)
