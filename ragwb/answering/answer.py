@@ -42,7 +42,7 @@ class Question:
     ) -> "Question":
         "A question from what a caller gives. Raises QuestionError for one that is empty or too long."
         if isinstance(given, Mapping):
-            given = cls(given["question"], tuple(given.get("history", ())), given.get("where") or {}, given.get("asker", ""))
+            given = cls(given["question"], tuple(given.get("history", ())), given.get("where") or {}, asker=given.get("asker", ""))
         asked = cls(given) if isinstance(given, str) else given
         if not any(c.isalnum() for c in asked.text):
             raise QuestionError("the question is empty: ask something in words")
