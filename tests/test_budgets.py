@@ -49,23 +49,44 @@ def asked(client, keys, who, path):
     return client.post(path, json=BODIES[path], headers={"Authorization": f"Bearer {keys[who][1]}"})
 
 
+def said_of(reply):
+    "The text of an answer, of any of the three routes."
+    if reply.headers["content-type"].startswith("text/event-stream"):
+        return reply.text
+    told = reply.json()
+    return told["answer"] if "answer" in told else told["choices"][0]["message"]["content"]
+
+
 @pytest.mark.parametrize("path", BODIES)
-def test_a_budget_that_is_used_up_is_a_429_before_anything_is_sent(served, path):
+def test_a_budget_that_is_used_up_still_gives_the_passages_at_no_cost(served, path):
+    make, keys, bedrock, home = served
+    client, before = make(budget_day_usd=1e-6), len(bedrock.calls)
+    spent = next(iter(Ledger(home / "ledger.sqlite").sums())).usd
+    reply = asked(client, keys, "bo", path)
+    assert reply.status_code == 200 and "nothing may be spent now" in said_of(reply) and "seals.md" in said_of(reply)
+    assert bedrock.calls[before:] == [], "nothing that costs is called"
+    assert next(iter(Ledger(home / "ledger.sqlite").sums())).usd == spent
+
+
+@pytest.mark.parametrize("path", BODIES)
+def test_what_cannot_be_served_for_nothing_is_a_429_before_anything_is_sent(served, path):
     make, keys, bedrock, _ = served
     client, before = make(budget_day_usd=1e-6), len(bedrock.calls)
-    refused = asked(client, keys, "bo", path)
+    body = json.loads(json.dumps(BODIES[path]).replace(QUESTION, "Xyzzyplugh?"))
+    refused = client.post(path, json=body, headers={"Authorization": f"Bearer {keys['bo'][1]}"})
     told = refused.json()
     said = told["error"]["message"] if "error" in told else told["detail"]
     assert refused.status_code == 429 and "the day's budget is used up" in said and "administrator can raise" in said
     assert 0 < int(refused.headers["retry-after"]) <= 86_400
     assert (told["error"]["code"] if "error" in told else told["type"]) in ("insufficient_quota", "urn:ragwb:problem:budget")
-    assert [call for call in bedrock.calls[before:] if "onverse" in call["operation"]] == [], "a model was called"
+    assert bedrock.calls[before:] == []
 
 
 def test_a_keys_own_limit_is_its_own_and_its_charges_are_its_own(served):
     make, keys, _, home = served
     client = make(budget_day_usd=5.0)
-    assert "the day's budget of this key is used up" in asked(client, keys, "ann", "/v1/query").json()["detail"]
+    kept = asked(client, keys, "ann", "/v1/query").json()
+    assert (kept["route"], kept["outcome"], kept["cost_usd"]) == ("kept", "passages", 0) and "the day's budget of this key is used up" in kept["notes"][0]
     costs = [asked(client, keys, "bo", "/v1/query").json()["cost_usd"] for _ in range(2)]  # the second question's vector is kept, and free
     assert costs[0] > costs[1] > 0
     ledger = Ledger(home / "ledger.sqlite")

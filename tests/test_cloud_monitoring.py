@@ -168,6 +168,7 @@ def exposed(request: FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -
 
 RARE = {  # no series before the first event
     "ragwb_charges_unpriced", "ragwb_cache", "ragwb_cache_measured", "ragwb_cache_saved_calls", "ragwb_documents_ingested", "ragwb_feedback",
+    "ragwb_cost_anomalies", "ragwb_cost_flagged",
 }
 
 

@@ -93,7 +93,7 @@ def test_every_aws_model_of_the_packaged_config_has_a_price() -> None:
     assert price_of("bedrock:amazon.titan-embed-text-v2:0/512", NOON) == price_of("amazon.titan-embed-text-v2:0", NOON)
 
 
-@pytest.mark.parametrize(("day", "usd"), [("2020-01-01", 0.33), ("2027-01-31", 0.33), ("2027-02-01", 0.10), ("2027-05-31", 0.10), ("2027-06-01", 0.50), ("2030-01-01", 0.50)])
+@pytest.mark.parametrize(("day", "usd"), [("2025-12-02", 0.33), ("2027-01-31", 0.33), ("2027-02-01", 0.10), ("2027-05-31", 0.10), ("2027-06-01", 0.50), ("2030-01-01", 0.50)])
 def test_a_call_costs_what_it_cost_on_its_day(day: str, usd: float, monkeypatch: pytest.MonkeyPatch) -> None:
     later = [Price((LITE,), "Nova 2 Lite", read, token_rates(rate, 2.75, 0.08)) for read, rate in (("2027-06-01", 0.50), ("2027-02-01", 0.10))]
     monkeypatch.setattr(prices, "PRICES", (*later[:1], *PRICES, *later[1:]))  # in no order
@@ -109,7 +109,21 @@ def test_what_is_not_known_is_never_free() -> None:
         assert cost_of(model, Usage(1, 1), NOON) is None
     assert cost_of("amazon.titan-embed-text-v2:0", {"input_tokens": 5, "pictures": 1}, NOON) is None
     assert total([charge("a", "model", LITE, Usage(1), NOON), charge("b", "judge", "openai:gpt-4.1", Usage(1), NOON)]) is None
-    assert price_of(LITE, date(2030, 1, 1)) is price_of(LITE, date(2020, 1, 1)) is not None
+
+
+def test_a_day_without_a_price_is_unpriced_and_never_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = Price(("old",), "Old", "2026-03-01", {"input_tokens": 1.0}, since="2026-01-01", until="2026-04-30")
+    again = Price(("old",), "Old again", "2026-06-01", {"input_tokens": 2.0})
+    monkeypatch.setattr(prices, "PRICES", (again, ended))
+    days = {"2025-12-31": None, "2026-01-01": 1.0, "2026-04-30": 1.0, "2026-05-01": None, "2026-05-31": None, "2026-06-01": 2.0, "2031-01-01": 2.0}
+    assert {day: cost_of("old", Usage(1_000_000), date.fromisoformat(day)) for day in days} == days
+    assert cost_of(LITE, Usage(1), date(1970, 1, 1)) is None, "a clock that stands in 1970 makes nothing free"
+    assert charge("a", "model", "old", Usage(5), datetime(2026, 5, 15, tzinfo=UTC)).usd is None
+
+
+def test_each_price_says_from_when_where_and_by_whom() -> None:
+    for price in PRICES:
+        assert price.begins <= price.checked and price.scope and price.tier == "on demand" and price.source and "://" not in price.source, price.name
 
 
 def test_a_charge_counts_once_however_often_and_by_whomever_it_is_recorded(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from ragwb.app.cost_page import (
 from ragwb.costs.allowance import Limit, Standing
 from ragwb.costs.ledger import Charge, Ledger, Sum, Sums, charge, saving
 from ragwb.costs.overview import Overview, overview_of
+from ragwb.costs.savings import Savings
 from ragwb.costs.usage import Usage
 from ragwb.operations.keys import KeyStore, add_key
 from ragwb.settings import Settings
@@ -48,8 +49,7 @@ def overview(**known: object) -> Overview:
         "questions": 1,
         "per_question": 0.25,
         "unpriced": (),
-        "saved_by_prompt_cache": 0.0,
-        "saved_by_answer_cache": 0.0,
+        "saved": Savings(),
         "days": (),
         "by": {},
         "dearest": (),
@@ -63,9 +63,9 @@ def test_the_figures_say_what_they_are_of() -> None:
         "today $0.5000 since 00:00 UTC November $2.0000 until now end of November $4.0000 if it goes on like this "
         "per question $0.2500 1 question this month saved $0.00 nothing yet this month"
     )
-    seen = plain(figures(overview(questions=2, per_question=None, saved_by_prompt_cache=0.25, saved_by_answer_cache=0.5)))
+    seen = plain(figures(overview(questions=2, per_question=None, saved=Savings(prompt_cache=0.25, answer_cache=0.5))))
     assert seen.endswith("per question – 2 questions this month saved $0.7500 $0.5000 by cached answers, $0.2500 by the provider's prompt cache")
-    assert plain(figures(overview(saved_by_answer_cache=0.5))).endswith("saved $0.5000 $0.5000 by cached answers")
+    assert plain(figures(overview(saved=Savings(answer_cache=0.5)))).endswith("saved $0.5000 $0.5000 by cached answers")
     assert plain(figure("x", 0.0)) == "x $0.00"
 
 
@@ -121,13 +121,13 @@ def test_the_page_shows_everything_or_says_that_nothing_was_paid_for(tmp_path: P
     drawn = cost_regions(CostState(seen, [("Why?", 0.33, ledger.of("a1"))], {"": "nobody", "model": "wrong"}, "component"))
     assert plain(drawn["notice"]) == "No price is known for openai:gpt-<99>: what it costs is in none of these sums." and "<99>" not in drawn["notice"]
     said = plain(drawn["costs"])
-    assert "Budgets The day's budget $0.3300 of $0.2500 (132 %) November by what for model collection API key config what for dollars share charges" in said
-    assert "model $0.3300 and more 100 % 2 cache $0.00 0 % 1 The dearest questions of November Why? $0.3300" in said
+    assert "Budgets The day's budget $0.3300 of $0.2500 (132 %) Anything odd Nothing odd in the questions of this month. The first 200 that cost something are learnt before anything is told. November by what for model prompt collection API key config route cache what for dollars share charges" in said  # noqa: E501
+    assert "model $0.3300 and more 100 % 2 cache $0.00 0 % 1 Saved in November saved by dollars against cached answers $0.3300 what the repeated answers had cost at their models the fast route – the same tokens at the strong model's price shorter prompts – the passages left out, at the price of reading them the provider's prompt cache – the tokens read from it, at the price of fresh ones The dearest questions of November Why? $0.3300" in said  # noqa: E501
     by_key = plain(cost_regions(CostState(seen, [], {"": "nobody"}, "key"))["costs"])
-    assert "API key dollars share charges nobody $0.3300 and more 100 % 3 The dearest questions of November No question cost anything this month." in by_key
+    assert "API key dollars share charges nobody $0.3300 and more 100 % 3 Saved in November" in by_key and "No question cost anything this month." in by_key
     without = cost_regions(CostState(overview_of(ledger, (), NOON), (), {}, "model"))["costs"]
     assert "No budget is set: RAGWB_BUDGET_DAY_USD and RAGWB_BUDGET_MONTH_USD" in plain(without)
-    assert re.findall('data-name="([^"]*)" aria-pressed="true"', without) == ["model"] and tabs("key").count("<button") == 5 and tabs("key").count('aria-pressed="true"') == 1
+    assert re.findall('data-name="([^"]*)" aria-pressed="true"', without) == ["model"] and tabs("key").count("<button") == 8 and tabs("key").count('aria-pressed="true"') == 1
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from terraform import ROOT, Terraform, prepared, terraform
 
 from infra import cloud
 from infra.cloud import CloudError, Operation, Stacks, arguments, fingerprint, hourly_usd, output, resources
+from ragwb.costs.idle import HOURS, ITEMS
 
 INFRA = ROOT / "infra"
 MODULES = sorted(path for path in (INFRA / "modules").iterdir() if path.is_dir())
@@ -430,6 +431,15 @@ def test_an_hour_is_added_up():
     hour = hourly_usd(Paper().state("compute"), {"hour_usd": prices, "month_usd": {}})
     assert hour == pytest.approx({"aws_eks_cluster": 0.10, "aws_eks_node_group": 2 * (prices["instances"]["m7g.large"] + 40 * prices["gp3_gb"])})
     assert hourly_usd(b"", {"hour_usd": prices, "month_usd": {}}) == {} and output(b"", "image_digest") is None and fingerprint(b'{"serial": 1}') != fingerprint(b'{"serial": 2}')
+
+
+def test_both_price_tables_say_the_same_and_that_they_are_to_be_checked():
+    prices = json.loads((INFRA / "prices.json").read_text("utf-8"))
+    hour, month = prices["hour_usd"], prices["month_usd"]
+    same = {"eks": hour["aws_eks_cluster"], "nat": hour["aws_nat_gateway"], "address": hour["aws_eip"], "balancer": hour["aws_lb"],
+            "redis": hour["instances"]["cache.t4g.small"], "key": month["aws_kms_key"], "secret": month["aws_secretsmanager_secret"]}  # fmt: skip
+    assert {name: ITEMS[name].usd for name in same} == same and "from general knowledge" in prices["source"]
+    assert ITEMS["disk"].usd == pytest.approx(HOURS * hour["gp3_gb"], rel=0.01)
 
 
 def test_terraform_errors_say_what_to_do():

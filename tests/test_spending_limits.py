@@ -231,19 +231,19 @@ def test_a_question_is_held_to_its_limits_while_it_is_answered(tmp_path: Path, m
     settings = Settings(budget_month_usd=10 * most)
 
     def held(payer: Payer, config: PipelineConfig = NOVA, lasts: float = 60.0):  # type: ignore[no-untyped-def]
-        return held_to(limits_of(settings, payer), ledger, config, asked, payer, lasts)
+        return held_to(limits_of(settings, payer), lambda: Allowance(ledger), config, asked, payer, lasts)
 
     with held(ann), held(bo):
         month = allowance.standing(limits_of(settings, ann)[0], NOON)
         assert (month.reserved, month.spent) == (pytest.approx(2 * most), 0.0)
-        with pytest.raises(OverBudget, match="the day's budget of this key is used up") as refused, held(ann):
-            pass
-        assert refused.value.retry_after_s == 12 * 3600.0 and str(refused.value).startswith("the day's budget of this key is used up: $")
+        with held(ann) as full:
+            assert allowance.standing(month.limit, NOON).reserved == pytest.approx(2 * most), "nothing is reserved for what costs nothing"
+        assert full.retry_after_s == 12 * 3600.0 and full.why.startswith("the day's budget of this key is used up: $")
     assert allowance.standing(month.limit, NOON).reserved == 0
     with pytest.raises(OverBudget, match="no price is known") as unknown, held(ann, PipelineConfig(fast=ModelConfig(UNKNOWN))):
         pass
     assert unknown.value.retry_after_s is None
-    with held_to((), ledger, PipelineConfig(fast=ModelConfig(UNKNOWN)), asked, Payer(), 60.0), held(ann, PipelineConfig()):
+    with held_to((), lambda: Allowance(ledger), PipelineConfig(fast=ModelConfig(UNKNOWN)), asked, Payer(), 60.0), held(ann, PipelineConfig()):
         pass  # nothing to hold to, and nothing to pay
     caplog.clear()
     with suppress(ZeroDivisionError), held(ann, lasts=0.0):
@@ -295,8 +295,8 @@ def test_an_overview_is_the_sum_of_its_ledger(tmp_path: Path) -> None:
     assert [id for id, _ in seen.dearest] == [f"a{n}" for n in range(12, 2, -1)] and seen.dearest[0][1] == pytest.approx(1.2 * lite)
     assert seen.unpriced == (UNKNOWN,)
     assert [row.key[0] for row in seen.by["collection"]] == ["a", "c", "b", ""] and [row.key[0] for row in seen.by["component"]] == ["model", "embedding", "cache", "judge"]
-    assert list(seen.by) == ["component", "model", "collection", "key", "config"]
-    assert (seen.saved_by_prompt_cache, seen.saved_by_answer_cache) == (pytest.approx(40_000 * (0.33 - 0.0825) / 1e6), pytest.approx((3_000 * 0.33 + 300 * 2.75) / 1e6))
+    assert list(seen.by) == ["component", "model", "prompt", "collection", "key", "config", "route", "cache"]
+    assert (seen.saved.prompt_cache, seen.saved.answer_cache) == (pytest.approx(40_000 * (0.33 - 0.0825) / 1e6), pytest.approx((3_000 * 0.33 + 300 * 2.75) / 1e6))
     assert dict(seen.days)["2026-11-30"] == pytest.approx(lite + 9_000 * 0.0825 / 1e6) and seen.days[0] == ("2026-11-03", 0.0) and seen.days[-1] == ("2026-12-02", seen.today)
     assert [standing.spent for standing in seen.standings] == pytest.approx([seen.today, seen.month])
     empty = overview_of(Ledger(tmp_path / "other.sqlite"), (), now)

@@ -9,16 +9,15 @@ __all__ = ['ID', 'AnswerError', 'AnswerFiles', 'rests_on', 'AnswerStore', 'Answe
 import json
 import logging
 import re
-import sqlite3
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from .answer import Answer
-from ..costs.ledger import Charge, Ledger
+from ..costs.ledger import Charge
 from ..generation.fallback import ModelError
 from ..indexing.collection import Collection as DocumentCollection
 from ..network.aws import AwsError
@@ -132,8 +131,8 @@ class AnswerStore(AnswerFiles):
 class AnswerKeeper:
     "Keeps answers in their store, and charges in the ledger."
 
-    def __init__(self, answers: AnswerStore, ledger: Callable[[], Ledger]):
-        self.answers, self.ledger = answers, ledger
+    def __init__(self, answers: AnswerStore, record: Callable[[Sequence[Charge]], object]):
+        self.answers, self.record = answers, record
         self.unkept = 0  # answers that could not be kept
         self.listeners: list[Callable[[Answer | ModelError], None]] = []  # each is told of every answer and every failure: metrics, traces
 
@@ -143,13 +142,9 @@ class AnswerKeeper:
             listener(outcome)
 
     def book(self, charges: Sequence[Charge], key: str = "") -> None:
-        "Writes charges into the ledger as paid by a key; into the log, if that is not possible."
-        try:
-            if charges:
-                self.ledger().record(replace(charge, key=key) for charge in charges)
-        except (sqlite3.Error, OSError) as error:
-            told = json.dumps([asdict(charge) for charge in charges], default=str)
-            logging.getLogger("ragwb").error("charges are not booked (%s): %s", error, told)
+        "Books charges as paid by a key."
+        if charges:
+            self.record([replace(charge, key=key) for charge in charges])
 
     @contextmanager
     def booking(self, key: str = "") -> Iterator[None]:

@@ -124,12 +124,13 @@ def charges_of(run: QuestionRun) -> tuple[Charge, ...]:
     ]
     if run.reranking:
         used.append(("rerank", "rerank", run.reranking.reranker.name, {"queries": run.reranking.queries}, run.route))
-    facts = {"answer": run.id, "config": run.config.fingerprint, "collection": run.components.reader.collection.name}
-    made = [charge(f"{run.id}/{name}", part, model, units, run.at, route=route, **facts) for name, part, model, units, route in used]
-    saved = [saving(f"{run.id}/cache", run.cache["model"], Usage(**run.cache["usage"]), run.at, **facts)] if run.cached else []
+    facts = {"answer": run.id, "config": run.config.fingerprint, "collection": run.components.reader.collection.name, "prompt": run.config.prompt}
+    cache = run.cache.get("outcome", "")
+    made = [charge(f"{run.id}/{name}", part, model, units, run.at, route=route, cache=cache, **facts) for name, part, model, units, route in used]
+    saved = [saving(f"{run.id}/cache", run.cache["model"], Usage(**run.cache["usage"]), run.at, repeats=run.cache["id"], **facts)] if run.cached else []
     if run.left_out and run.calls:
         saved.append(saving(f"{run.id}/trimming", run.calls[-1].model, Usage(run.left_out), run.at, component="trimming", **facts))
-    return (*(each for each in made if each.units and each.usd != 0), *filter(None, saved))
+    return (*(each for each in made if each.flag or (each.units and each.usd != 0)), *filter(None, saved))
 
 # %% ../../nbs/10_answering/05_question_run.ipynb #c19
 FAILURES = (ModelError, AwsError, CircuitOpen, EmbeddingError, GuardrailError, TimeoutError)

@@ -4,12 +4,15 @@
 
 # %% auto #0
 __all__ = ['ENDED', 'ANSWERS_AT_ONCE', 'UPLOADS_AT_ONCE', 'DELETIONS_AT_ONCE', 'UPLOAD_S', 'Serving', 'open_collection',
-           'find_document', 'checked_question', 'file_outcomes', 'Service', 'service_of', 'admitted']
+           'find_document', 'checked_question', 'file_outcomes', 'failing_ledger', 'Service', 'service_of', 'admitted']
 
 # %% ../../nbs/14_api/03_service.ipynb #c03
-from collections.abc import AsyncIterator, Sequence
-from contextlib import nullcontext
+import logging
+import sqlite3
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Annotated, Any, BinaryIO
 
 from anyio import CapacityLimiter, to_thread
@@ -21,7 +24,7 @@ from .problems import Problem
 from ..indexing.collection import Collection
 from ..indexing.schema import DocumentInfo
 from ..ingestion.ingest import IngestReport, Progress
-from ..operations.metrics import Metrics
+from ..operations.metrics import CostWatch, Metrics
 from ..operations.permission import VISITOR, SeenWorkbench, seen_by
 from ..workbench import Workbench
 
@@ -79,6 +82,15 @@ DELETIONS_AT_ONCE = 2  # each waits for its collection's lock
 UPLOAD_S = 600.0     # seconds after which no more files of an upload are read
 
 
+@contextmanager
+def failing_ledger() -> Iterator[None]:
+    "A ledger that cannot be read is told, and keeps no metrics from being scraped."
+    try:
+        yield
+    except sqlite3.Error as error:
+        logging.getLogger("ragwb").warning("costs are not looked at: %s", error)
+
+
 @dataclass
 class Service:
     "The workbench for an event loop."
@@ -87,17 +99,24 @@ class Service:
     asking: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(ANSWERS_AT_ONCE))
     ingesting: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(UPLOADS_AT_ONCE))
     deleting: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(DELETIONS_AT_ONCE))
+    watch: CostWatch | None = None
 
     def __post_init__(self) -> None:
+        self.watch = self.watch or CostWatch(self.metrics)
         listeners = self.workbench.keeper.listeners
         if self.metrics.heard not in listeners:  # the app's answers are counted too, and a visitor's view of the service counts nothing twice
             listeners.append(self.metrics.heard)
 
     def observed(self) -> bytes:
-        "The metrics, after a look at what has a state: budgets, queues, the index."
-        self.metrics.state.queues({"question": self.asking, "upload": self.ingesting, "deletion": self.deleting})
-        self.metrics.state.budgets(self.workbench)
-        self.metrics.state.index(self.workbench)
+        "The metrics, after a look at what has a state: budgets, the ledger, queues, the index."
+        books, state = self.workbench.books, self.metrics.state
+        self.metrics.money.waiting.set(books.ahead.waiting)
+        with failing_ledger():
+            state.budgets(self.workbench)
+            if self.watch and books.path.is_file():
+                self.watch.look(books.ledger, self.workbench.default, datetime.now(UTC))
+        state.queues({"question": self.asking, "upload": self.ingesting, "deletion": self.deleting})
+        state.index(self.workbench)
         return self.metrics.text()
 
     async def ask(self, question: Question, collection: str) -> Answer:

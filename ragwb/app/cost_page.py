@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['LABELS', 'NAMELESS', 'COST_SKELETON', 'NOTHING', 'EVERY_S', 'figure', 'figures', 'day_chart', 'limit_line',
-           'sums_table', 'charge_row', 'dear_question', 'CostState', 'tabs', 'cost_regions', 'question_of', 'CostPage']
+           'sums_table', 'savings_table', 'signed', 'anomaly_lines', 'charge_row', 'dear_question', 'CostState', 'tabs',
+           'cost_regions', 'question_of', 'CostPage']
 
 # %% ../../nbs/15_app/15_cost_page.ipynb #c03
 import asyncio
@@ -21,9 +22,11 @@ from .answer_view import data_table
 from .documents_view import count_of
 from .screen import Screen
 from ..costs.allowance import Standing
+from ..costs.anomalies import Anomaly, anomalies_in
 from ..costs.ledger import Charge, Sums
 from ..costs.overview import BY, Overview, overview_of
 from ..costs.prices import dollars
+from ..costs.savings import COUNTERFACTUALS, Savings
 from ..network.aws import AwsError
 from ..operations.keys import KeyStore
 from ..workbench import Workbench
@@ -36,8 +39,8 @@ def figure(label: str, usd: float | None, more: str = "") -> str:
 
 def figures(seen: Overview) -> str:
     "The figures at the top of the page."
-    saved = seen.saved_by_answer_cache + seen.saved_by_prompt_cache
-    parts = [f"{dollars(usd)} by {what}" for usd, what in ((seen.saved_by_answer_cache, "cached answers"), (seen.saved_by_prompt_cache, "the provider's prompt cache")) if usd]
+    saved = seen.saved.total
+    parts = [f"{dollars(usd)} by {COUNTERFACTUALS[name][0]}" for name, usd in seen.saved.to_dict().items() if usd]
     return '<div class="figures">' + "".join((
         figure("today", seen.today, "since 00:00 UTC"), figure(f"{seen.now:%B}", seen.month, "until now"),
         figure(f"end of {seen.now:%B}", seen.forecast, "if it goes on like this"), figure("per question", seen.per_question, f"{count_of(seen.questions, 'question')} this month"),
@@ -66,8 +69,8 @@ def limit_line(standing: Standing) -> str:
             f'<span>{dollars(standing.spent)} of {dollars(limit.usd)} ({100 * standing.share:.0f} %)</span></div>')
 
 # %% ../../nbs/15_app/15_cost_page.ipynb #c08
-LABELS = {"component": "what for", "model": "model", "collection": "collection", "key": "API key", "config": "config"}
-NAMELESS = {"collection": "no collection", "key": "no key", "config": "no config"}  # where the ledger has an empty name
+LABELS = {"component": "what for", "model": "model", "prompt": "prompt", "collection": "collection", "key": "API key", "config": "config", "route": "route", "cache": "cache"}
+NAMELESS = {"collection": "no collection", "key": "no key", "config": "no config", "prompt": "no prompt", "route": "no router decided", "cache": "not asked"}  # where the ledger has an empty name
 
 
 def sums_table(name: str, sums: Sums, whole: float, names: Mapping[str, str]) -> str:
@@ -78,6 +81,26 @@ def sums_table(name: str, sums: Sums, whole: float, names: Mapping[str, str]) ->
         usd = "no price known" if row.unpriced == row.charges else dollars(row.usd) + (" and more" if row.unpriced else "")
         rows.append([key, usd, f"{100 * row.usd / whole:.0f} %" if whole else "–", f"{row.charges:,}"])
     return f'<div class="wide">{data_table([LABELS[name], "#dollars", "#share", "#charges"], rows)}</div>'
+
+
+def savings_table(saved: Savings) -> str:
+    "What was saved by what, each against what would have been paid without it."
+    rows = [[COUNTERFACTUALS[name][0], signed(usd) if usd else "–", COUNTERFACTUALS[name][1]] for name, usd in saved.to_dict().items()]
+    return f'<div class="wide">{data_table(["saved by", "#dollars", "against"], rows)}</div>'
+
+
+def signed(usd: float) -> str:
+    "Dollars that may be fewer than none."
+    return f"−{dollars(-usd)}" if usd < 0 else dollars(usd)
+
+
+def anomaly_lines(found: Sequence[Anomaly]) -> str:
+    "What is odd, the latest first."
+    if not found:
+        return '<p class="small muted">Nothing odd in the questions of this month. The first 200 that cost something are learnt before anything is told.</p>'
+    return '<ul class="odd">' + "".join(
+        f'<li><strong>{escape(each.rule)}</strong> {escape(each.said)} <time class="small muted" datetime="{escape(each.at)}">{escape(each.at[:16].replace("T", " "))} UTC</time></li>'
+        for each in reversed(found[-8:])) + "</ul>"  # fmt: skip
 
 
 def charge_row(made: Charge) -> list[str]:
@@ -104,6 +127,8 @@ class CostState:
     dear: Sequence[tuple[str, float, Sequence[Charge]]] = ()  # question, dollars, charges
     keys: Mapping[str, str] = field(default_factory=dict)  # id -> name
     by: str = "component"
+    odd: Sequence[Anomaly] = ()                        # of the month
+    waiting: int = 0                                   # charges that the ledger could not take yet
 
 
 def tabs(by: str) -> str:
@@ -118,10 +143,13 @@ def cost_regions(state: CostState) -> dict[str, str]:
         return {"costs": f'<div class="stack">{NOTHING}</div>', "notice": ""}
     unpriced = f'<p class="notice">No price is known for {escape(", ".join(seen.unpriced))}: what it costs is in none of these sums.</p>' if seen.unpriced else ""
     budgets = "".join(map(limit_line, seen.standings)) or '<p class="small muted">No budget is set: RAGWB_BUDGET_DAY_USD and RAGWB_BUDGET_MONTH_USD hold what questions may cost.</p>'
+    waiting = f'<p class="notice">The ledger cannot be written: {count_of(state.waiting, "charge")} wait, and are in none of these sums.</p>' if state.waiting else ""
     names = state.keys if state.by == "key" else {}
     dear = "".join(dear_question(*each) for each in state.dear) or '<p class="muted">No question cost anything this month.</p>'
-    return {"notice": unpriced, "costs": f"""<div class="stack costs"><h1>Costs</h1>{figures(seen)}{day_chart(seen.days)}<h2>Budgets</h2>{budgets}
-<div class="line"><h2 class="grow">{seen.now:%B} by</h2>{tabs(state.by)}</div>{sums_table(state.by, seen.by[state.by], seen.month, names)}
+    return {"notice": unpriced + waiting, "costs": f"""<div class="stack costs"><h1>Costs</h1>{figures(seen)}{day_chart(seen.days)}<h2>Budgets</h2>{budgets}
+<h2>Anything odd</h2>{anomaly_lines(state.odd)}
+<div class="line"><h2 class="grow">{seen.now:%B} by</h2><div class="line choices">{tabs(state.by)}</div></div>{sums_table(state.by, seen.by[state.by], seen.month, names)}
+<h2>Saved in {seen.now:%B}</h2>{savings_table(seen.saved)}
 <h2>The dearest questions of {seen.now:%B}</h2><div class="dear">{dear}</div></div>"""}
 
 # %% ../../nbs/15_app/15_cost_page.ipynb #c12
@@ -155,14 +183,15 @@ class CostPage:
         "The state as the ledger has it now."
         if not self.workbench.books.path.is_file():
             return replace(self.state, seen=None)
-        ledger = self.workbench.ledger
-        seen = overview_of(ledger, limits_of(self.workbench.settings, Payer()), datetime.now(UTC))
+        ledger, config, now = self.workbench.ledger, self.workbench.default, datetime.now(UTC)
+        seen = overview_of(ledger, limits_of(self.workbench.settings, Payer()), now, (config.fast.model, config.strong.model))
+        odd = anomalies_in(ledger, f"{now:%Y-%m}-01")
         known = {each[2][0].answer: each[0] for each in self.state.dear if each[2]}
         dear = [(known.get(id) or question_of(self.workbench, id), usd, ledger.of(id)) for id, usd in seen.dearest if usd]
         ring = KeyStore(self.workbench.store.objects).look()[0]
         names = {key.id: key.name for key in ring.keys} if ring else {}
         empty = not (seen.month or seen.questions or any(usd for _, usd in seen.days))
-        return replace(self.state, seen=None if empty else seen, dear=dear, keys=names)
+        return replace(self.state, seen=None if empty else seen, dear=dear, keys=names, odd=odd, waiting=self.workbench.books.ahead.waiting)
 
     async def start(self, query: Mapping[str, str]) -> None:
         "Reads the ledger."

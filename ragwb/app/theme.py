@@ -216,6 +216,7 @@ COST_STYLE = """
 .day span{display:block;width:100%;background:var(--accent);border-radius:2px 2px 0 0}.chart figcaption{padding-top:6px}
 .budget{display:grid;grid-template-columns:11em minmax(0,1fr) auto;gap:16px;align-items:center}
 .budget.near progress::-webkit-progress-value,.budget.over progress::-webkit-progress-value{background:var(--alarm)}.budget.near,.budget.over{color:var(--alarm)}
+.odd{margin:0;padding-left:20px;display:grid;gap:6px}.odd strong{margin-right:6px}.choices{flex-wrap:wrap;gap:6px}
 .costs table.data{background:var(--paper)}.costs h2{padding-top:8px}
 .dear details{border:1px solid var(--line);border-radius:8px;background:var(--paper);margin-bottom:8px}.dear summary{padding:10px 16px;cursor:pointer;flex-wrap:nowrap}
 .dear summary::before{content:"›";color:var(--muted)}.dear details[open] summary::before{transform:rotate(90deg)}

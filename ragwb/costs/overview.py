@@ -13,10 +13,10 @@ from datetime import UTC, datetime, timedelta
 
 from .allowance import Allowance, Limit, Standing
 from .ledger import Ledger, Sums
-from .spending import saved_by_answer_cache, saved_by_prompt_cache
+from .savings import Savings, savings_of
 
 # %% ../../nbs/04_costs/07_overview.ipynb #c05
-BY = ("component", "model", "collection", "key", "config")
+BY = ("component", "model", "prompt", "collection", "key", "config", "route", "cache")
 DAYS, DEAREST = 30, 10
 
 
@@ -30,8 +30,7 @@ class Overview:
     questions: int                         # of the month, that cost something or came from the cache
     per_question: float | None             # on average; None: there were none
     unpriced: tuple[str, ...]              # models of which a charge of the month has no price
-    saved_by_prompt_cache: float           # in the month
-    saved_by_answer_cache: float
+    saved: Savings                         # in the month
     days: tuple[tuple[str, float], ...]    # the last 30, oldest first
     by: Mapping[str, Sums]                 # name of BY -> sums of the month, the dearest first
     dearest: tuple[tuple[str, float], ...] # ids of answers of the month
@@ -53,7 +52,12 @@ def days_until(spent: Mapping[str, float], now: datetime) -> tuple[tuple[str, fl
     return tuple((name, spent.get(name, 0.0)) for name in names)
 
 
-def overview_of(ledger: Ledger, limits: Sequence[Limit], now: datetime) -> Overview:
+def overview_of(
+    ledger: Ledger,
+    limits: Sequence[Limit],
+    now: datetime,
+    roles: tuple[str, str] = ("", ""),  # the models of the fast and the strong role, provider:model
+) -> Overview:
     "The overview of a ledger at a moment."
     now, allowance = now.astimezone(UTC), Allowance(ledger)
     since, day = f"{now:%Y-%m}-01", f"{now:%Y-%m-%d}"
@@ -63,6 +67,6 @@ def overview_of(ledger: Ledger, limits: Sequence[Limit], now: datetime) -> Overv
     answers = [(row.key[0], row.usd) for row in sorted(ledger.sums("answer", since=since), key=lambda row: -row.usd) if row.key[0]]
     return Overview(
         now, spent.get(day, 0.0), month, forecast(month, now), len(answers), sum(usd for _, usd in answers) / len(answers) if answers else None,
-        tuple(row.key[0] for row in by["model"] if row.unpriced), saved_by_prompt_cache(ledger, since), saved_by_answer_cache(ledger, since),
+        tuple(row.key[0] for row in by["model"] if row.unpriced), savings_of(ledger, since, roles),
         days_until(spent, now), by, tuple(answers[:DEAREST]), tuple(allowance.standing(limit, now) for limit in limits),
     )  # fmt: skip

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any, BinaryIO, NoReturn
 
 from ..answering.answer_store import AnswerError, AnswerStore
-from ..answering.pipeline import Answer, Pipeline
+from ..answering.pipeline import Answer, AnswerRunnable, Pipeline
 from ..answering.spending_limits import Payer
 from ..config import PipelineConfig
 from ..indexing.collection import Collection
@@ -127,10 +127,10 @@ class SeenWorkbench(Workbench):
         return self.whole.pipeline(self.checked(collection))
 
     @contextmanager
-    def paying(self, question: Any, pipeline: Pipeline) -> Iterator[None]:
+    def paying(self, question: Any, pipeline: Pipeline) -> Iterator[tuple[AnswerRunnable, Any]]:
         "As the whole workbench does, within the limits of the key too. Raises OverLimit."
-        with self.visitor.meter.question(counted=self.admitted), super().paying(question, pipeline):
-            yield
+        with self.visitor.meter.question(counted=self.admitted), super().paying(question, pipeline) as way:
+            yield way
 
     def keep(self, answer: Answer, collection: Collection) -> Answer:
         self.visitor.meter.spend("tokens", sum(answer.usage.units.values()))
