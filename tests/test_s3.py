@@ -322,7 +322,8 @@ def test_a_question_lists_only_the_versions_of_its_table(proxy: S3Proxy, s3_sett
         begun = len(proxy.seen)
         work()
         lists = [request for request in proxy.seen[begun:] if request.method == "GET" and "list-type" in request.path]
-        return [parse_qs(urlsplit(request.path).query)["prefix"][0] for request in lists]
+        prefixes = [parse_qs(urlsplit(request.path).query)["prefix"][0] for request in lists]
+        return [prefix for prefix in prefixes if prefix != "team/audit/"]  # listed once a day by the thread that writes the log, and no question waits for it
 
     workbench, versions = Workbench(replace(through, home=tmp_path / "another machine")), "team/lancedb/default.lance/_versions/"
     first = listed(lambda: workbench.pipeline().invoke(TORQUE))

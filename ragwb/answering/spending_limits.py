@@ -179,7 +179,7 @@ def reserved(
             raise OverBudget(str(error), None) from None
     return Held(asked[0][0], str(refused), refused.again_s if refused else None)
 
-
+# %% ../../nbs/10_answering/13_spending_limits.ipynb #c12h
 @contextmanager
 def held_to(
     limits: tuple[Limit, ...],

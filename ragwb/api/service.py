@@ -90,7 +90,7 @@ def failing_ledger() -> Iterator[None]:
     except sqlite3.Error as error:
         logging.getLogger("ragwb").warning("costs are not looked at: %s", error)
 
-
+# %% ../../nbs/14_api/03_service.ipynb #c14s
 @dataclass
 class Service:
     "The workbench for an event loop."

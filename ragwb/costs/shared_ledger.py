@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['TOKENS', 'FOLDER', 'MANY', 'EVERY_S', 'HEARTBEAT_S', 'AT_ONCE', 'UNSENT', 'Storage', 'parquet_of',
-           'charges_of_parquet', 'found', 'compact', 'ChargeSink', 'whole_ledger', 'interrupted']
+           'charges_of_parquet', 'found', 'compact', 'ChargeBatches', 'ChargeSink', 'whole_ledger', 'interrupted']
 
 # %% ../../nbs/04_costs/10_shared_ledger.ipynb #c03
 import json
@@ -91,9 +91,9 @@ UNSENT = (
     "CREATE TABLE runs (run TEXT PRIMARY KEY) WITHOUT ROWID",
 )  # fmt: skip
 
-
-class ChargeSink:
-    "The way of a ledger's charges into a storage. Safe to share between threads."
+# %% ../../nbs/04_costs/10_shared_ledger.ipynb #c12b
+class ChargeBatches:
+    "A ledger's charges that are not in a storage yet, in batches, and the note that a run goes on."
 
     def __init__(self, ledger: Ledger, storage: Storage, path: Path, now: Callable[[], datetime] = lambda: datetime.now(UTC)):
         self.ledger, self.storage, self.path, self.now = ledger, storage, path, now  # path: of the ledger
@@ -110,22 +110,6 @@ class ChargeSink:
         "The next charges that are not in the storage yet."
         with self.ledger.lock:
             return list(self.ledger.charges(f"id IN (SELECT id FROM unsent ORDER BY id LIMIT {AT_ONCE})"))
-
-    def flush(self) -> int:
-        "Sends what is unsent, if this process is the one that sends; returns how many charges."
-        with self.sending:
-            self.owner = self.owner or locked(self.path.with_name("ledger-sink.jsonl"))
-            if self.owner is None:
-                return 0
-            sent = 0
-            while batch := self.batch():
-                self.send(batch)
-                sent += len(batch)
-            if self.now() - self.noted >= timedelta(seconds=HEARTBEAT_S):
-                if f"{self.now():%j}" != f"{self.noted:%j}":
-                    compact(self.storage, f"{self.now():%Y-%m-%d}")
-                self.note(True)
-            return sent
 
     def send(self, batch: list[Charge]) -> None:
         "Writes charges, a file for each of their days, and takes them off the list."
@@ -148,6 +132,26 @@ class ChargeSink:
             if running:
                 self.ledger.database.execute("INSERT INTO runs VALUES (?)", (self.run,))
         self.noted = self.now()
+
+# %% ../../nbs/04_costs/10_shared_ledger.ipynb #c12s
+class ChargeSink(ChargeBatches):
+    "The way of a ledger's charges into a storage. Safe to share between threads."
+
+    def flush(self) -> int:
+        "Sends what is unsent, if this process is the one that sends; returns how many charges."
+        with self.sending:
+            self.owner = self.owner or locked(self.path.with_name("ledger-sink.jsonl"))
+            if self.owner is None:
+                return 0
+            sent = 0
+            while batch := self.batch():
+                self.send(batch)
+                sent += len(batch)
+            if self.now() - self.noted >= timedelta(seconds=HEARTBEAT_S):
+                if f"{self.now():%j}" != f"{self.noted:%j}":
+                    compact(self.storage, f"{self.now():%Y-%m-%d}")
+                self.note(True)
+            return sent
 
     def attempt(self, last: bool = False) -> None:
         "Sends what is unsent; a storage that takes nothing is told once, and tried again the next time."

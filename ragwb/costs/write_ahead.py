@@ -74,10 +74,9 @@ class WriteAhead:
     def __init__(self, folder: Path, ledger: Callable[[], Ledger], clock: Callable[[], float] = time.monotonic):
         self.folder, self.ledger, self.clock = folder, ledger, clock
         self.path = folder / f"{os.getpid()}-{token_hex(4)}.jsonl"
-        self.lock, self.again = threading.Lock(), 0.0
+        self.lock, self.again, self.known = threading.Lock(), 0.0, False  # known: the files of processes that have ended were looked at
         self.owner: Any = None  # the lock on the file, once there is one
-        self.memory: deque[Charge] = deque()
-        self.known = False  # whether the files of processes that have ended were looked at
+        self.memory: deque[Charge] = deque(maxlen=IN_MEMORY)  # the oldest go first
 
     @property
     def waiting(self) -> int:
@@ -129,5 +128,4 @@ class WriteAhead:
             self.memory.extend(charges)
             told = json.dumps([asdict(charge) for charge in charges], default=str)
             logging.getLogger("ragwb").error("charges are not booked (%s), and wait in memory until this process ends: %s", error, told)
-            while len(self.memory) > IN_MEMORY:
-                self.memory.popleft()
+

@@ -39,7 +39,7 @@ def writer() -> ThreadPoolExecutor:
     "The thread that writes; at the end of the process it writes what waits."
     return ThreadPoolExecutor(1, thread_name_prefix="ragwb-audit")
 
-
+# %% ../../nbs/03_storage/06_audit.ipynb #c06log
 class Audit:
     "The audit log of a data folder or a bucket."
 
