@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from ragwb.config import PipelineConfig, named_config
+from ragwb.costs.shared_ledger import ChargeSink
 from ragwb.emulator.s3 import ADMIN, S3Server
 from ragwb.emulator.server import EmulatedBedrock, emulated_bedrock
+from ragwb.network.aws import new_client
 from ragwb.settings import Settings
 
 PROFILES = ("local", "aws")
@@ -35,9 +37,16 @@ def profile_settings(profile: str, home: Path, request: pytest.FixtureRequest, *
     with pytest.MonkeyPatch.context() as environment:
         for name, value in ADMIN.environment.items():
             environment.setenv(name, value)
+        new_client.cache_clear()  # one that was made without these variables would go on without credentials
+        started: list[ChargeSink] = []
+        environment.setattr(ChargeSink, "start", lambda sink, begin=ChargeSink.start: (started.append(sink), begin(sink))[1])
         bucket = server.new_bucket(f"profile-{next(NUMBERS)}")
         reached = replace(settings, profile="aws", storage=f"s3://{bucket}/team", s3_endpoint=server.endpoint, refresh_s=0, **request.getfixturevalue("bedrock").settings)
-        yield reached, named_config("aws")
+        try:
+            yield reached, named_config("aws")
+        finally:
+            for sink in started:  # while there are credentials
+                sink.close()
 
 
 def environment_of(settings: Settings) -> dict[str, str]:

@@ -41,10 +41,19 @@ class Cost:
         self.memory, self.seconds, self.own, self.done = 0, 0.0, 0.0, threading.Event()
         self.mine = psutil.Process().memory_info().rss  # of this process, which has run other tests
 
+    @staticmethod
+    def workers() -> list[psutil.Process]:
+        "The processes that may be workers; servers of other tests are none."
+        found = []
+        for child in psutil.Process().children():
+            with suppress(psutil.Error):
+                found += [child] if "python" in child.name() else []
+        return found
+
     def used(self) -> float:
         ended = resource.getrusage(resource.RUSAGE_CHILDREN)
         living = 0.0
-        for child in psutil.Process().children():
+        for child in self.workers():
             with suppress(psutil.Error):
                 times = child.cpu_times()
                 living += times.user + times.system
@@ -54,7 +63,7 @@ class Cost:
         while not self.done.wait(0.02):
             with suppress(psutil.Error):
                 self.memory = max(self.memory, psutil.Process().memory_info().rss - self.mine)
-            for process in psutil.Process().children():
+            for process in self.workers():
                 with suppress(psutil.Error):
                     self.memory = max(self.memory, process.memory_info().rss)
 
