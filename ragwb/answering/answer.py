@@ -31,8 +31,8 @@ class Question:
     text: str
     history: tuple[str, ...] = ()                      # earlier questions of the conversation, oldest first
     where: Filter = field(default_factory=dict)        # label -> value, e.g. {"format": "pdf"}
-    forced_fast: str = ""                              # why the fast role must answer, for the reader; set by who holds the budget, not by callers; empty: it need not
-    asker: str = ""                                    # a user, session or conversation, by whatever name: the same one meets the same arm of a test; never kept
+    forced_fast: str = field(default="", kw_only=True) # why the fast role must answer, for the reader; set by who holds the budget, not by callers; empty: it need not
+    asker: str = field(default="", kw_only=True)       # a user, session or conversation, by whatever name: the same one meets the same arm of a test; never kept
 
     @classmethod
     def of(
