@@ -45,7 +45,7 @@ from ..guardrails.guard import OPEN
 from ..indexing.collection import Collection as DocumentCollection
 from ..indexing.embedding import Embedder
 from ..network.redis import RedisError
-from ..storage.database import shared_database
+from ..sqlite import shared_database
 
 # %% ../../nbs/10_answering/09_cache.ipynb #c08
 TAKEN_FOR = STOP_WORDS | {"us", "may", "no", "not"}

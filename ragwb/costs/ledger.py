@@ -17,7 +17,7 @@ from pathlib import Path
 
 from .prices import price_of
 from .usage import Usage
-from ..storage.database import shared_database
+from ..sqlite import shared_database
 
 # %% ../../nbs/04_costs/03_ledger.ipynb #c06
 COMPONENTS = ("model", "embedding", "rerank", "guardrail", "judge", "cache", "trimming")  # the last two are charged with what they saved, and no dollars

@@ -29,7 +29,7 @@ from ..costs.usage import usage_of
 from ..documents.language import count_tokens
 from ..generation.models import LOCAL_MODEL, chat_model
 from ..settings import Settings
-from ..storage.database import shared_database
+from ..sqlite import shared_database
 
 # %% ../../nbs/12_experiments/03_paid_models.ipynb #c09
 def reply_key(role: ModelConfig, messages: Sequence[BaseMessage], options: dict[str, Any]) -> bytes:

@@ -23,7 +23,7 @@ from ..documents.language import tokenizer, wordllama_file
 from .titan import TITAN, EmbeddingError, titan
 from ..network.resilience import Deadline
 from ..settings import Settings
-from ..storage.database import shared_database
+from ..sqlite import shared_database
 
 # %% ../../nbs/05_indexing/03_embedding.ipynb #c05
 class Embedder(Protocol):
