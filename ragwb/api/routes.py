@@ -33,6 +33,7 @@ from starlette.datastructures import UploadFile
 from starlette.responses import Response
 
 from ..answering.citations import Citation
+from ..answering.deletion import Expiry
 from ..answering.pipeline import Answer, Question
 from .ab_routes import ab_router
 from .access import RULES, AccessGate, WrongKeys, open_to_everyone
@@ -295,6 +296,7 @@ def create_api(workbench: Workbench) -> FastAPI:
     app = FastAPI(title="ragwb", version=version("ragwb"), description=DESCRIPTION, docs_url=None, redoc_url=None, responses={"default": PROBLEM})
     serve_tests(workbench)
     app.state.service = service = Service(workbench)
+    workbench.keeper.listeners.append(Expiry(workbench.store, workbench.settings.answer_days).heard)
     app.state.keys, app.state.wrong_keys, app.state.rules = Keys(KeyStore(workbench.store.objects)), WrongKeys(), list(RULES)
     app.state.easy, app.state.audit = open_to_everyone(workbench.settings), workbench.audit
     for routes in (router, ab_router, chat, measured):
