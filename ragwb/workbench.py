@@ -45,6 +45,7 @@ from .ingestion.sources import Gathered, Source, gather_files, gather_objects, g
 from .settings import Settings
 from .storage.audit import Audit, marks_of
 from .storage.bucket import is_remote
+from .storage.folder import keep_reserve
 from .storage.objects import Objects
 
 # %% ../nbs/10_answering/14_workbench.ipynb #c08
@@ -181,11 +182,16 @@ def gathered(paths: Sequence[str | Path], settings: Settings) -> Generator[Gathe
         yield gather_files(local)
 
 # %% ../nbs/10_answering/14_workbench.ipynb #c18n
-def noted_upload(data: DataFolder, collection: str, sources: Sequence[Source], report: IngestReport) -> IngestReport:
-    "Notes an upload in the audit log; returns its report."
-    data.audit.note("upload", data.payer.key, collection=collection, files=len(sources), new=report.new, changed=report.changed, failed=len(report.failed),
-                    documents=marks_of(source.id for source in sources))
-    return report
+@contextmanager
+def noted_upload(data: DataFolder, collection: str, sources: Sequence[Source]) -> Iterator[IngestReport]:
+    "Notes an upload in the audit log by the report that is given here, also one that is broken off."
+    report, event = IngestReport(), "upload broken off"
+    try:
+        yield report
+        event = "upload"
+    finally:
+        data.audit.note(event, data.payer.key, collection=collection, files=len(sources), new=report.new, changed=report.changed, failed=len(report.failed),
+                        documents=marks_of(source.id for source in sources))
 
 # %% ../nbs/10_answering/14_workbench.ipynb #c18
 class Library(DataFolder):
@@ -205,10 +211,12 @@ class Library(DataFolder):
             opened.check_scan(config.guardrail)
             if self.config is not None:
                 opened.check(config)
-        with billed(self.embedder(opened.built.embedder), self.books.book, name, self.payer.key) as model:
-            report = ingest(opened, model, sources, self.limits, self.settings.workers, progress, guardrail=config.guardrail, patience_s=patience_s,
-                            names=replace(names, where=lambda origin: whereabouts(origin, self.settings)))
-        return noted_upload(self, name, sources, report)
+        with noted_upload(self, name, sources) as report, billed(self.embedder(opened.built.embedder), self.books.book, name, self.payer.key) as model:
+            report.add(ingest(opened, model, sources, self.limits, self.settings.workers, progress, guardrail=config.guardrail, patience_s=patience_s,
+                              names=replace(names, where=lambda origin: whereabouts(origin, self.settings))))
+        if not self.store.objects.remote and report.new + report.changed:
+            keep_reserve(self.store.home)
+        return report
 
     def target(self, name: str, config: PipelineConfig) -> Collection | NewCollection:
         "A collection that is there, or one that is made for a config with its first document. Raises CollectionError."

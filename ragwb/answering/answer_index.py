@@ -8,7 +8,7 @@ __all__ = ['TOGETHER', 'SUFFIX', 'named_in', 'rests_on', 'mark', 'marks_of_answe
 # %% ../../nbs/10_answering/11_answer_index.ipynb #c03
 import json
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from hashlib import sha256
 from secrets import token_hex

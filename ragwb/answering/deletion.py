@@ -30,8 +30,8 @@ from ..indexing.collection import Collection
 from ..indexing.embedding import VectorCache, vector_key
 from ..indexing.schema import CollectionError
 from ..indexing.store import Store
-from ..storage.folder import drop_passing
-from ..storage.objects import is_running, machine
+from ..storage.folder import drop_passing, spend_reserve
+from ..storage.objects import Locked, is_running, machine
 
 # %% ../../nbs/10_answering/12_deletion.ipynb #c08
 @dataclass(frozen=True)
@@ -179,7 +179,7 @@ def note(deletion: Deletion, key: str, answers: Sequence[str] | None = None) -> 
 
 
 def delete_everywhere(deletion: Deletion) -> int:
-    "Deletes documents from everything that ragwb has written, and completes what is unfinished; returns how many there were. Raises NotEverywhere."
+    "Deletes documents from everything that ragwb has written, and completes what is unfinished; returns how many there were. Raises NotEverywhere, Locked."
     there = len({*deletion.ids} & deletion.collection.hashes().keys())  # before an earlier try is completed: it may have been for the same ones
     complete_deletions(deletion.store)
     origins = deletion.collection.origins()
@@ -187,9 +187,18 @@ def delete_everywhere(deletion: Deletion) -> int:
     key = f"deletions/{token_hex(8)}.json"
     UNDER_WAY.add(key)
     try:
-        note(deletion, key, ())
-        carry_out(deletion, key)
+        try:
+            note(deletion, key, ())
+            carry_out(deletion, key)
+        except (OSError, RuntimeError) as error:
+            if not spend_reserve(deletion.home, error):
+                raise
+            note(deletion, key, ())
+            carry_out(deletion, key)
         return there
+    except Locked:  # before anything was taken out
+        deletion.store.objects.delete([key])
+        raise
     finally:
         UNDER_WAY.discard(key)
 
