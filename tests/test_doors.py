@@ -1,7 +1,9 @@
 "Waiting, hanging up, filling up: what one client does takes nothing from the others, and ends."
 
+import ast
 import contextlib
 import os
+import re
 import socket
 import subprocess
 import threading
@@ -20,9 +22,12 @@ from test_faults import tiny_disk  # noqa: F401  # a fixture
 
 import ragwb.app.server
 from ragwb.answering.answer_index import SUFFIX, TOGETHER
+from ragwb.answering.conversations import Conversations, conversation_markdown, new_conversation_id
 from ragwb.api import gate, service
 from ragwb.api.routes import create_api
 from ragwb.app.server import ImpatientProtocol, create_server
+from ragwb.documents.document import DocumentError
+from ragwb.documents.parsing import parse
 from ragwb.operations.keys import KeyStore, add_key
 from ragwb.settings import Settings
 from ragwb.storage.folder import RESERVE, Folder
@@ -263,3 +268,48 @@ def test_a_new_data_folder_is_its_owners_alone(tmp_path: Path) -> None:
     (shared := tmp_path / "shared").mkdir(mode=0o750)
     Workbench(Settings(home=shared, workers=1)).ingest_files([("seals.md", SEALS)])
     assert oct(shared.stat().st_mode & 0o777) == "0o750"  # as its owner made it
+
+
+# words that leave
+
+
+def test_a_picture_in_a_document_or_a_question_is_loaded_by_no_notebook_and_no_exported_conversation(server: Server) -> None:
+    evil = "![x](http://evil.example/x.png) <img src=http://evil.example/y.png>"
+    server.client.post("/v1/documents", files=files(("evil.md", f"# Evil {evil}\n\nThe evil seal takes 77 N m {evil}.\n".encode()))).raise_for_status()
+    answer = server.client.post("/v1/query", json={"question": f"What does the evil seal take? {evil}"}).json()
+    notebook = server.client.get(f"/v1/answers/{answer['id']}/notebook").json()
+    conversations = Conversations(server.workbench.store.objects)
+    conversations.add("docs", id := new_conversation_id(), [answer["id"]])
+    kept = conversations.load("docs", id)
+    shown = [*("".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "markdown"), conversation_markdown(kept, conversations.records(kept))]
+    assert sum("evil" in text for text in shown) >= 2
+    for text in shown:
+        assert not re.search(r"(?<!\\)!\[[^\]]*\](?<!\\)\(|<img", text), text
+
+
+# what the tables say
+
+
+def test_the_tables_of_the_threat_model_name_tests_and_pages_that_are_there() -> None:
+    root = Path(__file__).parents[1]
+    for name in ("14_threat_model.md", "15_asvs.md"):
+        text = (root / "nbs/guides" / name).read_text("utf-8")
+        assert [test for test in re.findall(r"\btest_\w+", text) if not (root / f"tests/{test}.py").is_file()] == []
+        assert [page for page in re.findall(r"\| [^|]*?(\d\d_\w+/\d\d_\w+)", text) if not (root / f"nbs/{page}.ipynb").is_file()] == []
+    said = [int(chapter) for chapter in re.findall(r"^\| (\d+)\.\d+\.\d+", text, re.M)]
+    assert said == sorted(said) and set(said) == set(range(1, 18))
+
+
+def test_nothing_of_the_package_runs_or_unpickles_what_it_is_given() -> None:
+    root, wrong = Path(__file__).parents[1] / "ragwb", ("eval", "exec", "pickle.loads", "pickle.load", "marshal.loads")
+    for path in root.rglob("*.py"):
+        called = {ast.unparse(node.func) for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Call)}
+        assert called.isdisjoint(wrong), (path, called & set(wrong))
+
+
+@pytest.mark.parametrize("name", ["a.xml", "a.html", "a.xhtml", "a.svg", "a.fods"])
+def test_an_entity_of_a_document_reads_no_file(name: str, tmp_path: Path) -> None:
+    (secret := tmp_path / "secret.txt").write_text("zyxwvut")
+    data = f'<?xml version="1.0"?><!DOCTYPE a [<!ENTITY x SYSTEM "{secret.as_uri()}">]><a><p>A word or two. &x;</p></a>'.encode()
+    with contextlib.suppress(DocumentError):
+        assert "zyxwvut" not in parse(data, name).text

@@ -262,7 +262,8 @@ async def readyz(request: Request) -> dict[str, Any]:
         return await service.probed(look)
     except (AwsError, OSError, RuntimeError, ValueError) as error:
         problem = problem_of(error)
-        raise Problem(503, "not-ready", problem.detail if problem.status != 500 else f"the data folder cannot be used: {type(error).__name__}") from error
+        logging.getLogger("ragwb").warning("not ready: %s", error)
+        raise Problem(503, "not-ready", problem.detail if problem.status != 500 else "the data folder cannot be used; the server's log has the details") from error
 
 
 @measured.get("/metrics", response_class=PlainTextResponse)
