@@ -105,7 +105,7 @@ Written by `make attack`. Logs of this run: a temporary folder that it names.
 ## Generated requests
 
 Schemathesis, all checks, phases examples, coverage and fuzzing, seeds from {SEED} until there were {CASES:,} cases,
-at most {RUNS} runs of {given.seconds} s. The one exception is in `tests/tools/schemathesis.toml`.
+at most {RUNS} runs of {given.seconds} s. The two exceptions are in `tests/tools/schemathesis.toml`.
 
 | | requests | failures | by check |
 |---|---|---|---|
