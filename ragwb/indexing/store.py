@@ -71,10 +71,14 @@ class Store:
             raise CollectionError(f"no collection {name!r} in {self.objects.place} (there: {there}): make it with ragwb ingest PATH --collection {name}")
         return found
 
-    def create(self, name: str, config: PipelineConfig, dimensions: int) -> Collection:
-        "Opens a collection, or makes it for a config; an existing one keeps its own chunking and embedder."
+    def check_name(self, name: str) -> None:
+        "Raises CollectionError for a name that no collection can have."
         if not is_name(name):
             raise CollectionError(f"collection name {name!r}: 1 to 64 letters, digits, - and _ are allowed")
+
+    def create(self, name: str, config: PipelineConfig, dimensions: int) -> Collection:
+        "Opens a collection, or makes it for a config; an existing one keeps its own chunking and embedder."
+        self.check_name(name)
         with self.objects.lock(name), self.database.explained():
             removed = self.objects.exists(removed_key(name))
             if removed or not has_table(self.objects, name):
