@@ -4,11 +4,13 @@
 
 # %% auto #0
 __all__ = ['Originals', 'Contents', 'Collection', 'Writer', 'check_not_rebuilt', 'wanted', 'restore_originals', 'healed',
-           'only_once', 'all_chunks', 'chunk_count', 'chunks_by_id', 'drop_old_copies']
+           'only_once', 'all_chunks', 'Contained', 'contained', 'chunks_of', 'keep_chunks', 'chunk_count',
+           'chunks_by_id', 'drop_old_copies']
 
 # %% ../../nbs/05_indexing/07_collection.ipynb #c03
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
@@ -289,7 +291,43 @@ def all_chunks(
     keep_snapshot(collection.local, version, rows)
     return version, rows
 
+
+@dataclass(frozen=True)
+class Contained:
+    "What an index version contains: two versions have the same chunks of a document if they agree on it here."
+    version: int
+    meta: Mapping[str, str]    # of the table; another one after it was rebuilt
+    states: Mapping[str, int]  # of each document: a hash of all that its row says
+
+
+def contained(collection: Collection) -> Contained:
+    "What the last commit contains."
+    version = 0
+    while version != collection.version:
+        version = collection.version
+        meta = described(collection.table.lance.schema)
+        rows = collection.rows("kind = 'document'", ["id", "content_hash", "info"])
+    states: dict[str, int] = {}
+    for id, *row in zip(*(rows[name].to_pylist() for name in ("id", "content_hash", "info")), strict=True):
+        states[id] = states.get(id, 0) + hash(tuple(row))  # a sum: a document may be there twice until a writer heals the table
+    return Contained(version, meta, states)
+
+
+def chunks_of(collection: Collection, documents: Sequence[str]) -> Any:  # pyarrow.Table with SNAPSHOT_COLUMNS
+    "The chunks of some documents."
+    import pyarrow as pa
+
+    named = [", ".join(map(quoted, documents[at:at + 1_000])) for at in range(0, len(documents), 1_000)]
+    found = [collection.rows(f"kind = 'chunk' AND document IN ({ids})", SNAPSHOT_COLUMNS) for ids in named]
+    return pa.concat_tables(found) if found else collection.table.lance.schema.empty_table().select(SNAPSHOT_COLUMNS)
+
 # %% ../../nbs/05_indexing/07_collection.ipynb #c31
+def keep_chunks(collection: Collection, version: int, rows: Callable[[], Any]) -> None:
+    "Keeps the chunks of an index version where this machine keeps copies."
+    if collection.objects.remote:
+        keep_snapshot(collection.local, version, rows())
+
+
 def chunk_count(collection: Collection) -> int:
     "How many chunks a collection has."
     kept = read_snapshot(collection.local, collection.version)
