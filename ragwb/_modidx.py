@@ -5235,8 +5235,6 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                           'ragwb/indexing/collection.py'),
                                            'ragwb.indexing.collection.healed': ( '05_indexing/collection.html#healed',
                                                                                  'ragwb/indexing/collection.py'),
-                                           'ragwb.indexing.collection.keep_chunks': ( '05_indexing/collection.html#keep_chunks',
-                                                                                      'ragwb/indexing/collection.py'),
                                            'ragwb.indexing.collection.only_once': ( '05_indexing/collection.html#only_once',
                                                                                     'ragwb/indexing/collection.py'),
                                            'ragwb.indexing.collection.restore_originals': ( '05_indexing/collection.html#restore_originals',

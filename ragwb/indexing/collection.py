@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['Originals', 'Contents', 'Collection', 'Writer', 'check_not_rebuilt', 'wanted', 'restore_originals', 'healed',
-           'only_once', 'all_chunks', 'Contained', 'contained', 'chunks_of', 'keep_chunks', 'chunk_count',
-           'chunks_by_id', 'drop_old_copies']
+           'only_once', 'all_chunks', 'Contained', 'contained', 'chunks_of', 'chunk_count', 'chunks_by_id',
+           'drop_old_copies']
 
 # %% ../../nbs/05_indexing/07_collection.ipynb #c03
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -302,14 +302,17 @@ class Contained:
 
 def contained(collection: Collection) -> Contained:
     "What the last commit contains."
+    import pyarrow.compute as pc
+
     version = 0
     while version != collection.version:
         version = collection.version
         meta = described(collection.table.lance.schema)
         rows = collection.rows("kind = 'document'", ["id", "content_hash", "info"])
     states: dict[str, int] = {}
-    for id, *row in zip(*(rows[name].to_pylist() for name in ("id", "content_hash", "info")), strict=True):
-        states[id] = states.get(id, 0) + hash(tuple(row))  # a sum: a document may be there twice until a writer heals the table
+    said = pc.binary_join_element_wise(rows["content_hash"], rows["info"], " ")
+    for id, state in zip(rows["id"].to_pylist(), map(hash, said.to_pylist()), strict=True):
+        states[id] = states.get(id, 0) + state  # a sum: a document may be there twice until a writer heals the table
     return Contained(version, meta, states)
 
 
@@ -322,12 +325,6 @@ def chunks_of(collection: Collection, documents: Sequence[str]) -> Any:  # pyarr
     return pa.concat_tables(found) if found else collection.table.lance.schema.empty_table().select(SNAPSHOT_COLUMNS)
 
 # %% ../../nbs/05_indexing/07_collection.ipynb #c31
-def keep_chunks(collection: Collection, version: int, rows: Callable[[], Any]) -> None:
-    "Keeps the chunks of an index version where this machine keeps copies."
-    if collection.objects.remote:
-        keep_snapshot(collection.local, version, rows())
-
-
 def chunk_count(collection: Collection) -> int:
     "How many chunks a collection has."
     kept = read_snapshot(collection.local, collection.version)

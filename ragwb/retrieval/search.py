@@ -16,7 +16,8 @@ import numpy as np
 
 from ..documents.language import terms
 from ..indexing.chunking import Chunk
-from ..indexing.collection import Collection, Contained, all_chunks, chunk_count, chunks_by_id, chunks_of, contained, drop_old_copies, keep_chunks
+from ..indexing.collection import Collection, Contained, all_chunks, chunk_count, chunks_by_id, chunks_of, contained, drop_old_copies
+from ..indexing.local_copy import keep_snapshot
 from ..indexing.schema import CHUNK_FIELDS
 from .bm25 import Weights, top
 from .fusion import Leg
@@ -202,8 +203,8 @@ class NativeSearch:
 # %% ../../nbs/06_retrieval/04_search.ipynb #c20b
 def differing(before: Contained, now: Contained) -> set[str]:
     "The documents that came, changed or left between two versions."
-    kept = before.states.items() & now.states.items()
-    return {id for id, _ in (before.states.items() | now.states.items()) - kept}
+    came = {id for id, state in now.states.items() if before.states.get(id) != state}
+    return came | (before.states.keys() - now.states.keys())
 
 
 def following(
@@ -240,10 +241,10 @@ def searcher(
     before: Searcher | None = None,  # of an earlier version of the same collection
 ) -> Searcher:
     "The way to search a collection of this size. Drops what this machine keeps of earlier versions."
-    found: Searcher | None = following(collection, before) if isinstance(before, Snapshot) else None
-    if isinstance(found, Snapshot):
-        keep_chunks(collection, found.version, lambda: found.rows)
-    if not isinstance(found, Snapshot) or len(found.ids) > in_memory:
-        found = whole(collection) if chunk_count(collection) <= in_memory else NativeSearch(collection)
+    latest = following(collection, before) if isinstance(before, Snapshot) else None
+    if latest is None or len(latest.ids) > in_memory:
+        latest = whole(collection) if chunk_count(collection) <= in_memory else None
+    elif collection.objects.remote:
+        keep_snapshot(collection.local, latest.version, latest.taken(np.arange(len(latest.ids)), latest.columns))
     drop_old_copies(collection)
-    return found
+    return latest or NativeSearch(collection)
