@@ -47,7 +47,9 @@ def rows_of(documents: Mapping[str, list[str]]) -> pa.Table:
     schema = pa.schema([("id", pa.string()), ("document", pa.string()), ("text", pa.string()), ("context", pa.string()), ("terms", pa.string()),
                         ("labels", pa.list_(pa.string())), ("vector", pa.list_(pa.float32(), 8))])
     rows = [{"id": f"{name}#{n}", "document": name, "text": text, "context": "", "terms": text,
-             "labels": [f"document={name}", f"words={len(text.split())}", f"organisation={name}"], "vector": VECTORS[text.split(" ")[0]] if text else np.ones(8, np.float32)} for name, texts in documents.items() for n, text in enumerate(texts)]
+             "labels": [f"document={name}", f"words={len(text.split())}", f"organisation={name}"],
+             "vector": VECTORS[text.split(" ")[0]] if text else np.ones(8, np.float32)}
+            for name, texts in documents.items() for n, text in enumerate(texts)]  # fmt: skip
     return pa.Table.from_pylist(rows, schema=schema)
 
 

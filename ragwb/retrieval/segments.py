@@ -114,7 +114,7 @@ def join(
     return Segment(copied(pa.concat_tables([each.rows for each in segments]).combine_chunks(), order), postings)
 
 # %% ../../nbs/06_retrieval/03_segments.ipynb #c17
-WHOLE = 32_768  # chunks of a segment of a collection that is read as a whole
+WHOLE = 16_384  # chunks of a segment of a collection that is read as a whole
 JOINED = 8_192  # chunks up to which segments are joined: what a commit may cost at most
 
 
