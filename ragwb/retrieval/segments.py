@@ -125,6 +125,7 @@ class Placed:
     places: np.ndarray  # int64, ascending
 
 
+# %% ../../nbs/06_retrieval/03_segments.ipynb #c17b
 @dataclass(frozen=True)
 class Parts:
     "All chunks of an index version."
