@@ -15,9 +15,9 @@ from langchain_core.language_models import FakeListChatModel
 from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatGenerationChunk
 
-from ragwb.answering.agreement import disagreement
 from ragwb.answering.answer import Question
 from ragwb.answering.cache import AnswerCache, CachedAnswer, tried
+from ragwb.answering.likeness import difference
 from ragwb.answering.pipeline import Pipeline
 from ragwb.cli import main
 from ragwb.config import NOVA_LITE, CacheConfig, GuardrailConfig, ModelConfig, PipelineConfig
@@ -92,7 +92,7 @@ Could you please tell me who the finance director is? | Who is the finance direc
 
 @pytest.mark.parametrize("pair", TRAPS, ids=lambda pair: pair[1])
 def test_a_near_question_that_is_another_is_not_served(pair: tuple[str, str]) -> None:
-    assert disagreement(*pair) and disagreement(*reversed(pair))
+    assert difference(*pair) and difference(*reversed(pair))
     assert not any(verdict.tier for verdict in tried([pair, pair[::-1]], embedder("local:wordllama")))
 
 
