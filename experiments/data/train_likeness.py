@@ -64,7 +64,8 @@ def fitted(signs: np.ndarray, same: np.ndarray) -> tuple[np.ndarray, float]:
     def loss(values: np.ndarray) -> tuple[float, np.ndarray]:
         scores = rows @ values[:-1] + values[-1]
         misses = (1 / (1 + np.exp(-scores)) - same) / len(same)
-        return float(np.logaddexp(0, np.where(same, -scores, scores)).mean() + PENALTY * (values[:-1] ** 2).sum()), np.append(rows.T @ misses + 2 * PENALTY * values[:-1], misses.sum())
+        penalty = PENALTY * (values[:-1] ** 2).sum()
+        return float(np.logaddexp(0, np.where(same, -scores, scores)).mean() + penalty), np.append(rows.T @ misses + 2 * PENALTY * values[:-1], misses.sum())
 
     size = len(turned)
     found = minimize(loss, np.zeros(size + 1), jac=True, method="L-BFGS-B", bounds=[(0, None)] * size + [(None, None)], options={"maxiter": 5_000, "ftol": 1e-12}).x

@@ -24,7 +24,8 @@ from ..documents.periods import periods, with_years
 
 # %% ../../nbs/10_answering/08_agreement.ipynb #c06
 FRAME = (  # around a question; what it asks comes behind
-    r"\b(?:(?:can|could|would|will) you (?:please |kindly |perhaps )?(?:tell|explain|show|say|describe|help|let|advise|inform|give|confirm|look up|find out|check)(?: to)?(?: me| us)?\b(?: know)?"
+    r"\b(?:(?:can|could|would|will) you (?:please |kindly |perhaps )?(?:tell|explain|show|say|describe|help|let|advise|inform|give|confirm|look up|find out|check)"
+    r"(?: to)?(?: me| us)?\b(?: know)?"
     r"|(?:i|we)(?: would| should|['’]d)? (?:want|need|wish|like) to (?:know|learn|understand|find out|ask)\b|(?:may|might|can|could) i ask(?: you)?\b"
     r"|(?:do you know|does anyone know|any idea|i wonder|i am wondering|i['’]m wondering|tell me|let me know)\b)(?:,? please\b)?,?"
 )
@@ -41,7 +42,8 @@ PHRASES = (
     (r"\bma(?:k(?:es?|ing)|de) use of\b", "use"),
     (r"\bmakes? sure\b", "ensure"), (r"\bget in touch with\b", "contact"), (r"\bin charge of\b|\b(?:is|are) responsible for\b", "responsible for"),
     (r"\bfree of charge|for free|at no (?:cost|charge)\b", "free"),
-    (r"\bdue date\b", "deadline"), (r"\bgive (\w+ )?back\b", r"return \1"), (r"\bget rid of\b", "remove"), (r"\bturn(s|ed|ing)? down\b", "decline"), (r"\bstands? in for\b", "is deputy of"), (r"\bhand in\b", "submit"),
+    (r"\bdue date\b", "deadline"), (r"\bgive (\w+ )?back\b", r"return \1"), (r"\bget rid of\b", "remove"), (r"\bturn(s|ed|ing)? down\b", "decline"),
+    (r"\bstands? in for\b", "is deputy of"), (r"\bhand in\b", "submit"),
     (r"\bas soon as possible\b", "immediately"),
     (r"\bright now\b|\bat (?:the|this) (?:moment|present)\b|\bthese days\b", "currently"),
     (r"\b(?:serv|act|function)(?:s|ed|ing|es)? as\b|\b(?:known|referred to|regarded) as\b", "is"),
@@ -76,7 +78,8 @@ KINDS = (
     (r"\bhow come\b|\bwhat (?:is|are|was|were) (?:the )?(?:reasons?|cause) (?:for|why|that|behind|of)(?: why)?\b|\bfor what reasons?\b", "why"),
     (r"\bwhat (?:makes|made|causes|caused|led to|leads to|explains|triggers|drives|drove)\b", "why"),
     (r"\b(?:the|a) (?:exact |latest |precise )?(?:date|day|moment) (?:on|by|at|from|until|up to|since) which\b|\bfrom when until when\b", "when"),
-    (r"\b(?:for|within|in|after|over) (?:what|which) (?:time|length of time|period(?: of time)?)\b|\bthe (?:length|period|amount) of time (?:for|in|after|during|within) which\b", "how long"),
+    (r"\b(?:for|within|in|after|over) (?:what|which) (?:time|length of time|period(?: of time)?)\b"
+     r"|\bthe (?:length|period|amount) of time (?:for|in|after|during|within) which\b", "how long"),
     (r"\b(?:the|what) number of\b", "how many"), (r"\bby how much\b", "how much"),
     (r"\bthe (?:place|spot|address|location) (?:to|at|in|from) which\b", "where"), (r"\bthe reason (?:for|why)\b", "why"), (r"\bwhose\b", "who"),
     (r"\b(?:(?:at|on|in|by|from|since) )?(?:what|which) (?:is the )?(?:exact )?(?:date|day|times?|year|month|hours?)\b|\b(?:by|since|from|until|till) when\b", "when"),
@@ -130,7 +133,8 @@ def kinds_of(
 
 # %% ../../nbs/10_answering/08_agreement.ipynb #c13
 NUMBERS = {word: str(n) for n, word in enumerate(
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen twenty".split()) if word != "one"}  # "the one in hall 2" counts nothing
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen twenty".split())
+    if word != "one"}  # "the one in hall 2" counts nothing
 NUMBERS |= {word: f"{n}0" for n, word in enumerate("thirty forty fifty sixty seventy eighty ninety".split(), start=3)}
 NUMBERS |= {"dozen": "12", "hundred": "100", "thousand": "1000", "million": "1000000", "billion": "1000000000"}
 NUMBERS |= {word: end for word, end in zip("first second third fourth fifth sixth seventh eighth ninth tenth".split(),

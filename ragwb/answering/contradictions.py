@@ -27,8 +27,11 @@ KIND_NOUNS = {kind: frozenset(nouns.split()) for kind, nouns in {
 }.items()}
 QUESTION_WORD = re.compile(r"\b(how many|how much|how long|how often|how_soon|how|why|when|where|whose|whom|who|what|which)\b")
 ONE_KIND = {"which": "what", "whose": "who", "whom": "who", "how_soon": "how long"}
-DEGREE = re.compile(r"how (?!come|to|do|does|did|can|could|should|would|is|are|was|were|will|may|must|might|i|we|has|have)[a-z]{3,15}(?: *[?,]| (?:is|are|was|were|must|should|may|can|could|does|do|did|will|for|before)\b|$)")
-CLAUSE_OPENS = re.compile(r"(?:^|[.;:?!,]|\s-)\s*(?:and |or |but |then )?(?:is|are|was|were|am|do|does|did|can|could|may|might|should|shall|will|would|has|have|had|must|there_is)\b")
+DEGREE = re.compile(
+    r"how (?!come|to|do|does|did|can|could|should|would|is|are|was|were|will|may|must|might|i|we|has|have)[a-z]{3,15}"
+    r"(?: *[?,]| (?:is|are|was|were|must|should|may|can|could|does|do|did|will|for|before)\b|$)")
+CLAUSE_OPENS = re.compile(
+    r"(?:^|[.;:?!,]|\s-)\s*(?:and |or |but |then )?(?:is|are|was|were|am|do|does|did|can|could|may|might|should|shall|will|would|has|have|had|must|there_is)\b")
 ASKS_BEHIND = re.compile(r"(?:^|[,;:.?!-]|\b(?:by|to|for|of|from|at|in|on|with|is|has|does|as|it|after|due|\w{2,20}ed))\s*$")
 MORE = re.compile(r"(?:\band|[,;:.?!-])(?: \w{1,20})?\s*$")
 
@@ -100,25 +103,34 @@ def doubt_of_silent(
 # %% ../../nbs/10_answering/08_contradictions.ipynb #c12
 OPPOSITES = """
 max maximum highest greatest largest biggest longest most fastest heaviest at_most|min minimum lowest least smallest shortest fewest slowest lightest at_least|average mean
-before till until ahead|during|after once following since afterwards;later subsequent next new current currently today now nowadays upcoming|prior previous previously earlier former formerly old
-first initial|last final latest|next upcoming;over above exceed exceeding exceeds|under below beneath;inside within indoor|outside beyond outdoor|elsewhere;morning am|afternoon pm|evening|night
-buy bought purchase|sell sold;open opened opening|close closed closing shut;start started starting begin|stop stopped stopping end;increase rise raise grow|decrease reduce reduced fall drop lower cut
-allowed permitted allow permit|forbidden prohibited banned forbid prohibit;late|early;weekday weekdays|weekend weekends;fulltime|parttime;employer employers|employee employees
-accept accepted|decline declined refuse reject rejected;import|export;internal|external;temporary temporarily|permanent permanently;major|minor;inlet suction|outlet discharge|drain
-more larger higher greater better|less fewer smaller worse;men man male|women woman female;adult adults|child children;son|daughter;mother|father;left|front;rear|front;upper top|lower bottom|middle
-add added|remove removed delete|install installed|replace replaced replacement|inspect inspected inspection|repair repaired|clean cleaned|lubricate;enable activate|disable deactivate;arrive arrival|depart departure
-send sent|receive received;borrow|lend;employee employees staff|contractor contractors|customer customers|supplier suppliers|visitor visitors guest guests|apprentice apprentices|electrician electricians
-manager managers|assembler assemblers|worker workers|director;student students|teacher teachers;tenant|landlord;buyer buyers|seller sellers;doctor|patient|nurse;lender|borrower;parent|subsidiary
-gross|net;hot|cold cool|warm;wet|dry;fast faster|slow slower;summer|winter|spring|autumn;north|south|east|west;red|blue|green|yellow|black|white|orange|grey gray|brown|purple|pink
-monday|tuesday|wednesday|thursday|friday|saturday|sunday;january jan|february feb|march|april apr|june jun|july jul|august aug|september sept sep|october oct|november nov|december dec
-day days daily|week weeks weekly|month months monthly|quarter quarters quarterly|year years yearly annual annually|hour hours hourly|minute minutes|second seconds;breakfast|lunch|dinner
-domestic national|international foreign|overseas;road|rail|sea|air;name|extension|telephone phone|address|email;single|double;cause|prevent;own|rent;debit|credit;income revenue|expense expenses|profit|loss
-input|output;upload|download;read|write;driver|passenger;drive|nondrive;public|private;urgent|routine;paid|unpaid;include included|exclude excluded;legal|illegal;safe|unsafe;win won|lose lost
-minister|president|king|queen|mayor;husband|wife;brother|sister;import imports|export exports;asset assets|liability liabilities;strength strengths|weakness weaknesses;cheapest|dearest
-price cost|weight;length|width|height|depth|thickness|diameter;pressure|temperature|speed|torque|voltage|current|power;material|colour color;author|publisher|editor;title|subtitle;city|country
+before till until ahead|during|after once following since afterwards
+later subsequent next new current currently today now nowadays upcoming|prior previous previously earlier former formerly old
+first initial|last final latest|next upcoming;over above exceed exceeding exceeds|under below beneath;inside within indoor|outside beyond outdoor|elsewhere
+morning am|afternoon pm|evening|night;buy bought purchase|sell sold;open opened opening|close closed closing shut;start started starting begin|stop stopped stopping end
+increase rise raise grow|decrease reduce reduced fall drop lower cut;allowed permitted allow permit|forbidden prohibited banned forbid prohibit;late|early
+weekday weekdays|weekend weekends;fulltime|parttime;employer employers|employee employees;accept accepted|decline declined refuse reject rejected;import|export
+internal|external;temporary temporarily|permanent permanently;major|minor;inlet suction|outlet discharge|drain;more larger higher greater better|less fewer smaller worse
+men man male|women woman female;adult adults|child children;son|daughter;mother|father;left|front;rear|front;upper top|lower bottom|middle
+add added|remove removed delete|install installed|replace replaced replacement|inspect inspected inspection|repair repaired|clean cleaned|lubricate
+enable activate|disable deactivate;arrive arrival|depart departure;send sent|receive received;borrow|lend
+employee employees staff|contractor contractors|customer customers|supplier suppliers|visitor visitors guest guests|apprentice apprentices|electrician electricians
+manager managers|assembler assemblers|worker workers|director;student students|teacher teachers;tenant|landlord;buyer buyers|seller sellers;doctor|patient|nurse
+lender|borrower;parent|subsidiary;gross|net;hot|cold cool|warm;wet|dry;fast faster|slow slower;summer|winter|spring|autumn;north|south|east|west
+red|blue|green|yellow|black|white|orange|grey gray|brown|purple|pink;monday|tuesday|wednesday|thursday|friday|saturday|sunday
+january jan|february feb|march|april apr|june jun|july jul|august aug|september sept sep|october oct|november nov|december dec
+day days daily|week weeks weekly|month months monthly|quarter quarters quarterly|year years yearly annual annually|hour hours hourly|minute minutes|second seconds
+breakfast|lunch|dinner;domestic national|international foreign|overseas;road|rail|sea|air;name|extension|telephone phone|address|email;single|double;cause|prevent
+own|rent;debit|credit;income revenue|expense expenses|profit|loss;input|output;upload|download;read|write;driver|passenger;drive|nondrive;public|private;urgent|routine
+paid|unpaid;include included|exclude excluded;legal|illegal;safe|unsafe;win won|lose lost;minister|president|king|queen|mayor;husband|wife;brother|sister
+import imports|export exports;asset assets|liability liabilities;strength strengths|weakness weaknesses;cheapest|dearest;price cost|weight
+length|width|height|depth|thickness|diameter;pressure|temperature|speed|torque|voltage|current|power;material|colour color;author|publisher|editor;title|subtitle
+city|country
 """
-SCOPES = """all every everyone everybody everything entire|some several|only alone solely merely exclusively|prior previous previously earlier former formerly|wrong wrongly incorrect|child children kid kids
-last_year last_month last_week last_quarter|next_year next_month next_week next_quarter|this_year this_month this_week this_quarter|yesterday|tomorrow|outside beyond|out_of|except besides else"""
+SCOPES = """
+all every everyone everybody everything entire|some several|only alone solely merely exclusively|prior previous previously earlier former formerly
+wrong wrongly incorrect|child children kid kids|last_year last_month last_week last_quarter|next_year next_month next_week next_quarter
+this_year this_month this_week this_quarter|yesterday|tomorrow|outside beyond|out_of|except besides else
+"""
 JOINED_WORDS = re.compile(r"\b(last|next|this|out) (year|month|week|quarter|of)\b")
 
 
@@ -168,8 +180,10 @@ def tense_in(text: str) -> str:
 
 # %% ../../nbs/10_answering/08_contradictions.ipynb #c15
 EXCHANGEABLE = frozenset(map(stem_of, (
-    "replace replacement supersede succeed precede follow acquire acquisition buy purchase own supply promote teach inform notify call lend owe exceed beat defeat convert depend cause approve inspect "
-    "audit supervise manage lead invite visit sue support represent train mentor appoint employ protect power control trigger contain accompany instruct evaluate review certify insure fund sponsor "
+    "replace replacement supersede succeed precede follow acquire acquisition buy purchase own supply promote teach inform notify call lend owe exceed beat defeat convert "
+    "depend cause approve inspect "
+    "audit supervise manage lead invite visit sue support represent train mentor appoint employ protect power control trigger contain "
+    "accompany instruct evaluate review certify insure fund sponsor "
     "absorb report advise deputise elect marry kill attack love").split()))
 TELLING = frozenset(map(stem_of, "replace supersede succeed precede acquire defeat".split()))  # without its counterpart nobody knows who did it
 TO_BE, PARTICIPLE = frozenset("is are was were be been being get gets got".split()), re.compile(r"(?:ed|en|ught|own|ld|ade|lt|nt|wn|ut)$")
@@ -198,11 +212,11 @@ def roles_exchanged(one: str, other: str) -> bool:
     for verb, stem in enumerate(stems):
         for there in [at for at, found in enumerate(far) if stem in EXCHANGEABLE and found[:6] == stem[:6]]:
             places = [(mine.index(word), theirs.index(word)) for word in shared if stem_of(word)[:6] != stem[:6]]
-            parts = [(part_of(mine, verb, at), part_of(theirs, there, place)) for at, place in places if 0 < abs(at - verb) <= NEAR and 0 < abs(place - there) <= NEAR]
+            close = [(at, place) for at, place in places if 0 < abs(at - verb) <= NEAR and 0 < abs(place - there) <= NEAR]
+            parts = [(part_of(mine, verb, at), part_of(theirs, there, place)) for at, place in close]
             if any("" not in pair and pair[0] != pair[1] for pair in parts):
                 return True
-    return any(stem in TELLING and not any(found[:6] == stem[:6] for found in far) for stem in stems) or any(
-        found in TELLING and not any(stem[:6] == found[:6] for stem in stems) for found in far)
+    return any(stem in TELLING and not any(found[:6] == stem[:6] for found in others) for ones, others in ((stems, far), (far, stems)) for stem in ones)
 
 # %% ../../nbs/10_answering/08_contradictions.ipynb #c18
 SUBJECT_VERB = re.compile(r"\b(?:who|what|which(?: [\w-]{1,30}){1,2}?) ([a-z]{3,20})\b")
@@ -214,7 +228,8 @@ def frame_of(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     "A question's words that say nothing alone, with gaps, and the stems of those in the gaps."
     tokens = TOKEN.findall(text)
     quiet = [(token.lower() in SILENT or token.lower() in ASKING) and (not token.isupper() or token == "I") for token in tokens]
-    return tuple(token.lower() if still else "" for token, still in zip(tokens, quiet, strict=True)), tuple(stem_of(token.lower()) for token, still in zip(tokens, quiet, strict=True) if not still)
+    return tuple(token.lower() if still else "" for token, still in zip(tokens, quiet, strict=True)), tuple(
+        stem_of(token.lower()) for token, still in zip(tokens, quiet, strict=True) if not still)
 
 
 def places_exchanged(one: str, other: str) -> bool:

@@ -24,7 +24,23 @@ from ragwb.answering.agreement import (
     leads_differ,
     profile_of,
 )
-from .contradictions import asks_other_side, denied_by_prefix, places_exchanged, OPPOSITE_OF, SCOPE_OF, Asked, asked_in, classes_in, denied_words, kind_doubt, opposed, owners_differ, owners_in, roles_exchanged, tense_in
+from ragwb.answering.contradictions import (
+    OPPOSITE_OF,
+    SCOPE_OF,
+    Asked,
+    asked_in,
+    asks_other_side,
+    classes_in,
+    denied_by_prefix,
+    denied_words,
+    kind_doubt,
+    opposed,
+    owners_differ,
+    owners_in,
+    places_exchanged,
+    roles_exchanged,
+    tense_in,
+)
 from .synonyms import stem_of
 from ..indexing.embedding import WordLlamaEmbedder
 
@@ -102,10 +118,12 @@ def contradiction(one: Reading, other: Reading) -> str:
     units = units_in(one), units_in(other)
     checks = (
         ("number", set(first.numbers) != set(second.numbers)), ("time", first.times != second.times), ("negation", denied(first) != denied(second) or denied_otherwise(one, other)),
-        ("kind", kind_doubt(one.asked, other.asked) == 3), ("tense", {one.tense, other.tense} == {"past", "now"}), ("modality", modal), ("name", lacks_name(one, other) or lacks_name(other, one)),
+        ("kind", kind_doubt(one.asked, other.asked) == 3), ("tense", {one.tense, other.tense} == {"past", "now"}), ("modality", modal),
+        ("name", lacks_name(one, other) or lacks_name(other, one)),
         ("unit", bool(units[0] - units[1] and units[1] - units[0])), ("opposite", opposed(one.opposites, other.opposites)), ("scope", one.scopes != other.scopes),
         ("negation", denied_by_prefix(*(frozenset(word.stem for word in profile.words) for profile in (first, second)))),
-        ("role", any(exchanged(first.text, second.text) for exchanged in (roles_exchanged, places_exchanged, asks_other_side)) or turned(one, other) or owners_differ(one.owners, other.owners)), ("word", not first.words or not second.words),
+        ("role", any(exchanged(first.text, second.text) for exchanged in (roles_exchanged, places_exchanged, asks_other_side))),
+        ("role", turned(one, other) or owners_differ(one.owners, other.owners)), ("word", not first.words or not second.words),
     )  # fmt: skip
     return next((reason for reason, differs in checks if differs), "")
 
@@ -161,7 +179,8 @@ class Signs:
 
 
 PLAIN_NOUNS = {kind: frozenset(nouns.split()) for kind, nouns in {
-    "how long": "time duration period length", "when": "date day time", "how much": "price cost amount sum money value", "how many": "number count quantity total", "who": "person people name",
+    "how long": "time duration period length", "when": "date day time", "how much": "price cost amount sum money value", "how many": "number count quantity total",
+    "who": "person people name",
     "where": "place location address", "why": "reason cause", "how": "way method steps procedure", "how often": "frequency interval intervals"}.items()}
 
 
@@ -181,7 +200,8 @@ def signs_of(one: Reading, other: Reading) -> Signs:
     "The signs of two questions that do not contradict each other."
     pairs, close = counterparts(one, other)
     sides = []
-    for reading, far, found in ((one, other, {here: close[here, there] for here, there in pairs.items()}), (other, one, {there: close[here, there] for here, there in pairs.items()})):
+    found_here, found_there = {here: close[at] for at in pairs.items() for here in at[:1]}, {there: close[at] for at in pairs.items() for there in at[1:]}
+    for reading, far, found in ((one, other, found_here), (other, one, found_there)):
         weights = np.where(explained(reading, far.asked), np.minimum(reading.weights, LEAST), reading.weights)
         missing = weights * (1 - np.array([found.get(at, 0.0) for at in range(len(reading.weights))]))
         alone = np.array([found.get(at, 0.0) < 0.5 for at in range(len(reading.weights))])

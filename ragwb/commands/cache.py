@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 # %% ../../nbs/17_commands/12_cache.ipynb #c06
 NAMES = (
-    ("question", "paraphrase"), ("question", "trap"), ("question1", "question2"), ("q1", "q2"), ("a", "b"), ("first", "second"), ("sentence1", "sentence2"), ("text1", "text2"), ("query", "other"),
+    ("question", "paraphrase"), ("question", "trap"), ("question1", "question2"), ("q1", "q2"), ("a", "b"), ("first", "second"),
+    ("sentence1", "sentence2"), ("text1", "text2"), ("query", "other"),
 )  # fmt: skip
 TRUTH = ("same", "is_duplicate", "duplicate", "label")
 

@@ -19,7 +19,7 @@ from .workload import MIX, STARTS, Phrasings, Request, workload
 from ..indexing.embedding import Embedder
 
 # %% ../../nbs/12_experiments/19_cache_streams.ipynb #c06
-MIXES: dict[str, dict[str, float]] = {"reworded": {"repeated": 0.15, "paraphrased": 0.6, "trap": 0.05}, "realistic": MIX, "new": {}}
+MIXES: dict[str, dict[str, float]] = {"reworded": {"repeated": 0.25, "paraphrased": 0.55, "trap": 0.05}, "realistic": MIX, "new": {}}
 
 
 def trap_stream(
@@ -95,7 +95,8 @@ def stream_rows(
                     continue
                 wrong = hit is not None and hit.asks != request.asks
                 scores = {f"{name}_wrong": float(wrong)} | ({} if name == "traps" else {f"{name}_served": float(hit is not None)})
-                rows.append({"config": label, "id": f"{name}-{request.number:05}", "kind": request.how, "document": request.question.id, "split": request.question.split, "scores": scores})
+                about = {"kind": request.how, "document": request.question.id, "split": request.question.split}
+                rows.append({"config": label, "id": f"{name}-{request.number:05}", **about, "scores": scores})
     return rows
 
 # %% ../../nbs/12_experiments/19_cache_streams.ipynb #c14
@@ -116,11 +117,13 @@ def upper_bound(
 
 def bounds_table(rows: Sequence[ScoredRow]) -> str:
     "A table in Markdown: requests, served, served wrongly and its exact upper bound, by stream and policy."
-    lines = ["| stream | served if | requests | served | wrong | of all | at most (95 %) |", "|---|---|--:|--:|--:|--:|--:|"]
+    lines = ["| stream | served if | requests | asked before | served | wrong | of all | at most (95 %) |", "|---|---|--:|--:|--:|--:|--:|--:|"]
     for stream in (*MIXES, "traps"):
         for label in dict.fromkeys(row["config"] for row in rows):
-            found = [row["scores"] for row in rows if row["config"] == label and f"{stream}_wrong" in row["scores"]]
-            if found:
+            mine = [row for row in rows if row["config"] == label and f"{stream}_wrong" in row["scores"]]
+            if found := [row["scores"] for row in mine]:
+                before = sum(row["kind"] in ("repeated", "paraphrased") for row in mine) / len(mine)
                 wrong, served = (round(sum(scores.get(f"{stream}_{what}", scores[f"{stream}_wrong"]) for scores in found)) for what in ("wrong", "served"))
-                lines.append(f"| {stream} | {label} | {len(found):,} | {served / len(found):.1%} | {wrong} | {wrong / len(found):.2%} | {upper_bound(wrong, len(found)):.2%} |")
+                count = len(found)
+                lines.append(f"| {stream} | {label} | {count:,} | {before:.1%} | {served / count:.1%} | {wrong} | {wrong / count:.2%} | {upper_bound(wrong, count):.2%} |")
     return "\n".join(lines)
