@@ -94,9 +94,13 @@ def units_in(reading: Reading) -> frozenset[str]:
     return frozenset(word.stem for word in reading.profile.words if word.stem in FIXED_UNITS)
 
 
-def denied(profile: Profile) -> frozenset[str]:
-    "The negations of a question; what one leaves out with `without` another leaves out with `no`."
-    return frozenset("not" if negation == "with" else negation for negation in profile.negations)
+def denied(profile: Profile) -> list[str]:
+    "The negations of a question, sorted; what one leaves out with `without` another leaves out with `no`, and `neither … nor` is one."
+    found = sorted("not" if negation == "with" else negation for negation in profile.negations)
+    words = profile.text.lower().split()
+    if "neither" in words and "nor" in words:
+        found.remove("not")
+    return found
 
 
 def denied_otherwise(one: Reading, other: Reading) -> bool:
