@@ -213,7 +213,7 @@ def signs_of(one: Reading, other: Reading) -> Signs:
         sides.append((missing.sum() / weights.sum(), missing.sum(), missing.max(), sums[alone].sum(axis=0), sums.sum(axis=0), int(alone.sum())))
     mine, theirs = sides
     ends = [end(mine[at], theirs[at]) for at in range(3) for end in (max, min)]
-    return Signs(*map(float, ends), float(min(mine[5], theirs[5])), cosine_of(mine[3], theirs[3]), cosine_of(mine[4], theirs[4]))
+    return Signs(*map(float, (*ends, min(mine[5], theirs[5]), cosine_of(mine[3], theirs[3]), cosine_of(mine[4], theirs[4]))))
 
 # %% ../../nbs/10_answering/08_likeness.ipynb #c16
 WEIGHTS = Signs(
