@@ -179,6 +179,7 @@ class Kept:
         self.notes: dict[str, Any] = {}
         self.left: list[str] = []
         self.cluster, self.images = cluster, {IMAGE}
+        self.short: list[str] = []
 
     def number(self):
         return ACCOUNT
@@ -188,6 +189,9 @@ class Kept:
 
     def has_cluster(self, name):
         return self.cluster
+
+    def short_of(self, asked):
+        return self.short if asked["nodes"] else ["no nodes"]
 
     def has_image(self, repository, digest):
         return digest in self.images
@@ -321,6 +325,7 @@ class Paper:
     bucket = "states"
 
     def __init__(self, environment: str = "dev"):
+        self.infra = INFRA
         self.environment, self.settings, self.done = environment, {"project": "ragwb", "region": "us-east-1"}, []
         instance = {"attributes": {"scaling_config": [{"desired_size": 2}], "capacity_type": "ON_DEMAND", "instance_types": ["m7g.large"]}}
         self.full = [{"mode": "managed", "type": "aws_eks_cluster", "instances": [{"attributes": {}}]}, {"mode": "managed", "type": "aws_eks_node_group", "instances": [instance]}]
@@ -393,6 +398,55 @@ def test_resume_refuses_what_cannot_run():
     stacks.states["foundation"] = {}
     with pytest.raises(CloudError, match="dev has no foundation yet"):
         operation(stacks, account, Pods())[0].resume(IMAGE)
+
+
+def test_a_quota_that_is_too_small_stops_a_resume_before_it_begins():
+    stacks, account = Paper(), Kept()
+    stacks.states["compute"], account.short = {}, ["18 vCPUs of Spot instances are needed, 8 are allowed and 0 in use (quota L-34B43A08)"]
+    with pytest.raises(CloudError, match="quotas are too small for dev, nothing was started: 18 vCPUs.*request-service-quota-increase"):
+        operation(stacks, account, Pods())[0].resume(IMAGE)
+    assert not stacks.done
+    account.short = []
+    operation(stacks, account, Pods())[0].resume(IMAGE)
+    assert stacks.done == [("compute", "apply")]
+
+
+def test_what_environments_want_of_the_quotas():
+    assert cloud.wanted("dev") == {"type": "t4g.large", "nodes": 3, "spot": True, "addresses": 1}
+    assert cloud.wanted("prod") == {"type": "m7g.large", "nodes": 9, "spot": False, "addresses": 3}
+
+
+def test_a_wrong_region_and_a_missing_value_are_refused(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(cloud, "Account", None)
+    monkeypatch.setenv("AWS_REGION", "eu-central-1")
+    assert cloud.main(["pause", "--env", "dev"]) == 1
+    assert "dev is in us-east-1, and AWS_REGION says eu-central-1: unset AWS_REGION" in capsys.readouterr().err
+    monkeypatch.delenv("AWS_REGION")
+    folder = tmp_path / "infra/environments/dev"
+    folder.mkdir(parents=True)
+    (folder / "common.tfvars").write_text('environment = "dev"\nregion = "us-east-1"\n')
+    (folder / "compute.tfvars").write_text('instance_types = ["m7g.large"]\n')
+    with pytest.raises(CloudError, match='infra/environments/dev/common.tfvars names no owner, cost_center: add a line such as owner = '):
+        cloud.settings_of("dev", tmp_path / "infra")
+    with pytest.raises(CloudError, match="compute.tfvars names no nodes"):
+        cloud.wanted("dev", tmp_path / "infra")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("given", "says"), [
+    ({"owner": ""}, 'No value for required variable.*variable "owner"'), ({"region": '"mars-north-1"'}, "region"), ({"environment": '"qa"'}, "environment"),
+    ({"vpc_cidr": '"10.21.0.0/17"'}, "10.21.0.0/17 overlaps with one of"), ({"vpc_cidr": '"10.20.0.0/8"'}, "cidr"),
+])  # fmt: skip
+def test_wrong_values_of_an_environment_stop_a_plan(tool, checkout, tmp_path, given, says):
+    shutil.copytree(checkout, tmp_path / "infra", ignore=shutil.ignore_patterns("*.tfstate*"))
+    for name, value in given.items():
+        for path in (tmp_path / "infra/environments/dev").glob("*.tfvars"):
+            line = f"{name} = {value}" if value else ""
+            path.write_text(re.sub(rf"^{name}\s*=.*$", line, path.read_text(), flags=re.MULTILINE))
+    desk = Desk("dev", ACCOUNT, checkout)
+    desk.tool, desk.infra = tool, tmp_path / "infra"
+    with pytest.raises(CloudError, match=re.compile(says, re.DOTALL)):
+        desk.change("foundation", "plan")
 
 
 @pytest.mark.parametrize("answer", [{"refused": True, "citations": []}, {"answer": "30", "citations": [], "refused": False}])
