@@ -2,11 +2,13 @@
 
 import io
 import json
+import re
 import subprocess
 from collections.abc import Iterator
 from typing import Any
 
 import boto3
+import hcl2
 import pytest
 from botocore.response import StreamingBody
 from botocore.stub import Stubber
@@ -152,3 +154,23 @@ def test_a_question_goes_to_a_pod_that_runs(commands: tuple[list[list[str]], dic
     prints["kubectl -n ragwb get pods"] = ""
     with pytest.raises(CloudError, match="no pod of ragwb runs"):
         Cluster("ragwb-dev", "us-east-1").ask("How many?")
+
+
+def test_the_firewalls_rules_are_what_aws_waf_takes() -> None:
+    "The rules are JSON, which Terraform passes on unseen: botocore's model of AWS WAF knows their fields."
+    text = (cloud.INFRA / "modules/alb/main.tf").read_text("utf-8")
+    told = hcl2.loads(text)["locals"][0]
+    names = set(re.findall(r"^\s{2,}\{?\[?\{?\s*([A-Z]\w+)\s*=", text, re.MULTILINE)) | set(re.findall(r"\{ ([A-Z]\w+) =", text))
+    names -= {key.strip('"') for key in told["managed_rules"]}
+    assert {"Name", "Priority", "Statement", "VisibilityConfig"} <= names
+
+    def fields(shape: Any, seen: tuple[str, ...] = ()) -> set[str]:
+        if shape.type_name == "list":
+            return fields(shape.member, seen)
+        if shape.type_name != "structure" or shape.name in seen:
+            return set()
+        return set(shape.members).union(*(fields(each, (*seen, shape.name)) for each in shape.members.values()))
+
+    model = boto3.client("wafv2", region_name="us-east-1").meta.service_model
+    known = fields(model.operation_model("CreateWebACL").input_shape.members["Rules"])
+    assert names <= known, f"AWS WAF knows no {names - known}"
