@@ -4290,6 +4290,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                      'ragwb/experiments/published.py'),
                                              'ragwb.experiments.published.line_at': ( '12_experiments/published.html#line_at',
                                                                                       'ragwb/experiments/published.py'),
+                                             'ragwb.experiments.published.machines': ( '12_experiments/published.html#machines',
+                                                                                       'ragwb/experiments/published.py'),
                                              'ragwb.experiments.published.markdown_table': ( '12_experiments/published.html#markdown_table',
                                                                                              'ragwb/experiments/published.py'),
                                              'ragwb.experiments.published.measured': ( '12_experiments/published.html#measured',

@@ -13,7 +13,7 @@ from terraform import ROOT, Terraform, prepared, terraform
 
 from infra import cloud
 from infra.cloud import CloudError, Operation, Stacks, arguments, fingerprint, hourly_usd, output, resources
-from ragwb.costs.idle import HOURS, ITEMS
+from ragwb.costs.idle import HOURS, ITEMS, idle
 
 INFRA = ROOT / "infra"
 MODULES = sorted(path for path in (INFRA / "modules").iterdir() if path.is_dir())
@@ -253,7 +253,11 @@ def test_stacks_apply_and_plan_nothing_more(tool, checkout, environment, capsys)
     refused = tool.run(checkout / "stacks/foundation", " ".join(["destroy -auto-approve -input=false", *desk.files("foundation")]), account_id=ACCOUNT)
     assert refused.returncode and "prevent_destroy" in refused.stderr and resources(desk.state("foundation")) == resources(state)
     prices = json.loads((INFRA / "prices.json").read_text("utf-8"))
-    print(f"{environment}: ${730 * sum(hourly_usd(desk.state('compute'), prices).values()):.0f} a month running")
+    expected = idle(environment)
+    running = sum(usd for thing, usd in expected.compute.items() if thing != "ingested logs")
+    assert HOURS * sum(hourly_usd(desk.state("compute"), prices).values()) == pytest.approx(running, rel=0.01), "README and `ragwb cost estimate` say another sum than the plan"
+    lasts = hourly_usd(state, {"hour_usd": {}, "month_usd": prices["month_usd"]})
+    assert HOURS * sum(lasts.values()) == pytest.approx(expected.foundation["key"] + expected.foundation["secret"])
     desk.change("compute", "destroy", image_digest=IMAGE)
     assert not resources(desk.state("compute"))
 
@@ -491,8 +495,8 @@ def test_both_price_tables_say_the_same_and_that_they_are_to_be_checked():
     prices = json.loads((INFRA / "prices.json").read_text("utf-8"))
     hour, month = prices["hour_usd"], prices["month_usd"]
     same = {"eks": hour["aws_eks_cluster"], "nat": hour["aws_nat_gateway"], "address": hour["aws_eip"], "balancer": hour["aws_lb"],
-            "redis": hour["instances"]["cache.t4g.small"], "key": month["aws_kms_key"], "secret": month["aws_secretsmanager_secret"]}  # fmt: skip
-    assert {name: ITEMS[name].usd for name in same} == same and "from general knowledge" in prices["source"]
+            "node": hour["instances"]["m7g.large"], "spot node": hour["instances"]["t4g.large"] * hour["spot_share"], "alarm": round(730 * hour["alarm"], 2), "key": month["aws_kms_key"], "secret": month["aws_secretsmanager_secret"]}  # fmt: skip
+    assert {name: ITEMS[name].usd for name in same} == pytest.approx(same) and "from general knowledge" in prices["source"]
     assert ITEMS["disk"].usd == pytest.approx(HOURS * hour["gp3_gb"], rel=0.01)
 
 
