@@ -14,7 +14,7 @@ from botocore.response import StreamingBody
 from botocore.stub import Stubber
 
 from infra import cloud
-from infra.cloud import Account, Cluster, CloudError
+from infra.cloud import Account, CloudError, Cluster
 
 SETTINGS = {"project": "ragwb", "region": "us-east-1"}
 ARN = "arn:aws:ec2:us-east-1:111122223333:"
@@ -64,8 +64,9 @@ def test_who_asks(account: Scripted) -> None:
 def test_what_is_left_is_found_and_what_is_only_listed_still_is_not(account: Scripted) -> None:
     tags = [{"Key": name, "Values": [value]} for name, value in (("Project", "ragwb"), ("Environment", "dev"), ("Stack", "compute"))]
     listed = [ARN + "natgateway/nat-gone", ARN + "natgateway/nat-there", ARN + "instance/i-gone", ARN + "security-group/sg-1"]
-    account.say("resourcegroupstaggingapi", "get_resources", {"ResourceTagMappingList": [{"ResourceARN": arn} for arn in listed[:2]], "PaginationToken": "more"}, {"TagFilters": tags})
-    account.say("resourcegroupstaggingapi", "get_resources", {"ResourceTagMappingList": [{"ResourceARN": arn} for arn in listed[2:]]}, {"TagFilters": tags, "PaginationToken": "more"})
+    one, two = ([{"ResourceARN": arn} for arn in part] for part in (listed[:2], listed[2:]))
+    account.say("resourcegroupstaggingapi", "get_resources", {"ResourceTagMappingList": one, "PaginationToken": "more"}, {"TagFilters": tags})
+    account.say("resourcegroupstaggingapi", "get_resources", {"ResourceTagMappingList": two}, {"TagFilters": tags, "PaginationToken": "more"})
     cluster = {"Filters": [{"Name": "tag:kubernetes.io/cluster/ragwb-dev", "Values": ["owned"]}]}
     account.say("ec2", "describe_volumes", {"Volumes": [{"VolumeId": "vol-1"}]}, cluster)
     account.say("ec2", "describe_network_interfaces", {"NetworkInterfaces": [{"NetworkInterfaceId": "eni-1"}]}, cluster)
@@ -131,7 +132,8 @@ def test_the_cluster_is_detached_in_order(commands: tuple[list[list[str]], dict[
     prints["kubectl api-resources"] = "scaledobjects.keda.sh\ntargetgroupbindings.elbv2.k8s.aws\n"
     Cluster("ragwb-dev", "us-east-1").detach()
     done = [command[3:] for command in asked if command[:2] == ["kubectl", "-n"]]
-    assert [words[:2] for words in done] == [["delete", "scaledobjects.keda.sh"], ["delete", "targetgroupbindings.elbv2.k8s.aws"], ["scale", "deployments"], ["wait", "--for=delete"]]
+    steps = [["delete", "scaledobjects.keda.sh"], ["delete", "targetgroupbindings.elbv2.k8s.aws"], ["scale", "deployments"], ["wait", "--for=delete"]]
+    assert [words[:2] for words in done] == steps
     assert ["aws", "eks", "update-kubeconfig", "--name", "ragwb-dev", "--region", "us-east-1"] in asked
 
 

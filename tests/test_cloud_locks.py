@@ -1,4 +1,4 @@
-"Terraform's own lock in S3, against a real S3 server: one run holds the state, another is refused, and what a killed run left is freed by hand. Without encryption: the server has no key for it."
+"Terraform's own lock in S3, against a real S3 server (without encryption, for which it has no key): one run holds the state, another is refused, a left lock is freed by hand."
 
 import json
 import re
@@ -66,7 +66,8 @@ def test_one_run_holds_the_state(tool: Terraform, seaweed: S3Server, bucket: str
         assert done.returncode == 0, done.stdout + done.stderr
     (tmp_path / "hold").touch()
     apply = "apply -input=false -auto-approve -no-color -lock-timeout=0s"
-    command = subprocess.Popen([sys.executable, "-c", RUN, str(one), *apply.split()], env=tool.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, stdin=subprocess.DEVNULL)
+    command = subprocess.Popen([sys.executable, "-c", RUN, str(one), *apply.split()], env=tool.environment,
+                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, stdin=subprocess.DEVNULL)
     try:
         until = time.monotonic() + 60
         while not (tmp_path / "begun").exists():
@@ -87,7 +88,8 @@ def test_one_run_holds_the_state(tool: Terraform, seaweed: S3Server, bucket: str
 def test_a_lock_that_a_killed_run_left(tool: Terraform, seaweed: S3Server, bucket: str, tmp_path: Path) -> None:
     one = folder(tmp_path, seaweed, bucket, "one")
     assert tool.run(one, f"init -input=false -backend-config={INFRA / 'environments/dev/foundation.backend.hcl'} -backend-config=encrypt=false").returncode == 0
-    left = {"ID": "0f1e2d3c-0000-4000-8000-000000000000", "Operation": "OperationTypeApply", "Who": "a desk that went", "Version": "1.15", "Created": "2026-11-24T09:00:00Z", "Path": f"{bucket}/{KEY}"}
+    left = {"ID": "0f1e2d3c-0000-4000-8000-000000000000", "Operation": "OperationTypeApply", "Who": "a desk that went", "Version": "1.15",
+            "Created": "2026-11-24T09:00:00Z", "Path": f"{bucket}/{KEY}"}
     seaweed.client().put_object(Bucket=bucket, Key=f"{KEY}.tflock", Body=json.dumps(left).encode())
     refused = tool.run(one, "apply -input=false -auto-approve -no-color -lock-timeout=0s")
     assert refused.returncode and "a desk that went" in refused.stderr

@@ -93,8 +93,10 @@ def test_every_operation_has_its_page() -> None:
 
 
 def test_wrong_commands_are_found() -> None:
-    for command in ("make pauze ENV=dev", "make pause ENVIRONMENT=dev", "ragwb restore --until now", "ragwb restoor", "python infra/cloud.py stop", "kubectl get pods --namespaces x",
-                    "aws s3api list-object-versions --buckets b", "aws budgets describe-budgets", "terraform destroy", "rm -rf /"):  # fmt: skip
+    for command in (
+        "make pauze ENV=dev", "make pause ENVIRONMENT=dev", "ragwb restore --until now", "ragwb restoor", "python infra/cloud.py stop", "kubectl get pods --namespaces x",
+                    "aws s3api list-object-versions --buckets b", "aws budgets describe-budgets", "terraform destroy", "rm -rf /",
+    ):  # fmt: skip
         with pytest.raises((AssertionError, click.ClickException, SystemExit)):
             test_a_command_is_one(command)
 

@@ -495,7 +495,8 @@ def test_both_price_tables_say_the_same_and_that_they_are_to_be_checked():
     prices = json.loads((INFRA / "prices.json").read_text("utf-8"))
     hour, month = prices["hour_usd"], prices["month_usd"]
     same = {"eks": hour["aws_eks_cluster"], "nat": hour["aws_nat_gateway"], "address": hour["aws_eip"], "balancer": hour["aws_lb"],
-            "node": hour["instances"]["m7g.large"], "spot node": hour["instances"]["t4g.large"] * hour["spot_share"], "alarm": round(730 * hour["alarm"], 2), "key": month["aws_kms_key"], "secret": month["aws_secretsmanager_secret"]}  # fmt: skip
+            "node": hour["instances"]["m7g.large"], "spot node": hour["instances"]["t4g.large"] * hour["spot_share"],
+            "alarm": round(730 * hour["alarm"], 2), "key": month["aws_kms_key"], "secret": month["aws_secretsmanager_secret"]}  # fmt: skip
     assert {name: ITEMS[name].usd for name in same} == pytest.approx(same) and "from general knowledge" in prices["source"]
     assert ITEMS["disk"].usd == pytest.approx(HOURS * hour["gp3_gb"], rel=0.01)
 

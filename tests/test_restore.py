@@ -42,7 +42,8 @@ def answers(settings: Settings) -> list[tuple[str, list[str]]]:
 def delete_all(seaweed: S3Server, settings: Settings, *prefixes: str) -> int:
     "Deletes the objects below prefixes, as somebody with the console would."
     client, bucket = seaweed.client(), bucket_of(settings)
-    keys = [each["Key"] for prefix in prefixes for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"team/{prefix}") for each in page.get("Contents", ())]
+    pages = [page for prefix in prefixes for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"team/{prefix}")]
+    keys = [each["Key"] for page in pages for each in page.get("Contents", ())]
     for key in keys:
         client.delete_object(Bucket=bucket, Key=key)
     return len(keys)
@@ -57,7 +58,8 @@ def pause() -> datetime:
 
 
 def run(settings: Settings, *line: str) -> Result:
-    given = {"RAGWB_HOME": str(settings.home), "RAGWB_STORAGE": settings.storage, "RAGWB_S3_ENDPOINT": settings.s3_endpoint, "RAGWB_REGION": settings.region, "RAGWB_REFRESH_S": "0"}
+    given = {"RAGWB_HOME": str(settings.home), "RAGWB_STORAGE": settings.storage,
+             "RAGWB_S3_ENDPOINT": settings.s3_endpoint, "RAGWB_REGION": settings.region, "RAGWB_REFRESH_S": "0"}
     return CliRunner().invoke(main, ["restore", *line], env=given)
 
 

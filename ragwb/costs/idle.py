@@ -34,7 +34,8 @@ ITEMS = {
         Item("spot node", 0.02352, "hour", "t4g.large, 2 vCPU and 8 GB, on Spot at 35 % of its price"),
         Item("disk", 0.08, "month", "GB of gp3"), Item("nat", 0.045, "hour", "NAT gateway, without its traffic"),
         Item("balancer", 0.0225, "hour", "application load balancer, without capacity units"), Item("address", 0.005, "hour", "public IPv4 address"),
-        Item("alarm", 0.10, "month", "alarm of CloudWatch"), Item("dashboard", 3.0, "month", "dashboard of CloudWatch"), Item("key", 1.0, "month", "key of KMS"), Item("secret", 0.40, "month", "secret of Secrets Manager"),
+        Item("alarm", 0.10, "month", "alarm of CloudWatch"), Item("dashboard", 3.0, "month", "dashboard of CloudWatch"),
+        Item("key", 1.0, "month", "key of KMS"), Item("secret", 0.40, "month", "secret of Secrets Manager"),
         Item("objects", 0.023, "month", "GB in S3 Standard"), Item("images", 0.10, "month", "GB in ECR"), Item("logs", 0.03, "month", "GB of kept logs"),
         Item("ingested logs", 0.50, "month", "GB of new logs in a month"),
     )
