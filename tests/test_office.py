@@ -327,7 +327,7 @@ def test_old_formats_are_named(stream: str, says: str) -> None:
     with pytest.raises(DocumentError, match=says):
         parse(data, "a.doc")
     workbook_too = data + "BOOK".encode("utf-16-le").ljust(128, b"\0")
-    assert detect_format(workbook_too, "a.xls") == "xlsx"
+    assert detect_format(workbook_too, "a.xls") == "xls"
 
 
 def odf(kind: str, content: str, extra: Mapping[str, str] = {}) -> Document:

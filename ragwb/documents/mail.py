@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['MOST_PARTS', 'MOST_PACKED', 'DEEPEST', 'CALENDAR', 'CALENDAR_LINE', 'ReadFile', 'SUFFIXES', 'FROM_LINE',
            'mail_headers', 'part_text', 'part_html', 'is_file', 'leaves', 'words', 'second_versions', 'calendar_value',
-           'write_calendar', 'write_plain', 'write_text', 'embed', 'MailWriter', 'MailReader', 'parse_mail',
-           'parse_mbox', 'parse_mhtml']
+           'write_calendar', 'parse_calendar', 'write_plain', 'unfolded', 'write_text', 'embed', 'MailWriter',
+           'MailReader', 'parse_mail', 'parse_mbox', 'parse_mhtml']
 
 # %% ../../nbs/01_documents/10_mail.ipynb #c03
 import io
@@ -90,7 +90,7 @@ def second_versions(texts: list[EmailMessage], mail_id: str) -> list[EmailMessag
     return plain if len(said - shown) < max(12, .5 * len(said)) else []
 
 # %% ../../nbs/01_documents/10_mail.ipynb #c12
-CALENDAR = {"SUMMARY": "Summary", "DTSTART": "Start", "DTEND": "End", "LOCATION": "Location", "ORGANIZER": "Organizer", "ATTENDEE": "Attendee",
+CALENDAR = {"SUMMARY": "Summary", "DTSTART": "Start", "DTEND": "End", "DUE": "Due", "LOCATION": "Location", "ORGANIZER": "Organizer", "ATTENDEE": "Attendee",
             "STATUS": "Status", "DESCRIPTION": "Description"}
 CALENDAR_LINE = re.compile(r"([A-Z-]{1,40})((?:;[^:]{0,300})?):(.*)")
 
@@ -111,17 +111,28 @@ def calendar_value(name: str, options: str, value: str) -> str:
 def write_calendar(builder: TextBuilder, text: str) -> None:
     "Writes the appointments of a calendar file, each as one row."
     row: dict[str, str] = {}
-    inside = ""
-    for line in [*re.sub(r"\r?\n[ \t]", "", text).splitlines(), "END:VEVENT"]:
+    around: list[str] = []  # the parts that are open: an alarm within an appointment says nothing of its own
+    for line in re.sub(r"\r?\n[ \t]", "", text).splitlines():
         found = CALENDAR_LINE.fullmatch(line)
         name, value = (found[1], found[3].strip()) if found else ("", "")
-        inside = value if name == "BEGIN" else "" if name == "END" else inside
-        if name == "END" and value in ("VEVENT", "VTODO"):
-            builder.row(list(row.values()), list(row))
-            row = {}
-        elif found and name in CALENDAR and value and inside in ("VEVENT", "VTODO"):
+        if name == "BEGIN":
+            around.append(value)
+        elif name == "END":
+            builder.row(list(row.values()) if value in ("VEVENT", "VTODO") else [], list(row))
+            row, around = {} if value in ("VEVENT", "VTODO") else row, around[:-1]
+        elif found and name in CALENDAR and value and around[-1:] in (["VEVENT"], ["VTODO"]):
             said = calendar_value(name, found[2], value)
             row[CALENDAR[name]] = f"{row[CALENDAR[name]]}, {said}" if CALENDAR[name] in row else said
+    builder.row(list(row.values()), list(row))  # of a file that was cut off
+
+
+def parse_calendar(data: bytes, id: str, content_hash: str, max_characters: int = 20_000_000) -> Document:
+    "A calendar file (ICS): each appointment or task is one row."
+    builder, decoded = LimitedBuilder(id, max_characters), decode(data, id)
+    write_calendar(builder, decoded.text)
+    if decoded.remark:
+        builder.remark(decoded.remark)
+    return builder.document(id, "ics", content_hash)
 
 # %% ../../nbs/01_documents/10_mail.ipynb #n12
 ReadFile = Callable[[bytes, str], Document]  # bytes and name of a file that came with a mail; raises DocumentError
@@ -133,6 +144,11 @@ def write_plain(builder: TextBuilder, text: str) -> None:
         builder.block("\n".join(filter(None, map(clean, paragraph.splitlines()))))
 
 
+def unfolded(text: str, joined: bool) -> str:
+    "A text of `format=flowed` (RFC 3676) with its lines as long as they were typed; `joined`: the blank at a soft line end is none of the text."
+    return re.sub(r"(?m)(?<!^--)( )\r?\n(?![>\r\n])", "" if joined else r"\1", text)
+
+
 def write_text(builder: TextBuilder, part: EmailMessage, id: str) -> None:
     "Writes a text part of a mail."
     if part.get_content_type() == "text/html":
@@ -140,7 +156,8 @@ def write_text(builder: TextBuilder, part: EmailMessage, id: str) -> None:
     elif part.get_content_type() == "text/calendar":
         write_calendar(builder, part_text(part, id))
     else:
-        write_plain(builder, part_text(part, id))
+        text = part_text(part, id)
+        write_plain(builder, unfolded(text, str(part.get_param("delsp", "")) == "yes") if part.get_param("format") == "flowed" else text)
 
 
 def embed(builder: TextBuilder, document: Document, level: int) -> None:
@@ -255,7 +272,8 @@ SUFFIXES = {"text/plain": ".txt", "text/html": ".html", "text/csv": ".csv", "tex
 
 def parse_mail(data: bytes, id: str, content_hash: str, max_characters: int = 20_000_000, read_file: ReadFile | None = None) -> Document:
     "A mail: headers, texts, and what came with it; without `read_file` attached files are named and not read."
-    message: Any = message_from_bytes(data, policy=policy.default)
+    counted = re.match(rb"(\d{1,12})\s*\n", data)  # Apple Mail: a length, the mail, and settings behind it
+    message: Any = message_from_bytes(data[counted.end():counted.end() + int(counted[1])] if counted else data, policy=policy.default)
     builder = LimitedBuilder(id, max_characters)
     MailReader(builder, read_file).message(message)
     headers = mail_headers(message)

@@ -111,7 +111,7 @@ def with_looks(data: bytes) -> bytes:
         if hidden.start() >= at:
             pieces.append(data[at:hidden.start()])
             at = group_end(data, hidden.start()) + 1
-    data = UNSEEN_PART.sub(b"", b"".join([*pieces, data[at:]]))
+    data = UNSEEN_PART.sub(b"", b"".join([*pieces, data[at:]])).replace(b"{\\object\\", b"{\\")  # striprtf leaves out objects, with what they show
     data = STRUCK.sub(lambda found: rb"\strike ~~" + found[1].strip() + b"~~" + b" " * found[1].endswith(b" ") if found[1].strip() else found[0], data)
     return RAISED.sub(lambda found: found[0].rstrip() + b" ^", data if b"\\listtext" in data else data.replace(b"{\\pntext", b"{\\listtext"))
 
