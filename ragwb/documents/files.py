@@ -23,8 +23,8 @@ from .document import DocumentError
 
 # %% ../../nbs/01_documents/04_files.ipynb #c06
 FORMATS = {".pdf": "pdf", ".docx": "docx", ".docm": "docx", ".dotx": "docx", ".dotm": "docx", ".pptx": "pptx", ".pptm": "pptx", ".ppsx": "pptx", ".ppsm": "pptx",
-           ".potx": "pptx", ".potm": "pptx", ".xlsx": "xlsx", ".xlsm": "xlsx", ".xltx": "xlsx", ".xltm": "xlsx", ".xlsb": "xlsx", ".xls": "xlsx", ".ods": "xlsx",
-           ".ots": "xlsx", ".odt": "odt", ".ott": "odt", ".odp": "odt", ".otp": "odt", ".odg": "odt", ".epub": "epub", ".rtf": "rtf", ".html": "html",
+           ".potx": "pptx", ".potm": "pptx", ".xlsx": "xlsx", ".xlsm": "xlsx", ".xltx": "xlsx", ".xltm": "xlsx", ".xlsb": "xlsx", ".xls": "xls", ".ods": "ods",
+           ".ots": "ods", ".odt": "odt", ".ott": "odt", ".odp": "odt", ".otp": "odt", ".odg": "odt", ".epub": "epub", ".rtf": "rtf", ".html": "html",
            ".htm": "html", ".xhtml": "html", ".eml": "eml", ".md": "md", ".markdown": "md", ".csv": "csv", ".tsv": "csv", ".json": "json", ".jsonl": "json",
            ".ndjson": "json", ".txt": "txt", ".text": "txt", ".log": "txt", ".rst": "txt", ".adoc": "txt"}
 FORMATS |= dict.fromkeys((".srt", ".vtt", ".yaml", ".yml", ".ini", ".toml", ".tex"), "txt")
@@ -86,7 +86,7 @@ def old_office_format(data: bytes, id: str) -> str:
     if "EncryptedPackage".encode("utf-16-le") in data:
         raise DocumentError(id, "protected by a password", "remove the password and save it again")
     held = any(has_stream(data, name) for name in ("Workbook", "WORKBOOK", "Book", "BOOK"))
-    if held and FORMATS.get(extension(id)) == "xlsx":  # a document that is embedded in a workbook, or the other way round: the name decides
+    if held and FORMATS.get(extension(id)) in ("xlsx", "xls"):  # a document that is embedded in a workbook, or the other way round: the name decides
         return "xls"
     for name, format in (("__properties_version1.0", "msg"), ("WordDocument", "doc"), ("PowerPoint Document", "ppt")):
         if has_stream(data, name):
@@ -151,7 +151,7 @@ def detect_format(data: bytes, id: str) -> str:
     promised, found = FORMATS.get(extension(id), ""), signed_format(data, id)
     if found or promised in TEXTUAL:
         return found or promised
-    if promised in ("xlsx", "doc", "docx") and extension(id) in EXPORTED and (shown := exported_format(data)):
+    if promised in ("xls", "doc") and extension(id) in EXPORTED and (shown := exported_format(data)):
         return shown
     if promised:
         raise DocumentError(id, f"named {extension(id)}, but its content is not: it begins {beginning(data)}", "download it again, or give it its right extension")
