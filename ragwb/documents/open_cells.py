@@ -13,7 +13,7 @@ from lxml import etree
 from .builder import LimitedBuilder, TextBuilder, clean
 from .document import Document, DocumentError
 from .office import Package, local, open_zip, stated_properties
-from .opendocument import OdfWriter, own, own_rows
+from .opendocument import OdfWriter, own, own_rows, write_odf_table
 from .sheets import SheetFacts, column_letters, write_sheets
 
 # %% ../../nbs/01_documents/34_open_cells.ipynb #c06
@@ -62,6 +62,8 @@ def drawn_texts(package: Package, table: etree._Element) -> list[str]:
 
 def parse_ods(data: bytes, id: str, content_hash: str, max_characters: int = 20_000_000, max_unpacked: int = 200_000_000) -> Document:
     "An OpenDocument spreadsheet (ODS); each visible sheet is a page. Raises DocumentError for one without cells."
+    from python_calamine import CalamineError
+
     builder = LimitedBuilder(id, max_characters)
     package = Package(open_zip(data, id, max_unpacked), builder.remark)
     if (root := package.xml("content.xml")) is None:
@@ -70,6 +72,13 @@ def parse_ods(data: bytes, id: str, content_hash: str, max_characters: int = 20_
     for table in root.iterfind("{*}body/{*}spreadsheet/{*}table"):
         facts[own(table, "name")] = found = table_facts(writer, table)
         found.beside += drawn_texts(package, table)
-    metadata = write_sheets(builder, data, facts)
+    try:
+        metadata = write_sheets(builder, data, facts)
+    except CalamineError:  # of an old program: its tables are read as those of a text
+        metadata = {}
+        for table in root.iterfind("{*}body/{*}spreadsheet/{*}table"):
+            builder.page("sheet", own(table, "name"))
+            builder.heading(1, own(table, "name"))
+            write_odf_table(OdfWriter(builder, package, {}), table)
     stated = stated_properties(package.xml("meta.xml") if "meta.xml" in package.names else None)
     return builder.document(id, "ods", content_hash, stated.get("title", "") or id.rsplit("/", 1)[-1], stated | metadata)
