@@ -320,7 +320,8 @@ def test_a_stray_cell_is_read_and_an_outsized_sheet_refused() -> None:
 
 # Formats.
 
-@pytest.mark.parametrize(("stream", "says"), [("WordDocument", "cannot be read as doc"), ("PowerPoint Document", "cannot be read as ppt"), ("VisioDocument", "a Visio drawing"), ("__properties_version1.0", "cannot be read as msg")])
+@pytest.mark.parametrize(("stream", "says"), [("WordDocument", "cannot be read as doc"),
+    ("PowerPoint Document", "cannot be read as ppt"), ("VisioDocument", "a Visio drawing"), ("__properties_version1.0", "cannot be read as msg")])
 def test_old_formats_are_named(stream: str, says: str) -> None:
     data = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(504) + stream.encode("utf-16-le").ljust(128, b"\0")
     with pytest.raises(DocumentError, match=says):

@@ -66,8 +66,8 @@ def test_a_workbook_within_a_text_or_a_slide_is_read() -> None:
 
 def test_what_cannot_be_read_within_a_file_is_said() -> None:
     kind = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
-    parts = {"[Content_Types].xml": "<x/>", "word/document.xml": f'<w:document xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main" xmlns:r="{kind}"><w:body><w:p><w:r>'
-             '<w:object><OLEObject ProgID="Paint" r:id="r1"/></w:object><w:t>See</w:t></w:r></w:p></w:body></w:document>',
+    parts = {"[Content_Types].xml": "<x/>", "word/document.xml": f'<w:document xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main" xmlns:r="{kind}"><w:body>'
+             '<w:p><w:r><w:object><OLEObject ProgID="Paint" r:id="r1"/></w:object><w:t>See</w:t></w:r></w:p></w:body></w:document>',
              "word/_rels/document.xml.rels": f'<R><Relationship Id="r1" Type="{kind}/oleObject" Target="embeddings/a.bin"/></R>', "word/embeddings/a.bin": b"\0\1\2"}
     read = parse(packed(parts), "a.docx")
     assert (read.text, read.remarks) == ("See", "left out: an embedded object (Paint)")
@@ -110,8 +110,8 @@ def test_charts_and_nested_tables_of_opendocument_are_read() -> None:
     def line(text: str) -> str:
         return f"<text:p>{text}</text:p>"
 
-    chart = (f"<office:body><office:chart><chart:chart><chart:title>{line('Yield')}</chart:title><table:table><table:table-header-rows>{row('', line('Tonnes'))}</table:table-header-rows>"
-             f"<table:table-rows>{row(line('Field 3'), line('41.5'))}</table:table-rows></table:table></chart:chart></office:chart></office:body>")
+    chart = (f"<office:body><office:chart><chart:chart><chart:title>{line('Yield')}</chart:title><table:table><table:table-header-rows>{row('', line('Tonnes'))}"
+             f"</table:table-header-rows><table:table-rows>{row(line('Field 3'), line('41.5'))}</table:table-rows></table:table></chart:chart></office:chart></office:body>")
     assert odf("text", '<text:p><draw:frame><draw:object xlink:href="./Object1"/></draw:frame></text:p>', Object1=chart).text == "Yield\n\nField 3 | Tonnes: 41.5"
     inner = f"<table:table>{row(line('in'), line('ner'))}</table:table>"
     assert odf("text", f"<table:table>{row(line('A'), inner)}{row(line('X'), line('Y'))}</table:table>").text.count("ner") == 1
@@ -171,7 +171,8 @@ def test_units_below_the_names_belong_to_them() -> None:
 
 
 def test_a_table_of_html_in_markdown_has_named_rows() -> None:
-    tagged = "# A\n\n<table><tr><th rowspan=2>Boat</th><th colspan=2>Fee</th></tr><tr><th>day</th><th>week</th></tr>\n<tr><th>large</th><td>19</td><td>99</td></tr></table>\n\nEnd.\n"
+    tagged = "# A\n\n<table><tr><th rowspan=2>Boat</th><th colspan=2>Fee</th></tr><tr><th>day</th><th>week</th></tr>\n"
+    tagged += "<tr><th>large</th><td>19</td><td>99</td></tr></table>\n\nEnd.\n"
     assert text_of(tagged, "a.md") == "# A\n\nBoat: large | Fee day: 19 | Fee week: 99\n\nEnd.\n"
     for plain in ("A `<table>` is a tag.\n", "<table>\nno end\n", "~~~\n<table></table>\n~~~\n"):
         assert text_of(plain, "a.md") == plain
@@ -202,7 +203,8 @@ def test_rare_encodings_are_recognised() -> None:
 def test_an_exponent_is_no_part_of_its_number_and_can_be_shown() -> None:
     file = io.BytesIO()
     page = canvas.Canvas(file, pagesize=(300, 80))
-    for words, size, x, y in (("The strain is 4.2 x 10", 12, 20, 40), ("6", 7, 20 + stringWidth("The strain is 4.2 x 10", "Helvetica", 12), 45), ("at rest.", 12, 20 + stringWidth("The strain is 4.2 x 10", "Helvetica", 12) + 7, 40), ("H", 12, 20, 15), ("2", 7, 28.7, 12), ("O", 12, 32.6, 15)):
+    end = 20 + stringWidth("The strain is 4.2 x 10", "Helvetica", 12)
+    for words, size, x, y in (("The strain is 4.2 x 10", 12, 20, 40), ("6", 7, end, 45), ("at rest.", 12, end + 7, 40), ("H", 12, 20, 15), ("2", 7, 28.7, 12), ("O", 12, 32.6, 15)):
         page.setFont("Helvetica", size)
         page.drawString(x, y, words)
     page.save()

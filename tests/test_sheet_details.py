@@ -83,7 +83,8 @@ def test_a_number_is_written_as_its_format_shows_it(code: str) -> None:
 def test_formats_that_add_nothing_and_those_of_dates() -> None:
     nothing = ("General", "dd.mm.yyyy", "@", "h:mm", "mm:ss", "d", "")
     assert [code for code in nothing if number_format(code)] == []
-    for code, number, shown in (("0.0_);(0.0)", -2.25, "-2.3"), ("[Red]0", 2.5, "3"), ("0.00", 2.675, "2.68"), ("0.00E+00", 12345, "1.23E+04"), ("# ?/?", 2.5, "2 1/2"), ("00-00", 742, "07-42")):
+    for code, number, shown in (("0.0_);(0.0)", -2.25, "-2.3"), ("[Red]0", 2.5, "3"), ("0.00", 2.675, "2.68"),
+                                ("0.00E+00", 12345, "1.23E+04"), ("# ?/?", 2.5, "2 1/2"), ("00-00", 742, "07-42")):
         made = number_format(code)
         assert made and made.shown(number) == shown
     for code, shown in (("yyyy", "2025"), ("[$-409]yyyy", "2025"), ("mmm yy", "2025-03"), ("yyyy-mm", "2025-03")):

@@ -58,7 +58,8 @@ def unmarked_utf16(data: bytes) -> str:
 
 # %% ../../nbs/01_documents/05_encoding.ipynb #n02
 CODE_PAGES = ("cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257", "cp874", "cp1258", "gb18030", "big5", "cp932", "cp949", "euc_jp")
-RARE_PAGES = ("koi8_u", "cp866", "mac_roman", "iso8859_2", "iso8859_6", "iso8859_13", "cp437", "cp850", "cp852", "iso8859_5", "mac_cyrillic", "mac_latin2", "mac_greek")  # of other systems and of older days
+RARE_PAGES = ("koi8_u", "cp866", "mac_roman", "iso8859_2", "iso8859_6", "iso8859_13",
+              "cp437", "cp850", "cp852", "iso8859_5", "mac_cyrillic", "mac_latin2", "mac_greek")  # of other systems and of older days
 TOKENS = {  # per character of ordinary text; .35 for other signs
     "LATIN": .35, "CYRILLIC": .5, "GREEK": .75, "HEBREW": .85, "ARABIC": .8, "THAI": 1.0, "CJK": 1.35, "HANGUL": 1.7, "HIRAGANA": 1.0, "KATAKANA": 1.0,
     "FULLWIDTH": 1.0, "IDEOGRAPHIC": 1.0, "": .8, "SPACE": .1} | dict.fromkeys("€£§°–—“”„‘’…«»•", 1.0)

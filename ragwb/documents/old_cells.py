@@ -14,7 +14,6 @@ from struct import error, iter_unpack, unpack_from
 
 from .builder import LimitedBuilder, clean
 from .document import Document, DocumentError
-from .office import as_sentence
 from .old_files import Container
 from .sheets import BUILT_IN, NumberFormat, SheetFacts, column_letters, number_format, printed_lines, write_sheets
 
