@@ -292,7 +292,7 @@ def raised_digits(letters: Letters) -> np.ndarray:
     begins = digit[1:] | np.isin(codes[1:], (0x2D, 0x2212, 0x2013)) & np.append(digit[2:], False)
     low, near = size[1:] < 0.8 * size[:-1], np.abs(left[1:] - right[:-1]) < 0.25 * size[:-1]
     high = (bottom[1:] > bottom[:-1] + 0.2 * size[:-1]) & (letters.turns[1:] == letters.turns[:-1])
-    return np.flatnonzero(begins & digit[:-1] & low & near & high) + 1
+    return np.flatnonzero(begins & digit[:-1] & low & near & high & (np.diff(letters.shown) == 1)) + 1
 
 
 def raised_piece(letters: Letters, page: int, first: int, last: int, raised: Sequence[int]) -> Piece:

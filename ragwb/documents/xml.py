@@ -17,7 +17,7 @@ from lxml import etree
 
 from .builder import LimitedBuilder, TextBuilder, check_text_length, clean
 from .document import Document, DocumentError
-from .html import read_tree
+from .html import read_tree, text_of
 from .office import RECOVERING_XML, local
 from .opendocument import write_opendocument
 from .slides import parse_pptx
@@ -68,7 +68,7 @@ def as_value(element: etree._Element, depth: int = 0) -> Any:
     children = [child for child in element if isinstance(child.tag, str)]
     text = clean("".join([element.text or "", *(child.tail or "" for child in element)]))
     if TAG.search(text):  # a feed has pages in its values
-        text = clean(" ".join(read_tree(text).itertext("*")))
+        text = text_of(read_tree(text))
     if not found and not children:
         return text
     found |= {"text": text} if text else {}
