@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['ROWS', 'METRICS_FILE', 'FIGURE', 'PAGE', 'NOTEBOOK', 'INPUTS', 'MANIFEST', 'ROW_FIELDS', 'PAGE_STYLE', 'READING',
            'INTRODUCTION', 'AGAIN', 'pretty', 'derived', 'described', 'publish', 'findings_from', 'html_page',
-           'heading_of', 'report_page', 'changed_questions', 'sha256', 'versions', 'manifest', 'Report', 'read_report',
-           'read_reports', 'index_page', 'index_section', 'index_readme', 'index_files', 'write_index', 'alone_in',
-           'run_experiment', 'collected']
+           'bill_page', 'heading_of', 'report_page', 'changed_questions', 'sha256', 'versions', 'manifest', 'Report',
+           'read_report', 'read_reports', 'index_page', 'index_section', 'index_readme', 'index_files', 'write_index',
+           'alone_in', 'run_experiment', 'collected']
 
 # %% ../../nbs/12_experiments/09_reports.ipynb #c03
 import hashlib
@@ -27,7 +27,7 @@ from ..evaluation.datasets import Dataset
 from .code_version import ROOTS, code_version
 from .decisions import Decision, decide, glossary_html, glossed, settings_text
 from .findings import Findings, Study, metrics_of, study_from
-from .findings_view import findings_figure, findings_table
+from .findings_view import bill_table, findings_figure, findings_table
 from .grid import dataset_hash
 from .notebooks import Executed, Experiment, ExperimentError, Run, current_run, execute, line_of, rounded, write_whole
 
@@ -96,6 +96,12 @@ def html_page(title: str, body: str) -> bytes:
     head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1"><title>{escape(title)}</title><style>{PAGE_STYLE}</style>'
     return f'<!doctype html><html lang="en"><head>{head}</head><body>\n{body}\n</body></html>\n'.encode()
 
+# %% ../../nbs/12_experiments/09_reports.ipynb #bill5
+def bill_page(findings: Findings) -> list[str]:
+    "What a report about costs says to a person who pays, below the figure: the bill of a month, and what was assumed."
+    assumed = "".join(f"<li>{escape(each)}</li>" for each in findings.study.assumed)
+    return [f"<h2>The bill of a month</h2><div class='wide'>{bill_table(findings)}</div>", f"<h2>What is assumed</h2><ul>{assumed}</ul>"]
+
 # %% ../../nbs/12_experiments/09_reports.ipynb #c13
 READING = ("Means, each with its 95 % interval, drawn by document; differences to the baseline are paired, question by question. "
            "Bold: the best config that loses nothing it may not lose. Paler: the rivals on its ladder; a dash says that a score has no meaning there.")
@@ -113,9 +119,11 @@ def report_page(findings: Findings, inputs: Mapping[str, Any]) -> bytes:
     configs = "".join(f"<tr><td>{escape(label)}</td><td><code>{found['fingerprint']}</code></td><td style='text-align:left'>{escape(settings_text(found))}</td></tr>"
                       for label, found in inputs["configs"].items())
     found, known = decide(findings, metrics, inputs["configs"]), set[str]()
-    body = [f"<h1>{escape(findings.study.title)}</h1>", f"<p class='answer'>{glossed(found.decided, known)}</p>", f"<p>To do: {glossed(found.do, known)}</p>",
-            f"<p>In numbers: {glossed(metrics['sentence'], known)}</p>", f"<p class='soft'>{escape(about)}</p>",
-            f"<div class='wide'>{findings_figure(findings)}</div>", f"<h2>All configs</h2><div class='wide'>{findings_table(findings)}</div>",
+    answer = [f"<p class='answer'>{glossed(found.decided, known)}</p>", f"<p>To do: {glossed(found.do, known)}</p>"]
+    figure = f"<div class='wide'>{findings_figure(findings)}</div>"
+    numbers = [f"<p>In numbers: {glossed(metrics['sentence'], known)}</p>", f"<p class='soft'>{escape(about)}</p>"]
+    top = [*answer, figure, *bill_page(findings), "<h2>In numbers</h2>", *numbers] if findings.study.bill else [*answer, *numbers, figure]
+    body = [f"<h1>{escape(findings.study.title)}</h1>", *top, f"<h2>All configs</h2><div class='wide'>{findings_table(findings)}</div>",
             f"<p class='soft'>{glossed(READING, known)}</p>",
             f"<h2>Question by question</h2>{changed_questions(findings)}",
             "<h2>What was evaluated</h2><div class='wide'><table><tr><th>config</th><th>fingerprint</th><th style='text-align:left'>differs from the default in</th></tr>",
