@@ -4072,6 +4072,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                     'ragwb/experiments/findings_view.py'),
                                                  'ragwb.experiments.findings_view.ladder_rows': ( '12_experiments/findings_view.html#ladder_rows',
                                                                                                   'ragwb/experiments/findings_view.py'),
+                                                 'ragwb.experiments.findings_view.number': ( '12_experiments/findings_view.html#number',
+                                                                                             'ragwb/experiments/findings_view.py'),
                                                  'ragwb.experiments.findings_view.panel': ( '12_experiments/findings_view.html#panel',
                                                                                             'ragwb/experiments/findings_view.py'),
                                                  'ragwb.experiments.findings_view.quality_words': ( '12_experiments/findings_view.html#quality_words',

@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['INK', 'ACCENT', 'SOFT', 'PANEL', 'LINE', 'LETTER', 'LONGEST', 'WIDE', 'HIGH', 'EDGE', 'BAR', 'BAR_LINE', 'QUALITY',
-           'Shown', 'show_sentence', 'show_table', 'show_figure', 'findings_table', 'ladder_rows', 'interval_note',
-           'against_baseline', 'Scale', 'canvas', 'findings_figure', 'shortened', 'panel', 'curve', 'curve_point',
-           'axis_text', 'route_points', 'route_curves', 'quality_words', 'saved_share', 'bill_bar', 'bill_bars',
-           'bill_table']
+           'Shown', 'show_sentence', 'show_table', 'show_figure', 'number', 'findings_table', 'ladder_rows',
+           'interval_note', 'against_baseline', 'Scale', 'canvas', 'findings_figure', 'shortened', 'panel', 'curve',
+           'curve_point', 'axis_text', 'route_points', 'route_curves', 'quality_words', 'saved_share', 'bill_bar',
+           'bill_bars', 'bill_table']
 
 # %% ../../nbs/12_experiments/07_findings_view.ipynb #c03
 from collections.abc import Sequence
@@ -45,13 +45,18 @@ def show_figure(findings: Findings) -> Shown:
     return Shown("image/svg+xml", findings_figure(findings))
 
 # %% ../../nbs/12_experiments/07_findings_view.ipynb #c10
+def number(value: float) -> str:
+    "A number with as many decimals as say something."
+    return f"{value:.3f}" if abs(value) < 100 else f"{value:,.0f}"
+
+
 def findings_table(findings: Findings) -> str:
     "The findings as an HTML table; the best config is bold."
     study = findings.study
     head = "".join(f"<th>{escape(study.name(metric))}</th>" for metric in study.metrics)
     lines = []
     for label, found in findings.scores.items():
-        cells = "".join(f"<td>{i.value:.3f} <small>{i.low:.3f}–{i.high:.3f}</small></td>" if (i := found.get(metric)) else "<td></td>" for metric in study.metrics)
+        cells = "".join(f"<td>{number(i.value)} <small>{number(i.low)}–{number(i.high)}</small></td>" if (i := found.get(metric)) else "<td></td>" for metric in study.metrics)
         role = "baseline" if label == study.baseline else against_baseline(findings, label)
         weight = "600" if label == findings.best else "400"
         lines.append(f"<tr style='font-weight:{weight}'><td style='text-align:left;white-space:nowrap'>{escape(label)}</td>{cells}<td style='text-align:left'>{role}</td></tr>")
@@ -257,7 +262,8 @@ def bill_bars(findings: Findings) -> str:
     edge = round(LETTER * min(LONGEST, max(map(len, labels)))) + 20
     scale = Scale(0.0, max(found[metric].high for found in findings.scores.values()), edge, edge + BAR)
     parts = [*canvas(findings.study.title, edge + BAR + 150 + QUALITY, BAR_LINE * (len(labels) + 1) + 10),
-             f'<text x="{edge}" y="20" fill="{INK}" font-weight="600">{escape(findings.study.name(metric))}</text>']
+             f'<text x="{edge}" y="20" fill="{INK}" font-weight="600">{escape(findings.study.name(metric))}</text>',
+             f'<text x="{edge + 200}" y="20" fill="{SOFT}">line: 95 % interval</text>', f'<text x="{edge + BAR + 150}" y="20" fill="{INK}" font-weight="600">quality</text>']
     for number, label in enumerate(labels):
         parts += bill_bar(findings, label, BAR_LINE * (number + 1), edge, scale)
     return "\n".join([*parts, "</svg>\n"])
@@ -273,8 +279,8 @@ def bill_table(findings: Findings) -> str:
     for label, machines, when in ((study.baseline, held, "always on"), (findings.best, held, "always on"), (findings.best, paused, f"on from {bill['awake']}, else paused")):
         models = findings.scores[label][study.metric].value * bill["requests"] / 1_000
         cells = (models, machines.total, models + machines.total, (models + machines.total) / bill["requests"])
-        rows.append(f"<tr><td>{escape(label)}, {when}</td>{''.join(f'<td>{dollars(usd)}</td>' for usd in cells)}</tr>")
+        rows.append(f"<tr><td>{escape(label)}, {when}</td>{''.join(f'<td>${usd:,.2f}</td>' for usd in cells[:3])}<td>{dollars(cells[3])}</td></tr>")
     head = "".join(f"<th>{name}</th>" for name in ("models", "machines", "together", "a request"))
     return (f"<table><thead><tr><th style='text-align:left'>a month of {bill['requests']:,} requests</th>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
-            f"<p class='soft'>Machines: environment {escape(bill['environment'])}, {dollars(held.paused)} a month of it also while it is paused. "
+            f"<p class='soft'>Machines: environment {escape(bill['environment'])}, ${held.paused:,.2f} a month of it also while it is paused. "
             f"{100 * bill['unmet']:.1f} % of the stream's requests come while it is paused, and would have met nobody.</p>")
