@@ -112,10 +112,10 @@ def test_what_was_embedded_is_kept_when_others_fail(emulated: tuple[EmulatedBedr
     assert isinstance(model, CachedEmbedder)
     plain = model.inner.one.embed  # type: ignore[attr-defined]
 
-    def picky(text: str, deadline: Deadline | None) -> tuple[np.ndarray, int]:
+    def picky(text: str, deadline: Deadline | None, lost: list[int]) -> tuple[np.ndarray, int]:
         if "number 7" in text:
             raise aws.AwsError("validation", "AWS refuses the request", "look")
-        found: tuple[np.ndarray, int] = plain(text, deadline)
+        found: tuple[np.ndarray, int] = plain(text, deadline, lost)
         return found
 
     model.inner.one.embed = picky  # type: ignore[attr-defined]
