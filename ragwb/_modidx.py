@@ -7011,6 +7011,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                  'ragwb.workbench.Books': ('10_answering/workbench.html#books', 'ragwb/workbench.py'),
                                  'ragwb.workbench.Books.__init__': ('10_answering/workbench.html#books.__init__', 'ragwb/workbench.py'),
                                  'ragwb.workbench.Books.book': ('10_answering/workbench.html#books.book', 'ragwb/workbench.py'),
+                                 'ragwb.workbench.Books.fetch': ('10_answering/workbench.html#books.fetch', 'ragwb/workbench.py'),
                                  'ragwb.workbench.Books.ledger': ('10_answering/workbench.html#books.ledger', 'ragwb/workbench.py'),
                                  'ragwb.workbench.Books.whole': ('10_answering/workbench.html#books.whole', 'ragwb/workbench.py'),
                                  'ragwb.workbench.DataFolder': ('10_answering/workbench.html#datafolder', 'ragwb/workbench.py'),

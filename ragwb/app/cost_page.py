@@ -129,6 +129,7 @@ class CostState:
     by: str = "component"
     odd: Sequence[Anomaly] = ()                        # of the month
     waiting: int = 0                                   # charges that the ledger could not take yet
+    missing: str = ""                                  # why the charges of other machines are not all there
 
 
 def tabs(by: str) -> str:
@@ -146,7 +147,8 @@ def cost_regions(state: CostState) -> dict[str, str]:
     waiting = f'<p class="notice">The ledger cannot be written: {count_of(state.waiting, "charge")} wait, and are in none of these sums.</p>' if state.waiting else ""
     names = state.keys if state.by == "key" else {}
     dear = "".join(dear_question(*each) for each in state.dear) or '<p class="muted">No question cost anything this month.</p>'
-    return {"notice": unpriced + waiting, "costs": f"""<div class="stack costs"><h1>Costs</h1>{figures(seen)}{day_chart(seen.days)}<h2>Budgets</h2>{budgets}
+    missing = f'<p class="notice">{escape(state.missing[0].upper() + state.missing[1:])}</p>' if state.missing else ""
+    return {"notice": unpriced + waiting + missing, "costs": f"""<div class="stack costs"><h1>Costs</h1>{figures(seen)}{day_chart(seen.days)}<h2>Budgets</h2>{budgets}
 <h2>Anything odd</h2>{anomaly_lines(state.odd)}
 <div class="line"><h2 class="grow">{seen.now:%B} by</h2><div class="line choices">{tabs(state.by)}</div></div>{sums_table(state.by, seen.by[state.by], seen.month, names)}
 <h2>Saved in {seen.now:%B}</h2>{savings_table(seen.saved)}
@@ -181,9 +183,10 @@ class CostPage:
 
     def looked_up(self) -> CostState:
         "The state as the ledger has it now."
-        if not self.workbench.books.path.is_file():
+        ledger, missing = self.workbench.books.whole()
+        if ledger is None:
             return replace(self.state, seen=None)
-        ledger, config, now = self.workbench.ledger, self.workbench.default, datetime.now(UTC)
+        config, now = self.workbench.default, datetime.now(UTC)
         seen = overview_of(ledger, limits_of(self.workbench.settings, Payer()), now, (config.fast.model, config.strong.model))
         odd = anomalies_in(ledger, f"{now:%Y-%m}-01")
         known = {each[2][0].answer: each[0] for each in self.state.dear if each[2]}
@@ -191,7 +194,7 @@ class CostPage:
         ring = KeyStore(self.workbench.store.objects).look()[0]
         names = {key.id: key.name for key in ring.keys} if ring else {}
         empty = not (seen.month or seen.questions or any(usd for _, usd in seen.days))
-        return replace(self.state, seen=None if empty else seen, dear=dear, keys=names, odd=odd, waiting=self.workbench.books.ahead.waiting)
+        return replace(self.state, seen=None if empty else seen, dear=dear, keys=names, odd=odd, waiting=self.workbench.books.ahead.waiting, missing=missing)
 
     async def start(self, query: Mapping[str, str]) -> None:
         "Reads the ledger."
