@@ -1060,6 +1060,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                      'ragwb.app.cost_page.limit_line': ('15_app/cost_page.html#limit_line', 'ragwb/app/cost_page.py'),
                                      'ragwb.app.cost_page.question_of': ('15_app/cost_page.html#question_of', 'ragwb/app/cost_page.py'),
                                      'ragwb.app.cost_page.savings_table': ('15_app/cost_page.html#savings_table', 'ragwb/app/cost_page.py'),
+                                     'ragwb.app.cost_page.share_of': ('15_app/cost_page.html#share_of', 'ragwb/app/cost_page.py'),
                                      'ragwb.app.cost_page.signed': ('15_app/cost_page.html#signed', 'ragwb/app/cost_page.py'),
                                      'ragwb.app.cost_page.sums_table': ('15_app/cost_page.html#sums_table', 'ragwb/app/cost_page.py'),
                                      'ragwb.app.cost_page.tabs': ('15_app/cost_page.html#tabs', 'ragwb/app/cost_page.py')},
