@@ -173,7 +173,7 @@ def question_of(workbench: Workbench, answer: str) -> str:
     except (AnswerError, AwsError, OSError):
         return f"a question that is not kept ({answer})"
 
-
+# %% ../../nbs/15_app/15_cost_page.ipynb #c12p
 class CostPage:
     "The Costs page of one browser window."
 
