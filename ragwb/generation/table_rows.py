@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..documents.language import is_row
+from ..documents.language import HEADING, is_row
 from ..documents.periods import MONTHS
 
 # %% ../../nbs/07_generation/06_table_rows.ipynb #c08
@@ -149,7 +149,7 @@ def read_lines(lines: Sequence[str], caption: str, unit: str) -> list[list[Table
             table.heads.append(line)
         elif is_row(line):
             table.rows.append((line, table.section))
-        elif speaks and not table.rows and not named:
+        elif speaks and not table.rows and not named and not HEADING.match(line):
             table.heads.append(line)
         elif not (line.startswith("(") and line.endswith(")")):
             table.section = line
