@@ -4878,6 +4878,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                    'ragwb/generation/table_answers.py'),
                                                 'ragwb.generation.table_answers.RowMatch.sectioned': ( '07_generation/table_answers.html#rowmatch.sectioned',
                                                                                                        'ragwb/generation/table_answers.py'),
+                                                'ragwb.generation.table_answers.RowMatch.small': ( '07_generation/table_answers.html#rowmatch.small',
+                                                                                                   'ragwb/generation/table_answers.py'),
                                                 'ragwb.generation.table_answers.TableAnswer': ( '07_generation/table_answers.html#tableanswer',
                                                                                                 'ragwb/generation/table_answers.py'),
                                                 'ragwb.generation.table_answers.TableQuestion': ( '07_generation/table_answers.html#tablequestion',

@@ -27,7 +27,15 @@ from .fit import about, all_named, candidates, of_reports, rows_of
 from .instructions import asks_several, plain_how, with_blocks
 from .prompts import NO_ANSWER, PASSAGES_END
 from .question_words import WHY, codes_of, explains, of_amounts, valued, without_periods
-from .sentence_ranking import FENCE, PromptPassage, RankedSentence, WeighedQuestion, looks_like_heading, rank_sentences, statement_spans
+from ragwb.generation.sentence_ranking import (
+    FENCE,
+    PromptPassage,
+    RankedSentence,
+    WeighedQuestion,
+    looks_like_heading,
+    rank_sentences,
+    statement_spans,
+)
 from .table_answers import names_rows, row_statement, rows_beside, table_answer
 
 # %% ../../nbs/07_generation/09_extractive.ipynb #c06
@@ -111,7 +119,7 @@ CELL_LEAST = 0.5  # score of a cell that answers
 
 
 WHY_REACH = 3.0         # log odds from the best sentence within which a reason must be
-UNNAMED = 0.6           # confidence that is needed where a name of the question is in no passage
+UNNAMED = 0.85          # confidence that is needed where a name of the question is in no passage
 AMOUNT_COVER = 0.5      # of a question for an amount, at least, is said by a sentence that answers it
 MOST_BEFORE = 3         # sentences that one which begins inside them is said with
 BLANK_LINES = re.compile(r"\n\s*\n")

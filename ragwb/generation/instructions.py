@@ -92,7 +92,8 @@ def blocks(text: str, spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]
 # %% ../../nbs/07_generation/08_instructions.ipynb #c12
 SHOWN, TOLD = 4.0, 1.5  # log odds that a listing, and a sentence that says what to do, gain where a question asks how
 DOING = 0.4             # likeness of what is asked how to do and what a statement, or the heading above it, speaks of
-ORDERS = re.compile(r"`[^`\n]{2,}`|^\W*(?:\d{1,2}[.)]\s+)?(?:\*\*)?(?:add|ask|attach|call|change|check|choose|click|close|copy|create|delete|disconnect|drain|enter|fill|hold|insert|install|loosen|make|move"
+ORDERS = re.compile(r"`[^`\n]{2,}`|^\W*(?:\d{1,2}[.)]\s+)?(?:\*\*)?(?:add|ask|attach|call|change|check|choose|click"
+                    r"|close|copy|create|delete|disconnect|drain|enter|fill|hold|insert|install|loosen|make|move"
                     r"|open|press|pull|push|put|raise|remove|replace|restart|run|select|send|set|start|stop|switch|tighten|turn|type|unplug|use|wait|write)\b"
                     r"|\b(?:you|we) (?:can|must|may|need to|should|have to)\b|\bto [a-z]+\b[^.]{0,80}, (?:run|use|call|click|press|open|set|type|enter)\b", re.I)
 

@@ -34,7 +34,8 @@ SMALL_CHANGE = LIGHT | frozenset(terms(
     "came stand stood change changed changes increase decreased decrease increased grow grew growth rise rose fall fell shrink shrank improve improved drop "
     "dropped better worse more less higher lower both plus due or q1 q2 q3 q4 dollars dollar usd money big large size company corporation inc corp filing "
     "filings together each per stack out book booked post posted bring brought spend spent earn earned make made run ran pay paid cost costs carry carried "
-    "hold held sell sold sit sitting look looked high low raise far according expect expected table bigger smaller unit over only move moved again hand within stand take took two "
+    "hold held sell sold sit sitting look looked high low raise far according expect expected table "
+    "bigger smaller unit over only move moved again hand within stand take took two "
     + " ".join(MONTHS) + " " + " ".join(month[:3] for month in MONTHS)))
 YEAR_BEFORE = re.compile(r"\b(?:year[- ]?(?:over[- ]year|earlier|before|ago)|(?:previous|prior|last) year|same (?:quarter|period|months|time)"
                          r"|(?:year|months?) (?:earlier|before|ago))\b", re.I)
@@ -150,7 +151,7 @@ def period_fit(
 COVER, CORE, PRECISE, TOTAL = 0.45, 0.35, 0.2, 0.04  # the parts of a cell's score; TOTAL is for a row of totals
 OTHER_KIND, CODE = 0.4, 0.7                          # what is left of the score of a cell of another kind; how alike a code must be
 SAID, UNSAID, UNSAID_EXACT = 0.3, 0.15, 0.3         # likeness from which a word is said; share of a question that may be unsaid, by a row and by one that is all asked for
-OTHER_COLUMN = 0.6                                   # what is left of the score of a cell whose column names something else
+OTHER_COLUMN = 0.45                                  # what is left of the score of a cell whose column names something else
 YEARLY, SECTION = 0.9, 0.9                           # what a word counts that is said above the row of a year, and that the section says
 
 
@@ -207,7 +208,8 @@ class RowMatch:
         match = np.maximum(here, self.above)
         if any(value < CODE for word, value in zip(self.alike.words, match, strict=True) if "&" in word or any(c.isdigit() for c in word)):
             return 0.0
-        unsaid = weight[match < SAID].sum() / weight.sum()
+        kind_words = np.array([bool(PERCENT.search(word)) for word in self.alike.words])  # are said by the sign of a value
+        unsaid = weight[(match < SAID) & ~kind_words].sum() / weight.sum()
         if unsaid > (UNSAID_EXACT if self.precise >= 0.9 else UNSAID):
             return 0.0
         core = np.maximum(here, SECTION * self.section)
@@ -216,9 +218,15 @@ class RowMatch:
         total = TOTAL if self.row.label.lower().startswith("total") else 0.0
         return kind * self.plain(column) * (float(COVER * (match @ weight) + CORE * (core @ weight)) / weight.sum() + PRECISE * self.precise + total)
 
+    @staticmethod
+    def small(word: str) -> bool:
+        "Whether a word names a period, or says nothing."
+        return all(term in SMALL_CHANGE or term.isdigit() for term in terms(word))
+
     def plain(self, column: str) -> float:
         "What the name of a column leaves of a score: `Carrying amount of the hedged item` is not the amount that was asked for."
-        said = [word for word in like_words(without_periods(column)) if word in self.alike.places and not all(term in SMALL_CHANGE or term.isdigit() for term in terms(word))]
+        titles = {word for head in self.row.heads if "|" not in head for word in like_words(head)}  # are over all columns
+        said = [word for word in like_words(without_periods(column)) if word in self.alike.places and word not in titles and not self.small(word)]
         other = int((self.alike.covered(said) < SAID).sum())
         return OTHER_COLUMN if other > 1 else 1.0
 
