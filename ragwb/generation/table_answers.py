@@ -41,7 +41,8 @@ YEAR_BEFORE = re.compile(r"\b(?:year[- ]?(?:over[- ]year|earlier|before|ago)|(?:
                          r"|(?:year|months?) (?:earlier|before|ago))\b", re.I)
 SAME_OF = re.compile(r"\bsame (?:quarter|period|months?|time)[a-z ]{0,80} (?:of|in) ((?:19|20)\d\d)\b", re.I)
 FROM_TO = re.compile(r"\b(?:from|between)\b", re.I)
-COMPARES = re.compile(r"\b(?:by how much|compar\w*|versus|vs\.?|against|than|or (?:down|less|fewer|lower)|from what to what|stack(?:ed)? up|which of the two|difference|both|respectively"
+COMPARES = re.compile(r"\b(?:by how much"
+                      r"|compar\w*|versus|vs\.?|against|than|or (?:down|less|fewer|lower)|from what to what|stack(?:ed)? up|which of the two|difference|both|respectively"
                       r"|how (?:did|has|have|do|does)\b[^?]{1,120}?\b(?:chang|mov|develop|evolv|differ|var|shift|trend)\w{0,6}\b"
                       r"|(?:higher|lower|larger|smaller|greater|bigger|more|less) in\b[^?]{3,60}\bor\b"
                       r"|(?:rise|fall|fell|rose|improve|drop|grow|grew|shrink) from)\b", re.I)
