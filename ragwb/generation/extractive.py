@@ -150,7 +150,7 @@ def with_sentence_before(sentence: str, text: str) -> str:
     together = "\n\n" not in text[spans[at - 1][1]:spans[at][0]] and not is_row(before) and not looks_like_heading(before)
     return text[spans[at - 1][0]:spans[at][1]] if together else sentence
 
-
+# %% ../../nbs/07_generation/09_extractive.ipynb #c16a
 def explained(ranked: Sequence[RankedSentence], texts: Mapping[int, str]) -> list[RankedSentence]:
     "The sentences that give a reason, or whose next sentence does, in which case with that one; none if the best of them is far from the best."
     found: list[RankedSentence] = []
@@ -171,7 +171,7 @@ def reply_of(text: str, passage: int) -> str:
     "Words of a passage as a statement with its proof; the statement without blank lines, which would end it."
     return f"{BLANK_LINES.sub(chr(10), text)} [[{passage}|{text}]]"
 
-
+# %% ../../nbs/07_generation/09_extractive.ipynb #c16b
 def answer_replies(
     question: str,
     passages: Sequence[PromptPassage],  # that are about what the question names

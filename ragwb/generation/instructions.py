@@ -43,7 +43,7 @@ def asks_several(question: str) -> bool:
 
 # %% ../../nbs/07_generation/08_instructions.ipynb #c09
 BLOCK_ROOM = 1_500                           # characters of a block at most
-LEAD_IN = re.compile(r":\W*$|\b(?:following|these|below|steps)\b", re.I)
+LEAD_IN = re.compile(r":[^\w\n]{0,9}$|\b(?:following|these|below|steps)\b", re.I)
 COUNTED_ITEM = re.compile(r"\s*\(?\d{1,2}[.)]\s")
 DIAGRAM = re.compile(r"\W*(?:mermaid|dot|plantuml|graphviz)\b")
 MARK_SIGN = re.compile(r"\[\s*\d|\]\]|【")  # what a reply's marks may be taken for
@@ -114,7 +114,7 @@ def action_of(question: str) -> str:
     said = ASKS_HOW.search(question)
     return next(iter(like_words(question[said.end():])), "") if said and said[0].lower().startswith("how ") and not PASSIVE.match(said[0]) else ""
 
-
+# %% ../../nbs/07_generation/08_instructions.ipynb #c12a
 def heading_above(text: str, start: int) -> str:
     "The last heading above a place in a text."
     return next((line for line in reversed(text[:start].split("\n")) if line.strip() and looks_like_heading(line.strip())), "")
@@ -150,7 +150,7 @@ def with_blocks(
     left = [one for one in ranked if how or not any(block.passage == one.passage and block.start <= one.start and one.end <= block.end for block in made)]
     return by_way(question, passages, [*left, *made]) if how else sorted((*left, *made), key=lambda one: -one.score)
 
-
+# %% ../../nbs/07_generation/08_instructions.ipynb #c12b
 def spoken_of(text: str, heading: str) -> str:
     "The words that say what a statement is for: its heading and itself, of a listing only what introduces it, if anything does."
     listings = listing_spans(text)

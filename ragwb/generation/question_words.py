@@ -270,7 +270,7 @@ def defines(name: str, sentence: str) -> bool:
     says = rf"^\W*(?:(?:an?|the)\s+)?{name}s?\s*[:.|(—–-]|\b{name}s?\s+(?:\w+\s+)?(?:{SAYS_WHAT})\b"
     return bool(re.search(says, bare, re.I) or re.search(rf"\b(?:called|known as|named)\s+(?:an?\s+|the\s+)?{name}s?\b", bare, re.I))
 
-
+# %% ../../nbs/07_generation/04_question_words.ipynb #c30
 WHY = WANTED[0][0]
 AFTER_COLON = re.compile(r"(?::|;|,? since|, for) (?:the|this|that|it|its|they|their|no|an?|he|she|we|our)\b")
 
