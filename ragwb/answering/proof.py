@@ -176,8 +176,9 @@ class ProvenReply:
         text, *quotes = admitted
         known = len(self.citations)
         numbers = [self.citations.number(quoted_as(citation, quote)) for citation, quote in zip(cited, quotes, strict=True)]
-        space = " " if self.text and not text[:1].isspace() else ""
-        shown = f"{space}{text.rstrip()} {''.join(f'[{number}]' for number in numbers)}"
+        listing = "```" in text  # its fences are alone on their lines
+        space = "" if not self.text or text[:1].isspace() else "\n\n" if listing else " "
+        shown = f"{space}{text.rstrip()}{chr(10) if listing else ' '}{''.join(f'[{number}]' for number in numbers)}"
         self.text += shown
         yield shown
         yield from self.citations[known:]

@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['NAME', 'CAPITAL', 'FIRST_NAME', 'REPORTS', 'OUT_OF_FORCE', 'NO_NAMES', 'MISSPELT', 'CLOSE', 'FITS', 'POINTER',
-           'LINK_ALONE', 'names_of', 'title_of', 'about', 'is_named', 'all_named', 'of_reports', 'timely', 'within',
-           'compares_both', 'says_something', 'shape', 'of_another', 'rows_of', 'statements', 'candidates']
+           'LINK_ALONE', 'SUBTITLE', 'names_of', 'title_of', 'about', 'is_named', 'all_named', 'of_reports', 'timely',
+           'within', 'compares_both', 'subtitles', 'says_something', 'shape', 'of_another', 'rows_of', 'statements',
+           'candidates']
 
 # %% ../../nbs/07_generation/08_fit.ipynb #c03
 import re
@@ -15,7 +16,7 @@ from difflib import get_close_matches
 from ..documents.language import is_row, terms
 from ..documents.periods import MONTHS, Period, periods
 from .question_words import codes_of, has_figure, without_periods
-from .sentence_ranking import PromptPassage, RankedSentence, looks_like_heading, rank_sentences
+from .sentence_ranking import FENCE, PromptPassage, RankedSentence, looks_like_heading, rank_sentences
 from .table_answers import IN_WORDS, TableQuestion, initials_of, own_periods, period_fit, printed_periods
 from .table_rows import TableRow, tables_of
 
@@ -108,10 +109,20 @@ POINTER = re.compile(r"---|(?:note: )?(?:see|refer to|for (?:more|further|additi
 LINK_ALONE = re.compile(r"[-*+\s]{0,9}\[[^\[\]]{1,300}\]\([^()\s]{1,500}\)\s{0,9}")  # an entry of a table of contents
 
 
+SUBTITLE = re.compile(r"^#{1,6} [^\n]*\n\s*?\n?(>[^\n]*(?:\n>[^\n]*)*)", re.M)  # the quotation under a title says what the page is about
+
+
+def subtitles(text: str) -> list[tuple[int, int]]:
+    "The places of the quotations right under a heading."
+    return [match.span(1) for match in SUBTITLE.finditer(text)]
+
+
 def says_something(sentence: RankedSentence, row: TableRow | None) -> bool:
     "Whether a sentence, or a row, is a statement by itself."
     if is_row(sentence.text):
         return row is not None and any(row.columns) and not all(printed_periods(column) for column in row.columns)
+    if FENCE.match(sentence.text):  # a listing says nothing without a word about it, see the next page
+        return False
     return not LINK_ALONE.fullmatch(sentence.text) and not looks_like_heading(sentence.text) and not POINTER.match(sentence.text) and sentence.text.rstrip()[-1] not in ":?"
 
 
@@ -136,8 +147,10 @@ def rows_of(passages: Sequence[PromptPassage]) -> dict[tuple[int, str], TableRow
 def statements(question: str, passages: Sequence[PromptPassage]) -> list[RankedSentence]:
     "The sentences and rows that are statements, best first."
     rows, places = rows_of(passages), {passage.number: passage.place for passage in passages}
+    above = {passage.number: subtitles(passage.text) for passage in passages}
     return [sentence for sentence in rank_sentences(question, passages)
-            if says_something(sentence, rows.get((sentence.passage, sentence.text))) and not of_another(question, sentence.text, places[sentence.passage])]
+            if says_something(sentence, rows.get((sentence.passage, sentence.text))) and not of_another(question, sentence.text, places[sentence.passage])
+            and not any(low <= sentence.start < high for low, high in above[sentence.passage])]
 
 
 def candidates(question: str, passages: Sequence[PromptPassage]) -> list[list[RankedSentence]]:

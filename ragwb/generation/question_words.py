@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['HAS_NUMBER', 'MONTHS', 'DAYS', 'HAS_DATE', 'HAS_DURATION', 'HAS_MONEY', 'HAS_REASON', 'HAS_NAME', 'WANTED', 'NEAR',
            'SAME_THING', 'LIKE', 'LIKE_WORD', 'LIGHT', 'ABOVE', 'BEFORE', 'AMOUNT', 'NOT_AMOUNT', 'COUNTED', 'ALIKE',
-           'ASKS_VALUE', 'OWN_NUMBER', 'THING', 'DEFINITION', 'FOOTNOTE', 'SAYS_WHAT', 'rarity', 'question_weights',
-           'word_stems', 'word_weight', 'code_parts', 'whole_codes', 'codes_of', 'answers_kind', 'content_words',
-           'WordMatcher', 'like_words', 'Likeness', 'without_periods', 'Coverage', 'of_amounts', 'counted',
-           'has_figure', 'valued', 'defines', 'kind_of_answer']
+           'ASKS_VALUE', 'OWN_NUMBER', 'THING', 'DEFINITION', 'FOOTNOTE', 'SAYS_WHAT', 'WHY', 'AFTER_COLON', 'rarity',
+           'question_weights', 'word_stems', 'word_weight', 'code_parts', 'whole_codes', 'codes_of', 'answers_kind',
+           'content_words', 'WordMatcher', 'like_words', 'Likeness', 'without_periods', 'Coverage', 'of_amounts',
+           'counted', 'has_figure', 'valued', 'defines', 'explains', 'kind_of_answer']
 
 # %% ../../nbs/07_generation/04_question_words.ipynb #c03
 import re
@@ -78,12 +78,12 @@ HAS_MONEY = (r"(?:[$€£¥]|\b(?:EUR|USD|GBP|CHF|[Ee]uros?|[Dd]ollars?):?)\s?\d
              r"|\b\d[\d.,]{0,30}\s?(?:[$€£¥]|(?:million |billion )?(?:euros?|dollars?|cents?|pounds?|EUR|USD|GBP|CHF)\b)"
              r"|(?:price|cost|fee|charge|rate)[^.|]{0,30}\d|\b(?:free|no charge|nothing)\b")
 HAS_REASON = (r"\b(?:because|due to|driven by|as a result|results? from|resulting from|attributable to|reflect(?:s|ed|ing)?|primarily|owing to|caused by|led by|thanks to|since"
-              r"|so that|in order to|to (?:avoid|prevent|protect|ensure|keep)|otherwise|reasons?|offset)\b")
+              r"|so that|in order to|to (?:avoid|prevent|protect|ensure|keep|realign|allow|make sure|save|limit)|otherwise|reasons?|offset)\b")
 HAS_NAME = r"(?<=\s)[A-Z][a-z]+(?:\s[A-Z][a-z]+)*"
 WANTED = tuple(  # what is asked, and what an answer to it holds
     (re.compile(asked), re.compile(answer))
     for asked, answer in (
-        (r"^\s*(?:so )?why\b|\bwhy (?:did|do|does|is|are|was|were|can|should|must)\b|\bwhat (?:caused|causes|drove|drives|explains|explained|led to|widened|made)\b"
+        (r"^\s*(?:so )?why\b|\bhow come\b|\bwhy (?:did|do|does|is|are|was|were|can|should|must)\b|\bwhat (?:caused|causes|drove|drives|explains|explained|led to|widened|made)\b"
          r"|\breasons? (?:for|why|behind)\b", HAS_REASON),
         (r"\bhow (?:long|quickly|soon|fast) (?:do|does|did|is|are|can|may|must|should|will|after|before|until|it|to)\b", HAS_DURATION),
         (r"\bhow often\b", rf"\b(?:every|each|per|once|twice|times|daily|weekly|monthly|quarterly|yearly|annual(?:ly)?|hourly)\b|{HAS_DURATION}"),
@@ -269,6 +269,15 @@ def defines(name: str, sentence: str) -> bool:
     bare, name = re.sub(r"[*`_“”\"]", "", sentence), re.escape(name)
     says = rf"^\W*(?:(?:an?|the)\s+)?{name}s?\s*[:.|(—–-]|\b{name}s?\s+(?:\w+\s+)?(?:{SAYS_WHAT})\b"
     return bool(re.search(says, bare, re.I) or re.search(rf"\b(?:called|known as|named)\s+(?:an?\s+|the\s+)?{name}s?\b", bare, re.I))
+
+# %% ../../nbs/07_generation/04_question_words.ipynb #c30
+WHY = WANTED[0][0]
+AFTER_COLON = re.compile(r"(?::|;|,? since|, for) (?:the|this|that|it|its|they|their|no|an?|he|she|we|our)\b")
+
+
+def explains(sentence: str) -> bool:
+    "Whether a sentence gives a reason, be it only after a colon."
+    return bool(re.search(HAS_REASON, sentence) or AFTER_COLON.search(sentence))
 
 
 def kind_of_answer(

@@ -4,15 +4,16 @@
 
 # %% auto #0
 __all__ = ['SMALL_CHANGE', 'YEAR_BEFORE', 'SAME_OF', 'FROM_TO', 'COMPARES', 'PERCENT', 'NEAR_DAY', 'NEAR_QUARTER', 'UNTIL',
-           'LOOSE', 'SPAN_SIGN', 'COVER', 'CORE', 'PRECISE', 'TOTAL', 'OTHER_KIND', 'CODE', 'YEARLY', 'SECTION',
-           'SHARES', 'RATIO', 'COUNTS', 'ABOVE_ROOM', 'IN_WORDS', 'NAMED', 'shifted', 'asked_periods', 'joins_two',
-           'TableQuestion', 'months_of', 'printed_periods', 'fiscal_fit', 'period_fit', 'FoundCell', 'initials_of',
-           'own_periods', 'RowMatch', 'kind_fit', 'dates_fit', 'find_cells', 'unit_of', 'said_above', 'value_text',
-           'name_of', 'CellStatement', 'cell_statement', 'TableAnswer', 'compared', 'table_answer', 'row_statement']
+           'LOOSE', 'SPAN_SIGN', 'COVER', 'CORE', 'PRECISE', 'TOTAL', 'OTHER_KIND', 'CODE', 'SAID', 'UNSAID',
+           'UNSAID_EXACT', 'OTHER_COLUMN', 'YEARLY', 'SECTION', 'SHARES', 'RATIO', 'COUNTS', 'ABOVE_ROOM', 'IN_WORDS',
+           'NAMED', 'MOST_ROWS', 'shifted', 'asked_periods', 'joins_two', 'TableQuestion', 'months_of',
+           'printed_periods', 'fiscal_fit', 'period_fit', 'FoundCell', 'initials_of', 'own_periods', 'RowMatch',
+           'kind_fit', 'dates_fit', 'find_cells', 'unit_of', 'said_above', 'value_text', 'name_of', 'CellStatement',
+           'cell_statement', 'TableAnswer', 'compared', 'table_answer', 'names_rows', 'rows_beside', 'row_statement']
 
 # %% ../../nbs/07_generation/07_table_answers.ipynb #c03
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import lru_cache
@@ -21,9 +22,9 @@ import numpy as np
 
 from ..documents.language import terms
 from ..documents.periods import MONTHS, Period, periods, with_years
-from .question_words import LIGHT, Likeness, answers_kind, counted, like_words, word_weight
+from .question_words import LIGHT, Likeness, answers_kind, counted, like_words, without_periods, word_weight
 from .sentence_ranking import PromptPassage
-from .table_rows import CHANGE, PERIODIC, UNIT, YEAR, TableRow, is_number, tables_of
+from .table_rows import CHANGE, PERIODIC, UNIT, YEAR, TableRow, is_number, split_row, tables_of
 
 # %% ../../nbs/07_generation/07_table_answers.ipynb #c07
 SMALL_CHANGE = LIGHT | frozenset(terms(
@@ -33,13 +34,15 @@ SMALL_CHANGE = LIGHT | frozenset(terms(
     "came stand stood change changed changes increase decreased decrease increased grow grew growth rise rose fall fell shrink shrank improve improved drop "
     "dropped better worse more less higher lower both plus due or q1 q2 q3 q4 dollars dollar usd money big large size company corporation inc corp filing "
     "filings together each per stack out book booked post posted bring brought spend spent earn earned make made run ran pay paid cost costs carry carried "
-    "hold held sell sold "
+    "hold held sell sold sit sitting look looked high low raise far according expect expected table "
+    "bigger smaller unit over only move moved again hand within stand take took two "
     + " ".join(MONTHS) + " " + " ".join(month[:3] for month in MONTHS)))
 YEAR_BEFORE = re.compile(r"\b(?:year[- ]?(?:over[- ]year|earlier|before|ago)|(?:previous|prior|last) year|same (?:quarter|period|months|time)"
                          r"|(?:year|months?) (?:earlier|before|ago))\b", re.I)
 SAME_OF = re.compile(r"\bsame (?:quarter|period|months?|time)[a-z ]{0,80} (?:of|in) ((?:19|20)\d\d)\b", re.I)
 FROM_TO = re.compile(r"\b(?:from|between)\b", re.I)
-COMPARES = re.compile(r"\b(?:compar\w*|versus|vs\.?|against|than|or (?:down|less|fewer|lower)|from what to what|stack(?:ed)? up|which of the two|difference|both|respectively"
+COMPARES = re.compile(r"\b(?:by how much"
+                      r"|compar\w*|versus|vs\.?|against|than|or (?:down|less|fewer|lower)|from what to what|stack(?:ed)? up|which of the two|difference|both|respectively"
                       r"|how (?:did|has|have|do|does)\b[^?]{1,120}?\b(?:chang|mov|develop|evolv|differ|var|shift|trend)\w{0,6}\b"
                       r"|(?:higher|lower|larger|smaller|greater|bigger|more|less) in\b[^?]{3,60}\bor\b"
                       r"|(?:rise|fall|fell|rose|improve|drop|grow|grew|shrink) from)\b", re.I)
@@ -148,6 +151,8 @@ def period_fit(
 # %% ../../nbs/07_generation/07_table_answers.ipynb #c14
 COVER, CORE, PRECISE, TOTAL = 0.45, 0.35, 0.2, 0.04  # the parts of a cell's score; TOTAL is for a row of totals
 OTHER_KIND, CODE = 0.4, 0.7                          # what is left of the score of a cell of another kind; how alike a code must be
+SAID, UNSAID, UNSAID_EXACT = 0.3, 0.15, 0.3         # likeness from which a word is said; share of a question that may be unsaid, by a row and by one that is all asked for
+OTHER_COLUMN = 0.45                                  # what is left of the score of a cell whose column names something else
 YEARLY, SECTION = 0.9, 0.9                           # what a word counts that is said above the row of a year, and that the section says
 
 
@@ -202,13 +207,29 @@ class RowMatch:
         column = self.row.columns[at]
         here = np.maximum(self.label, self.alike.best([word for word in like_words(column) if not PERIODIC.search(word)]))
         match = np.maximum(here, self.above)
-        if any(value < CODE for word, value in zip(self.alike.words, match, strict=True) if any(c.isdigit() for c in word)):
+        if any(value < CODE for word, value in zip(self.alike.words, match, strict=True) if "&" in word or any(c.isdigit() for c in word)):
+            return 0.0
+        kind_words = np.array([bool(PERCENT.search(word)) for word in self.alike.words])  # are said by the sign of a value
+        unsaid = weight[(match < SAID) & ~kind_words].sum() / weight.sum()
+        if unsaid > (UNSAID_EXACT if self.precise >= 0.9 else UNSAID):
             return 0.0
         core = np.maximum(here, SECTION * self.section)
         weight = np.where(self.whose, 0, weight) if not self.whose.all() else weight
         kind = 1.0 if self.counts else OTHER_KIND
         total = TOTAL if self.row.label.lower().startswith("total") else 0.0
-        return kind * (float(COVER * (match @ weight) + CORE * (core @ weight)) / weight.sum() + PRECISE * self.precise + total)
+        return kind * self.plain(column) * (float(COVER * (match @ weight) + CORE * (core @ weight)) / weight.sum() + PRECISE * self.precise + total)
+
+    @staticmethod
+    def small(word: str) -> bool:
+        "Whether a word names a period, or says nothing."
+        return all(term in SMALL_CHANGE or term.isdigit() for term in terms(word))
+
+    def plain(self, column: str) -> float:
+        "What the name of a column leaves of a score: `Carrying amount of the hedged item` is not the amount that was asked for."
+        titles = {word for head in self.row.heads if "|" not in head for word in like_words(head)}  # are over all columns
+        said = [word for word in like_words(without_periods(column)) if word in self.alike.places and word not in titles and not self.small(word)]
+        other = int((self.alike.covered(said) < SAID).sum())
+        return OTHER_COLUMN if other > 1 else 1.0
 
     @property
     def sectioned(self) -> bool:
@@ -266,6 +287,8 @@ COUNTS = re.compile(r"\b(?:shares|units|employees|customers|number of)\b", re.I)
 def unit_of(row: TableRow, at: int) -> str:
     "The unit of a value: thousand, million, billion, or nothing."
     column = row.columns[at]
+    if not is_number(row.values[at]):
+        return ""
     if "%" in row.values[at] or RATIO.search(f"{column} {row.label}"):
         return ""
     if own := UNIT.search(column):
@@ -336,7 +359,7 @@ def cell_statement(row: TableRow, passage: int, columns: Sequence[int], sectione
 
 # %% ../../nbs/07_generation/07_table_answers.ipynb #c23
 IN_WORDS = re.compile(r"\b(?:why|reasons?|because|mean|means|stand for|include[sd]?|consist|leave out|exclude[sd]?|definition|explains?|explained|caused?|drove|drives|driven"
-                      r"|led to|widened)\b|\bhow (?:long|often|soon|quickly)\b|^\s*(?:when|where|who|do|does|can|may|must|should)\b", re.I)
+                      r"|led to|widened)\b|\bhow (?:long|often|soon|quickly|come)\b|^\s*(?:when|where|who|do|does|can|may|must|should)\b", re.I)
 
 
 @dataclass(frozen=True)
@@ -380,6 +403,22 @@ def table_answer(
 
 # %% ../../nbs/07_generation/07_table_answers.ipynb #c26
 NAMED = 0.6  # how alike a column's name and a word of the question must be
+
+
+MOST_ROWS = 12
+
+
+def names_rows(question: str, row: TableRow) -> bool:
+    "Whether a question asks for what the first column of a table lists: `Which scopes are there?` of `scope | may`."
+    first = next((cells[0] for head in reversed(row.heads) if len(cells := split_row(head)) > 1), "")
+    words = like_words(question)
+    return bool(first) and not is_number(first) and bool((Likeness(words, like_words(first)).covered(like_words(first)) >= 1).all())
+
+
+def rows_beside(row: TableRow, passage: int, rows: Mapping[tuple[int, str], TableRow]) -> list[TableRow]:
+    "The rows of a row's table in a passage, if they are few; else the row."
+    table = [other for (number, _), other in rows.items() if number == passage and other.heads == row.heads and other.section == row.section and re.search(r"\w", other.label)]
+    return table if len(table) <= MOST_ROWS else [row]
 
 
 def row_statement(question: str, row: TableRow, passage: int) -> CellStatement:

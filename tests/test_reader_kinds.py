@@ -1,0 +1,139 @@
+"Kinds of wrong answers of the local reader, one test each: what a stranger saw quoted, and what is said instead."
+
+import pytest
+from test_replies import passages_of, replied
+
+from ragwb.generation.extractive import answer_replies
+from ragwb.generation.sentence_ranking import PromptPassage
+
+GUIDE = """# Run it on AWS
+
+> Bring an environment up, pause it, resume it, rotate a secret, find what costs
+
+## Pause and resume
+
+```
+make pause ENV=dev
+make resume ENV=dev
+```
+
+A pause detaches the pods, destroys compute and looks for what is left of an environment.
+
+## Rotate a secret
+
+Raise its number in `foundation.tfvars`, then run this command:
+
+```
+python infra/cloud.py apply foundation
+```
+
+The former value of a secret stays until the next rotation.
+
+## Create a virtualenv
+
+For example,
+
+```
+pyenv virtualenv 2.7.10 old
+```
+
+will create a virtualenv of Python 2.7.10 in a folder called `old`."""
+KEYS = """## Keys
+
+A key may have these scopes:
+
+- ask: questions, ratings and the app
+- ingest: uploads
+- admin: everything
+
+A key of any scope is printed once."""
+SCOPES = "## Keys\n\n| scope | may |\n|---|---|\n| ask | ask questions with a key |\n| ingest | upload with a key |\n| admin | do everything with a key |"
+SCALE = "There is no HPA beside KEDA. In dev and staging there are no pods at night. KEDA scales by the hour. It was chosen because its hours are known beforehand."
+PLACE = "Nvidia Corporation 10-Q, quarter ended October 30, 2022, Q3 fiscal 2023"
+EXPENSES = """Operating Expenses
+
+Three Months Ended | Nine Months Ended
+October 30, 2022 | October 31, 2021 | $ % | Change | Change | October 30, 2022 | October 31, 2021 | $ % | Change | Change
+($ in millions)
+Research and development expenses | $ 1,945 | $ 1,403 | $ 542 | 39 % | $ 5,387 | $ 3,802 | $ 1,585 | 42 %
+Total operating expenses | $ 2,576 | $ 1,960 | $ 616 | 31 % | $ 8,555 | $ 5,405 | $ 3,150 | 58 %"""
+
+
+def said(question: str, text: str, place: str = "Guide") -> str:
+    "What the reader says of one passage, with the proofs; empty: nothing sure."
+    return " ".join(answer_replies(question, [PromptPassage(1, place, text)], 0.0, 3))
+
+
+@pytest.mark.parametrize(("question", "code"), [
+    ("How do I pause an environment?", "```\nmake pause ENV=dev\nmake resume ENV=dev\n```"),
+    ("How do I rotate a secret?", "Raise its number in `foundation.tfvars`, then run this command:\n```\npython infra/cloud.py apply foundation\n```"),
+    ("Which command pauses an environment?", "```\nmake pause ENV=dev\nmake resume ENV=dev\n```"),
+])  # fmt: skip
+def test_how_something_is_done_is_answered_by_the_commands_with_what_introduces_them(question: str, code: str) -> None:
+    reply = said(question, GUIDE)
+    assert reply.startswith(code) and reply.count("[[") == 1
+    quote = reply.partition("[[1|")[2].removesuffix("]]")
+    assert quote in GUIDE
+    shown = replied(reply, passages_of((GUIDE,)))
+    assert shown.text == f"{code}\n[1]" and [citation.quote for citation in shown.citations] == [quote]
+
+
+def test_the_quotation_under_a_title_and_a_listing_alone_answer_nothing() -> None:
+    for question in ("What does an environment cost?", "What is a secret?", "What happens to the pods of an environment?"):
+        assert "> Bring" not in said(question, GUIDE) and "make pause" not in said(question, GUIDE)
+
+
+def test_all_items_of_a_list_are_said_where_several_are_asked_for() -> None:
+    assert said("Which scopes may a key have?", KEYS).startswith("A key may have these scopes:\n- ask: questions, ratings and the app\n- ingest: uploads\n- admin: everything [[1|")
+    reply = said("Which scopes can a key have?", SCOPES)
+    assert all(f"{scope}, may:" in reply for scope in ("ask", "ingest", "admin")) and "---, may" not in reply
+
+
+def test_a_statement_that_begins_inside_another_is_said_with_its_beginning() -> None:
+    reply = said("Where is the folder of Python 2.7.10?", GUIDE)
+    assert reply.startswith("For example,\n```\npyenv virtualenv 2.7.10 old\n```\nwill create a virtualenv of Python 2.7.10 in a folder")
+
+
+def test_a_question_why_is_answered_by_a_reason_or_not_at_all() -> None:
+    assert said("Why is there no HPA beside KEDA?", SCALE.replace(" It was chosen because its hours are known beforehand.", "")) == ""
+    assert said("Why does KEDA scale by the hour?", SCALE).startswith("KEDA scales by the hour. It was chosen because its hours are known beforehand. [[1|")
+
+
+def test_heads_of_two_lines_do_not_move_the_columns() -> None:
+    assert said("Nvidia total operating expenses, Q3 FY23?", EXPENSES, PLACE).startswith("Total operating expenses, Three Months Ended October 30, 2022: $2,576 million.")
+
+
+def test_a_cell_whose_row_lacks_what_was_asked_for_is_no_answer() -> None:
+    table = "Three Months Ended March 31,\n2022 | 2023\n(in millions)\nNet Sales:\nAdvertising services | 7,877 | 9,509\nPhysical stores | 4,591 | 4,895"
+    place = "Amazon.com, Inc. 10-Q, quarter ended March 31, 2023, Q1 fiscal 2023"
+    assert "9,509" in said("Amazon's advertising services in the quarter ended March 31, 2023?", table, place)
+    assert said("youtube advertising revenue first quarter 2023", table, place) == ""
+
+
+def test_a_column_that_names_something_else_gives_way() -> None:
+    place = "Intel Corporation 10-Q, quarter ended April 1, 2023, Q1 fiscal 2023"
+    hedge = "(In Millions) | Carrying Amount of the Hedged Item Asset/(Liabilities) Apr 1, 2023 | Carrying Amount of the Hedged Item Asset/(Liabilities) Dec 31, 2022"
+    plain = "(In Millions) | Apr 1, 2023 | Dec 31, 2022"
+    row = "Long-term debt | 11,413 | 11,221"
+    question = "How much long-term debt did Intel carry on April 1, 2023?"
+    assert "11,413" in said(question, f"{plain}\n{row}", place) and said(question, f"{hedge}\n{row}", place) == ""
+
+
+def test_by_how_much_asks_for_both_periods_and_a_date_has_no_unit() -> None:
+    table = "(In millions)\nThree Months Ended September 30, | 2023 | 2022\nInterest and dividends income | $ 1,166 | $ 641"
+    place = "Microsoft Corporation 10-Q, quarter ended September 30, 2023, Q1 fiscal 2024"
+    reply = said("By how much did Microsoft's interest and dividends income grow in the three months ended September 30, 2023 over the prior year?", table, place)
+    assert "1,166" in reply and "641" in reply
+    dividends = "(In millions)\nDeclaration Date | Payment Date | Amount\nNovember 29, 2022 | March 9, 2023 | $ 5,064"
+    assert "March 9, 2023 million" not in said("When is the dividend that was declared on November 29, 2022 paid?", dividends, place)
+
+
+def test_a_name_that_is_in_no_passage_needs_more_than_a_passage_that_is_near() -> None:
+    price = "Service contract Gold costs 720 euros a year for each pump."
+    assert answer_replies("What does service contract Gold cost?", [PromptPassage(1, "Service", price)], 0.3, 3)
+    assert not answer_replies("What does service contract Platinum cost?", [PromptPassage(1, "Service", price)], 0.3, 3)
+
+
+def test_items_by_other_signs_are_statements_of_their_own() -> None:
+    text = "▪ Notebook volume decreased 37% due to customers tempering purchases.\n▪ Desktop revenue was $1.9 billion, down $762 million."
+    assert "Desktop" not in said("Why did notebook volume decrease?", text)
