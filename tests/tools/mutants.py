@@ -183,7 +183,7 @@ class Copy:
             except self.notebooks.NotebookFailed as failed:
                 return "time-out" if "CellTimeoutError" in str(failed) else "error"
             return "output" if any(self.notebooks.differences(nbformat.read(self.folder / check, as_version=4), fresh)) else ""
-        command = [sys.executable, "-m", "pytest", "-xq", "-p", "no:cacheprovider", "-p", "no:randomly", "-m", "not slow", check]
+        command = [sys.executable, "-m", "pytest", "-xq", "-p", "no:cacheprovider", "--randomly-dont-reorganize", "-m", "not slow", check]
         process = subprocess.Popen(command, cwd=self.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
         try:
             return "" if process.wait(limit) in (0, 5) else "error"  # 5: all of its tests are slow ones
@@ -257,7 +257,10 @@ def report(about: dict[str, Any], results: list[dict[str, Any]]) -> str:
     if about["favoured"]:
         for label, which in ((f"favoured: {', '.join(about['favoured'])}", True), ("all others", False)):
             lines += [counts(label, part)] if (part := [result for result in results if result["favoured"] is which]) else []
-    lines += [counts("all", results), "\n## Survivors\n"]
+    lines += [counts("all", results)]
+    if added := sum(result["added"] for result in results):
+        lines.append(f"\n{added} of the killed survived at first: assertions were added, and they were tried once more.")
+    lines.append("\n## Survivors\n")
     for result in results:
         if not result["how"]:
             lines.append(f"- {result['module']}:{result['line']} {result['kind']}: `{result['old']}` → `{result['new']}` (after {result['ran']} checks)\n  "
@@ -301,7 +304,7 @@ def main() -> None:
         copy = Copy(Path(folder).resolve())
         for number, mutant in enumerate(sample, start=1):
             began, fate = time.monotonic(), copy.kill(mutant, given.budget, given.passing)
-            result = row(mutant, fate, mutant in favoured)
+            result = row(mutant, fate, mutant in favoured) | {"added": given.again and bool(fate.how)}
             results[key(result)] = result
             about["broken"] = sorted({*about["broken"], *(check for check, usual in copy.seconds.items() if usual is None)})
             print(f"{number}/{len(sample)} {time.monotonic() - began:.0f} s {f'{fate.how} in {fate.by}' if fate.how else 'SURVIVED'}: {mutant}", flush=True)
