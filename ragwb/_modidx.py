@@ -6790,6 +6790,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                 'ragwb.settings.read_file': ('00_start/settings.html#read_file', 'ragwb/settings.py'),
                                 'ragwb.settings.read_value': ('00_start/settings.html#read_value', 'ragwb/settings.py'),
                                 'ragwb.settings.without_secrets': ('00_start/settings.html#without_secrets', 'ragwb/settings.py')},
+            'ragwb.sqlite': { 'ragwb.sqlite.is_busy': ('00_start/sqlite.html#is_busy', 'ragwb/sqlite.py'),
+                              'ragwb.sqlite.shared_database': ('00_start/sqlite.html#shared_database', 'ragwb/sqlite.py')},
             'ragwb.storage.audit': { 'ragwb.storage.audit.Audit': ('03_storage/audit.html#audit', 'ragwb/storage/audit.py'),
                                      'ragwb.storage.audit.Audit.__init__': ( '03_storage/audit.html#audit.__init__',
                                                                              'ragwb/storage/audit.py'),

@@ -45,6 +45,7 @@ from ..guardrails.guard import OPEN
 from ..indexing.collection import Collection as DocumentCollection
 from ..indexing.embedding import Embedder
 from ..network.redis import RedisError
+from ..sqlite import shared_database
 
 # %% ../../nbs/10_answering/09_cache.ipynb #c08
 TAKEN_FOR = STOP_WORDS | {"us", "may", "no", "not"}
@@ -201,8 +202,7 @@ CREATE INDEX IF NOT EXISTS entries_collection ON entries (collection);
 
 def connected(path: Path | str) -> sqlite3.Connection:
     "A connection to the entries of a file, which is made if need be. Raises sqlite3.Error."
-    made = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=30)
-    made.execute("PRAGMA journal_mode = WAL")
+    made = shared_database(path)
     made.execute("PRAGMA synchronous = NORMAL")  # after a power cut the last entries may be missing
     made.execute("PRAGMA secure_delete = ON")
     made.executescript(ENTRIES_TABLE)
@@ -213,7 +213,6 @@ def opened(path: Path | None) -> sqlite3.Connection:
     "The entries of a file, or of memory alone; a file that is no database any more begins anew."
     if path is None:
         return connected(":memory:")
-    path.parent.mkdir(parents=True, exist_ok=True)
     try:
         return connected(path)
     except sqlite3.OperationalError:  # locked, or the disk is full: the file may be sound

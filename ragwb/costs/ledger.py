@@ -17,6 +17,7 @@ from pathlib import Path
 
 from .prices import price_of
 from .usage import Usage
+from ..sqlite import shared_database
 
 # %% ../../nbs/04_costs/03_ledger.ipynb #c06
 COMPONENTS = ("model", "embedding", "rerank", "guardrail", "judge", "cache", "trimming")  # the last two are charged with what they saved, and no dollars
@@ -183,10 +184,8 @@ class Ledger:
     "All charges, in SQLite. Safe to share between threads and processes."
 
     def __init__(self, path: Path, patience_s: float = 30):  # seconds to wait for another writer
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self.database = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=patience_s)
+        self.database = shared_database(path, patience_s)
         self.lock = threading.Lock()  # one transaction at a time on the connection
-        self.database.execute("PRAGMA journal_mode = WAL")
         make_tables(self.database)
 
     def record(self, charges: Iterable[Charge]) -> int:

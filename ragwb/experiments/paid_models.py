@@ -29,6 +29,7 @@ from ..costs.usage import usage_of
 from ..documents.language import count_tokens
 from ..generation.models import LOCAL_MODEL, chat_model
 from ..settings import Settings
+from ..sqlite import shared_database
 
 # %% ../../nbs/12_experiments/03_paid_models.ipynb #c09
 def reply_key(role: ModelConfig, messages: Sequence[BaseMessage], options: dict[str, Any]) -> bytes:
@@ -42,14 +43,12 @@ class ReplyStore:
 
     def __init__(self, path: Path):
         self.path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
         with self.connected() as database:
-            database.execute("PRAGMA journal_mode = WAL")
             database.execute("CREATE TABLE IF NOT EXISTS replies (key BLOB PRIMARY KEY, reply TEXT NOT NULL) WITHOUT ROWID")
 
     def connected(self) -> closing[sqlite3.Connection]:
         "A connection for one block."
-        return closing(sqlite3.connect(self.path, isolation_level=None, timeout=60))
+        return closing(shared_database(self.path, 60))
 
     def get(self, key: bytes) -> BaseMessage | None:
         "A kept reply."

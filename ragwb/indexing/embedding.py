@@ -9,7 +9,6 @@ __all__ = ['Embedder', 'WordTokens', 'add_up', 'WordLlamaEmbedder', 'LangChainEm
 
 # %% ../../nbs/05_indexing/03_embedding.ipynb #c03
 import hashlib
-import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cache, partial
 from itertools import chain, pairwise
@@ -24,6 +23,7 @@ from ..documents.language import tokenizer, wordllama_file
 from .titan import TITAN, EmbeddingError, titan
 from ..network.resilience import Deadline
 from ..settings import Settings
+from ..sqlite import shared_database
 
 # %% ../../nbs/05_indexing/03_embedding.ipynb #c05
 class Embedder(Protocol):
@@ -124,9 +124,7 @@ class VectorCache:
 
     def __init__(self, path: Path):
         self.lock = Lock()  # one transaction at a time on the connection
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self.database = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=30)
-        self.database.execute("PRAGMA journal_mode = WAL")
+        self.database = shared_database(path)
         self.database.execute("CREATE TABLE IF NOT EXISTS vectors (key BLOB PRIMARY KEY, vector BLOB NOT NULL) WITHOUT ROWID")
 
     def put(self, vectors: Mapping[bytes, np.ndarray]) -> None:
