@@ -186,7 +186,10 @@ class Copy:
         command = [sys.executable, "-m", "pytest", "-xq", "-p", "no:cacheprovider", "--randomly-dont-reorganize", "-m", "not slow", check]
         process = subprocess.Popen(command, cwd=self.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
         try:
-            return "" if process.wait(limit) in (0, 5) else "error"  # 5: all of its tests are slow ones
+            code = process.wait(limit)
+            if code == 4:
+                sys.exit(f"pytest does not understand {' '.join(command)}")  # else each test file would count as broken, and not be used
+            return "" if code in (0, 5) else "error"  # 5: all of its tests are slow ones
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
