@@ -87,8 +87,8 @@ MUTANTS ?= 100
 mutants: dev  ## change the package at random, one small change at a time (MUTANTS=100): .ragwb/mutants.md lists those that nothing notices
 	@$(BIN)/python tests/tools/mutants.py --count $(MUTANTS) --out .ragwb/mutants.md
 
-attack: dev  ## hostile files, strings and requests, wrong keys, two tenants, 5,000 and more generated requests: reports/attack.md
-	@$(BIN)/python tests/tools/attack.py
+attack: dev  ## hostile files, strings and requests, wrong keys, two tenants, 5,000 and more generated requests with and without a key: reports/attack.md (a quarter of an hour)
+	@nice $(BIN)/python tests/tools/attack.py
 
 check: dev  ## only the state of the project: exports, clean notebooks, README, pins, paths, sizes
 	@$(BIN)/python -m pytest -q tests/test_project.py

@@ -10,6 +10,7 @@ import ragwb.commands.ab  # noqa: F401
 import ragwb.commands.answers  # noqa: F401
 import ragwb.commands.audit  # noqa: F401
 import ragwb.commands.cache  # noqa: F401
+import ragwb.commands.collections  # noqa: F401
 import ragwb.commands.cost  # noqa: F401
 import ragwb.commands.drift  # noqa: F401
 import ragwb.commands.emulate  # noqa: F401

@@ -20,7 +20,7 @@ from typing import Any, BinaryIO, Protocol
 
 from .answering.answer_store import AnswerKeeper, AnswerStore
 from .answering.cache import CacheStore
-from .answering.deletion import Deletion, complete_deletions, delete_everywhere
+from .answering.deletion import Deletion, complete_deletions, delete_everywhere, expire_answers
 from .answering.pipeline import Answer, AnswerRunnable, Event, Pipeline, Question
 from .answering.redis_cache import cache_of
 from .answering.shared_allowance import allowance_of
@@ -39,12 +39,13 @@ from .indexing.collection import Collection
 from .indexing.embedding import Embedder, Metered, embedder
 from .indexing.schema import CollectionError
 from .indexing.store import Store
-from .ingestion.ingest import IngestReport, Progress, ingest, with_scan
+from .ingestion.ingest import IngestReport, NewCollection, Progress, ingest, with_scan
 from .ingestion.names import NameRules, whereabouts
 from .ingestion.sources import Gathered, Source, gather_files, gather_objects, gather_uploads
 from .settings import Settings
 from .storage.audit import Audit, marks_of
 from .storage.bucket import is_remote
+from .storage.folder import keep_reserve
 from .storage.objects import Objects
 
 # %% ../nbs/10_answering/14_workbench.ipynb #c08
@@ -181,11 +182,16 @@ def gathered(paths: Sequence[str | Path], settings: Settings) -> Generator[Gathe
         yield gather_files(local)
 
 # %% ../nbs/10_answering/14_workbench.ipynb #c18n
-def noted_upload(data: DataFolder, collection: str, sources: Sequence[Source], report: IngestReport) -> IngestReport:
-    "Notes an upload in the audit log; returns its report."
-    data.audit.note("upload", data.payer.key, collection=collection, files=len(sources), new=report.new, changed=report.changed, failed=len(report.failed),
-                    documents=marks_of(source.id for source in sources))
-    return report
+@contextmanager
+def noted_upload(data: DataFolder, collection: str, sources: Sequence[Source]) -> Iterator[IngestReport]:
+    "Notes an upload in the audit log by the report that is given here, also one that is broken off."
+    report, event = IngestReport(), "upload broken off"
+    try:
+        yield report
+        event = "upload"
+    finally:
+        data.audit.note(event, data.payer.key, collection=collection, files=len(sources), new=report.new, changed=report.changed, failed=len(report.failed),
+                        documents=marks_of(source.id for source in sources))
 
 # %% ../nbs/10_answering/14_workbench.ipynb #c18
 class Library(DataFolder):
@@ -195,18 +201,27 @@ class Library(DataFolder):
         self, sources: Sequence[Source], collection: str, progress: Callable[[Progress], None] | None, scan: str = "", patience_s: float = float("inf"),
         names: NameRules = NameRules(),  # noqa: B008  # frozen
     ) -> IngestReport:
-        "Brings a collection up to date with some sources; makes the collection if it is not there."
-        name, config = collection or self.settings.collection, with_scan(self.config or PipelineConfig(), scan)
+        "Brings a collection up to date with some sources; makes the collection if it is not there and a document comes into it."
+        name = collection or self.settings.collection
         complete_deletions(self.store)
-        opened = self.store.find(name) or self.store.create(name, config, self.embedder(config.embedder).dimensions)
-        config = with_scan(self.config_of(opened), scan)
-        opened.check_scan(config.guardrail)
-        if self.config is not None:
-            opened.check(config)
-        with billed(self.embedder(opened.meta["embedder"]), self.books.book, opened.name, self.payer.key) as model:
-            report = ingest(opened, model, sources, self.limits, self.settings.workers, progress, guardrail=config.guardrail, patience_s=patience_s,
-                            names=replace(names, where=lambda origin: whereabouts(origin, self.settings)))
-        return noted_upload(self, opened.name, sources, report)
+        expire_answers(self.store, self.settings.answer_days)
+        opened = self.target(name, with_scan(self.config or PipelineConfig(), scan))
+        config = opened.built if isinstance(opened, NewCollection) else with_scan(self.config_of(opened), scan)
+        if isinstance(opened, Collection):
+            opened.check_scan(config.guardrail)
+            if self.config is not None:
+                opened.check(config)
+        with noted_upload(self, name, sources) as report, billed(self.embedder(opened.built.embedder), self.books.book, name, self.payer.key) as model:
+            report.add(ingest(opened, model, sources, self.limits, self.settings.workers, progress, guardrail=config.guardrail, patience_s=patience_s,
+                              names=replace(names, where=lambda origin: whereabouts(origin, self.settings))))
+        if not self.store.objects.remote and report.new + report.changed:
+            keep_reserve(self.store.home)
+        return report
+
+    def target(self, name: str, config: PipelineConfig) -> Collection | NewCollection:
+        "A collection that is there, or one that is made for a config with its first document. Raises CollectionError."
+        self.store.check_name(name)
+        return self.store.find(name) or NewCollection(config, lambda: self.store.create(name, config, self.embedder(config.embedder).dimensions))
 
     def ingest_paths(self, paths: Sequence[str | Path], collection: str = "", progress: Callable[[Progress], None] | None = None, scan: str = "") -> IngestReport:
         "Files, folders, and prefixes of buckets as s3://bucket/prefix. Raises DocumentError for a path that does not exist."

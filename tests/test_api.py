@@ -469,7 +469,7 @@ def test_an_unforeseen_error_tells_nothing_and_is_logged(server, monkeypatch, ca
     def broken(question, collection=""):
         raise RuntimeError("secret inside")
 
-    monkeypatch.setattr(server.workbench, "ask", broken)
+    monkeypatch.setattr(server.workbench, "stream", broken)
     told = server.client.post("/v1/query", json={"question": TORQUE}, headers={"connection": "close"})  # which the server does anyway, a moment later
     assert told.status_code == 500 and told.headers["content-type"] == "application/problem+json" and "secret" not in told.text
     assert any("secret inside" in str(record.exc_info) for record in caplog.records if record.name == "ragwb")

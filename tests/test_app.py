@@ -290,6 +290,41 @@ def test_conversation_is_kept_and_found_again(chromium, server, papers):
 
 
 @pytest.mark.parametrize("server", PROFILES[:1], indirect=True)
+def test_a_collection_is_made_renamed_and_deleted(chromium, server, papers):
+    from playwright.sync_api import expect
+
+    with window(chromium, server) as page:
+        page.goto(f"{server}/ask")
+        page.get_by_role("button", name="Collections").click()
+        page.get_by_label("A new collection").fill("Contracts 2026")
+        page.keyboard.press("Enter")
+        expect(page).to_have_url(re.compile("/documents[?]collection=contracts-2026$"))
+        chooser = page.locator("select[data-act=collection]")
+        expect(chooser.locator("option:checked")).to_have_text("Contracts 2026")
+        page.locator("input[type=file]").set_input_files(papers / "leave.md")
+        expect(page.locator("table.list tbody tr")).to_have_count(1)
+        page.get_by_role("button", name="Collections").click()
+        page.get_by_label("A new collection").fill("contracts 2026!")
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("dialog")).to_contain_text("there is a collection contracts-2026 already")
+        page.get_by_label("Title of this collection").fill("<i>Leases</i>")
+        page.get_by_role("button", name="Rename").click()
+        expect(chooser.locator("option:checked")).to_have_text("<i>Leases</i>")
+        page.get_by_role("button", name="Collections").click()
+        page.get_by_role("button", name="Delete this collection").click()
+        expect(page.get_by_role("dialog")).to_contain_text("With it go 1 document with the original")
+        page.keyboard.press("Escape")
+        expect(page.get_by_role("dialog")).to_have_count(0)
+        page.get_by_role("button", name="Collections").click()
+        page.get_by_role("button", name="Delete this collection").click()
+        page.get_by_role("dialog").get_by_role("button", name="Delete", exact=True).click()
+        expect(page.get_by_role("dialog")).to_have_count(0)
+        expect(page).not_to_have_url(re.compile("contracts"))
+        expect(chooser.locator("option", has_text="Leases")).to_have_count(0)
+    assert httpx.post(f"{server}/v1/query", json={"question": "How many days of annual leave?", "collection": "contracts-2026"}).status_code == 404
+
+
+@pytest.mark.parametrize("server", PROFILES[:1], indirect=True)
 def test_many_files_show_life_at_once(chromium, server, tmp_path):
     from playwright.sync_api import expect
 

@@ -141,6 +141,25 @@ def test_every_listed_route_refuses_everyone_who_has_no_right(tenants):
     print("\n".join(["| route | " + " | ".join((*WAYS, "another tenant")) + " |", "|---" * (len(WAYS) + 2) + "|", *rows]))
 
 
+def test_a_key_that_is_revoked_while_it_is_answered_gets_nothing(tmp_path, monkeypatch):
+    "Of every listed route: the key is good when the request comes in, and revoked before the response begins."
+    tenants, whole, rows = Tenants(tmp_path / "home"), AccessGate.watched, []
+
+    async def revoked_meanwhile(gate, scope, receive, send, visitor):
+        tenants.store.change(lambda ring: revoke_key(ring, visitor.key))
+        gate.keys.read_at = float("-inf")
+        await whole(gate, scope, receive, send, visitor)
+
+    monkeypatch.setattr(AccessGate, "watched", revoked_meanwhile)
+    for route in set(listed(tenants)) - OPEN:
+        key = tenants.make("short", ["admin"] if SCOPES.get(route) in ("metrics", "admin") else ["ask", "ingest"])
+        tenants.app.state.keys.read(0)
+        response = tenants.ask_for({"Authorization": f"Bearer {key}"}, route, "anton")
+        assert response.status_code == 401 and "not valid, or not any more" in response.text and "42 N m" not in response.text, (route, response.text)
+        rows.append(f"| {' '.join(route)} | {response.status_code} |")
+    print("\n".join(["| route | revoked while it is answered |", "|---|---|", *sorted(rows)]))
+
+
 def test_the_owner_comes_in_by_every_route(tenants):
     for route in listed(tenants):
         key = tenants.metrics if route == ("GET", "/metrics") else tenants.admin if route in OF_ADMINS else tenants.anton
@@ -340,7 +359,10 @@ def test_keys_are_shared_by_all_processes_of_a_bucket(s3_settings):
     assert sum(bool(two.read(0).of_token(token, datetime.now(UTC))) for token in tokens) == 4
 
 
-def test_a_stream_ends_when_its_key_is_revoked(tmp_path):
+@pytest.mark.parametrize(("path", "body"), [
+    ("/v1/query/stream", {"question": TORQUE}), ("/v1/chat/completions", {"model": "ragwb", "stream": True, "messages": [{"role": "user", "content": TORQUE}]}),
+])  # fmt: skip
+def test_a_stream_ends_when_its_key_is_revoked(tmp_path, path, body):
     "On a real socket: the key is revoked by another process's store while statements still come."
     workbench, store = Workbench(Settings(home=tmp_path, workers=1)), KeyStore(Folder(tmp_path))
     workbench.ingest_files([("seals.md", SEALS)], "default")
@@ -363,14 +385,14 @@ def test_a_stream_ends_when_its_key_is_revoked(tmp_path):
         time.sleep(0.01)
     try:
         port, heard, revoked = server.servers[0].sockets[0].getsockname()[1], [], 0.0
-        with httpx.stream("POST", f"http://127.0.0.1:{port}/v1/query/stream", json={"question": TORQUE}, headers={"Authorization": f"Bearer {token}"}, timeout=20) as reply:
+        with httpx.stream("POST", f"http://127.0.0.1:{port}{path}", json=body, headers={"Authorization": f"Bearer {token}"}, timeout=20) as reply:
             for line in reply.iter_lines():
                 heard.append(line)
                 if len(said) == 3 and not revoked:
                     store.change(lambda ring: revoke_key(ring, "Ann"))
                     revoked = time.monotonic()
         assert time.monotonic() - revoked < 15  # about two seconds on a machine that does nothing else
-        assert "event: error" in heard and any('"status": 401' in line for line in heard)
+        assert "event: error" in heard and any('"status": 401' in line or "invalid_api_key" in line for line in heard) and "[DONE]" not in heard[-1]
         time.sleep(1)
         assert len(said) < 25, "the work goes on for nobody"
     finally:

@@ -70,14 +70,14 @@ def test_requests_a_minute_are_counted_for_each_key_and_told_to_each_client(serv
 
 def test_questions_at_once_are_counted_before_a_thread_is_taken_and_given_back(server):
     one, two, began, go_on = server.client("ann", questions=2), server.client("bo"), threading.Semaphore(0), threading.Event()
-    answer, real = server.workbench.ask("What torque does the seal A1-990 need?"), type(server.workbench).ask
+    answer, real = server.workbench.ask("What torque does the seal A1-990 need?"), type(server.workbench).stream
 
     def slow(self, question, collection=""):
         began.release()
         assert go_on.wait(30)
-        return answer
+        yield answer
 
-    type(server.workbench).ask = slow
+    type(server.workbench).stream = slow
     with TestClient(server.app, base_url=HERE) as client, ThreadPoolExecutor(2) as pool:  # one event loop for all
 
         def ask(key, path="/v1/query", **more):
@@ -92,7 +92,7 @@ def test_questions_at_once_are_counted_before_a_thread_is_taken_and_given_back(s
             assert [each.result().status_code for each in running] == [200, 200]
         finally:
             go_on.set()
-            type(server.workbench).ask = real
+            type(server.workbench).stream = real
         assert [ask(one, path).status_code for path in ("/v1/query", "/v1/query/stream") for _ in range(3)] == [200] * 6
         assert [ask(one, question="").status_code for _ in range(3)] == [422] * 3 and ask(one, collection="no").status_code == 404
         assert ask(one).status_code == 200  # a refused question gives its place back

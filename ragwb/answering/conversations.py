@@ -18,6 +18,7 @@ from secrets import token_urlsafe
 from typing import Any
 
 from .answer_store import AnswerError, AnswerStore
+from .citations import inert
 from .deletion import BY_ANSWER, Deletion, NotEverywhere, asked
 from ..indexing.schema import is_name
 from ..indexing.store import Store
@@ -134,12 +135,13 @@ def record_markdown(record: dict[str, Any]) -> str:
     "A question, its answer and quotes as Markdown."
     places = [f"{cited['document']}{', page ' + str(cited['page']) if cited['page'] else ''}" for cited in record["citations"]]
     quotes = (f"> [{n}] {' '.join(cited['quote'].split())} — *{place}*\n>" for n, (cited, place) in enumerate(zip(record["citations"], places, strict=True), start=1))
-    return "\n".join([f"## {record['question']}\n", f"{record['answer']}\n", *quotes, f"\n*{record['model']} · {record['created'][:16].replace('T', ' ')} UTC · {record['id']}*\n"])
+    said = inert(f"## {record['question']}\n\n{record['answer']}\n")
+    return "\n".join([said, *map(inert, quotes), f"\n*{record['model']} · {record['created'][:16].replace('T', ' ')} UTC · {record['id']}*\n"])
 
 
 def conversation_markdown(kept: KeptConversation, records: Sequence[dict[str, Any]]) -> str:
     "A conversation as Markdown."
-    return f"# {kept.title}\n\n" + "\n".join(map(record_markdown, records))
+    return f"# {inert(kept.title)}\n\n" + "\n".join(map(record_markdown, records))
 
 # %% ../../nbs/10_answering/15_conversations.ipynb #c18
 def without(kept: KeptConversation, gone: Sequence[str], answers: AnswerStore) -> KeptConversation | None:

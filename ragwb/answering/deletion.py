@@ -5,15 +5,18 @@
 # %% auto #0
 __all__ = ['EXPERIMENT_FOLDERS', 'BY_TEXT', 'BY_ANSWER', 'TAKES_S', 'UNDER_WAY', 'Deletion', 'forget_vectors', 'forget_files',
            'forget_scratch', 'forget_written', 'forget_answers', 'forget_passing', 'Holder', 'asked', 'NotEverywhere',
-           'carry_out', 'note', 'delete_everywhere', 'died', 'unfinished', 'complete_deletions']
+           'carry_out', 'note', 'delete_everywhere', 'died', 'unfinished', 'complete_deletions', 'expired',
+           'expire_answers', 'Expiry']
 
 # %% ../../nbs/10_answering/12_deletion.ipynb #c03
 import json
 import logging
 import os
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from pkgutil import resolve_name
@@ -27,8 +30,8 @@ from ..indexing.collection import Collection
 from ..indexing.embedding import VectorCache, vector_key
 from ..indexing.schema import CollectionError
 from ..indexing.store import Store
-from ..storage.folder import drop_passing
-from ..storage.objects import is_running, machine
+from ..storage.folder import drop_passing, spend_reserve
+from ..storage.objects import Locked, is_running, machine
 
 # %% ../../nbs/10_answering/12_deletion.ipynb #c08
 @dataclass(frozen=True)
@@ -176,7 +179,7 @@ def note(deletion: Deletion, key: str, answers: Sequence[str] | None = None) -> 
 
 
 def delete_everywhere(deletion: Deletion) -> int:
-    "Deletes documents from everything that ragwb has written, and completes what is unfinished; returns how many there were. Raises NotEverywhere."
+    "Deletes documents from everything that ragwb has written, and completes what is unfinished; returns how many there were. Raises NotEverywhere, Locked."
     there = len({*deletion.ids} & deletion.collection.hashes().keys())  # before an earlier try is completed: it may have been for the same ones
     complete_deletions(deletion.store)
     origins = deletion.collection.origins()
@@ -184,9 +187,18 @@ def delete_everywhere(deletion: Deletion) -> int:
     key = f"deletions/{token_hex(8)}.json"
     UNDER_WAY.add(key)
     try:
-        note(deletion, key, ())
-        carry_out(deletion, key)
+        try:
+            note(deletion, key, ())
+            carry_out(deletion, key)
+        except (OSError, RuntimeError) as error:
+            if not spend_reserve(deletion.home, error):
+                raise
+            note(deletion, key, ())
+            carry_out(deletion, key)
         return there
+    except Locked:  # before anything was taken out
+        deletion.store.objects.delete([key])
+        raise
     finally:
         UNDER_WAY.discard(key)
 
@@ -223,3 +235,49 @@ def complete_deletions(store: Store) -> int:
         except Exception as error:
             logging.getLogger("ragwb").warning("a deletion in %s is not complete yet: %s", told["collection"], error)
     return done
+
+# %% ../../nbs/10_answering/12_deletion.ipynb #c28
+def expired(store: Store, days: int, now: datetime) -> dict[str, list[str]]:  # collection -> answer ids
+    "The answers that are older than some days."
+    first, found, answers = f"{now - timedelta(days=days):%Y%m%d}", defaultdict[str, list[str]](list), AnswerStore(store.objects)
+    for _, _, ids in (each for each in answers.days() if each[0] < first):
+        for id in ids:
+            if record := answers.read(answers.key(id)):
+                found[record["collection"]].append(id)
+    return found
+
+
+def expire_answers(store: Store, days: int, now: datetime | None = None) -> int:  # days: 0 keeps all
+    "Deletes the answers that are older than some days, from everywhere; returns how many. A holder that fails is logged, and asked again the next time."
+    done = 0
+    for name, ids in expired(store, days, now or datetime.now(UTC)).items() if days else ():
+        if collection := store.find(name):
+            failed = list(asked(BY_ANSWER, Deletion(store, collection, (), tuple(ids))))
+        else:  # nothing else knows an answer from a collection that is gone
+            AnswerStore(store.objects).drop(ids)
+            failed = []
+        if failed:
+            logging.getLogger("ragwb").warning("%d answers in %s are older than %d days, and not deleted yet from %s", len(ids), name, days, "; ".join(failed))
+        done += len(ids) * (not failed)
+    return done
+
+# %% ../../nbs/10_answering/12_deletion.ipynb #c29
+class Expiry:
+    "Deletes the answers that are over once a day, in a thread of its own; a keeper of answers tells it that time goes on."
+
+    def __init__(self, store: Store, days: int):
+        self.store, self.days, self.day = store, days, ""
+        self.thread = ThreadPoolExecutor(1, thread_name_prefix="ragwb-expiry")
+
+    def heard(self, _: object = None) -> None:
+        "Looks, if that was not done today."
+        if self.days and self.day != (day := datetime.now(UTC).date().isoformat()):
+            self.day = day
+            self.thread.submit(self.look)
+
+    def look(self) -> None:
+        "Deletes what is over; the log has what went wrong."
+        try:
+            expire_answers(self.store, self.days)
+        except Exception as error:
+            logging.getLogger("ragwb").warning("old answers are not deleted yet: %s", error)

@@ -295,8 +295,9 @@ class AccessGate:
         "Serves a visitor as long as the key holds."
         watch = Watch(scope["path"], partial(holds, self.keys, visitor), telling_limits(visitor, send))
         try:
-            with suppress(KeyEnded):
-                await self.app(scope, receive, watch.send)
+            await self.app(scope, receive, watch.send)
+        except* KeyEnded:  # alone, or from a group of tasks, as streams have
+            pass
         finally:
             watch.end()
 

@@ -33,7 +33,7 @@ from ..indexing.schema import CollectionError
 from ..indexing.titan import EmbeddingError
 from ..network.aws import AwsError
 from ..operations.limits import OverLimit
-from ..storage.objects import is_disk_full
+from ..storage.objects import Locked, is_disk_full
 
 # %% ../../nbs/14_api/01_problems.ipynb #c06
 TITLES = {
@@ -128,6 +128,8 @@ def problem_of(error: BaseException) -> Problem:
             return invalid_request(error)
         case HTTPException():
             return http_problem(error)
+        case Locked():
+            return Problem(503, "busy", str(error), {"Retry-After": "10"})
         case OverLimit():
             return Problem(429, "limit", str(error), retry_after(error.retry_after_s), limit=error.limit)
         case OverBudget():

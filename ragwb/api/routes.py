@@ -33,6 +33,7 @@ from starlette.datastructures import UploadFile
 from starlette.responses import Response
 
 from ..answering.citations import Citation
+from ..answering.deletion import Expiry
 from ..answering.pipeline import Answer, Question
 from .ab_routes import ab_router
 from .access import RULES, AccessGate, WrongKeys, open_to_everyone
@@ -50,6 +51,7 @@ from ..operations.keys import Keys, KeyStore
 from ..operations.metrics import MetricsMiddleware
 from ..operations.replay import notebook_of
 from ..operations.traces import TraceContext, traces_of
+from ..storage.folder import own_folder
 from ..workbench import Workbench
 
 # %% ../../nbs/14_api/07_routes.ipynb #c06
@@ -233,7 +235,7 @@ watch, measured = APIRouter(tags=["operations"]), APIRouter(tags=["operations"])
 
 def check_storage(workbench: Workbench) -> None:
     "Writes a byte into the data folder and opens the default collection."
-    workbench.settings.home.mkdir(parents=True, exist_ok=True)
+    own_folder(workbench.settings.home)
     with closing(tempfile.TemporaryFile(dir=workbench.settings.home)) as file:
         file.write(b"1")
     if workbench.settings.collection in workbench.collections():
@@ -247,25 +249,34 @@ async def healthz() -> dict[str, Any]:
 
 
 @watch.get("/readyz")
-def readyz(request: Request) -> dict[str, Any]:
+async def readyz(request: Request) -> dict[str, Any]:
     "The data folder can be read and written, and the index opens."
-    try:
-        workbench = request.app.state.service.workbench
-        check_storage(workbench)
-        degraded = redis_troubles(workbench.settings)
+    service: Service = request.app.state.service
+
+    def look() -> dict[str, Any]:
+        check_storage(service.workbench)
+        degraded = redis_troubles(service.workbench.settings)
         return {"status": "degraded", "degraded": degraded} if degraded else {"status": "ready"}
+
+    try:
+        return await service.probed(look)
     except (AwsError, OSError, RuntimeError, ValueError) as error:
         problem = problem_of(error)
-        raise Problem(503, "not-ready", problem.detail if problem.status != 500 else f"the data folder cannot be used: {type(error).__name__}") from error
+        logging.getLogger("ragwb").warning("not ready: %s", error)
+        raise Problem(503, "not-ready", problem.detail if problem.status != 500 else "the data folder cannot be used; the server's log has the details") from error
 
 
 @measured.get("/metrics", response_class=PlainTextResponse)
-def metrics(request: Request) -> Response:
+async def metrics(request: Request) -> Response:
     "Counters and gauges for Prometheus."
-    service = request.app.state.service
-    if server := redis_of(service.workbench.settings):
-        service.metrics.redis.set(0 if server.problem else 1)
-    return Response(service.observed(), media_type="text/plain; version=0.0.4; charset=utf-8")
+    service: Service = request.app.state.service
+
+    def look() -> bytes:
+        if server := redis_of(service.workbench.settings):
+            service.metrics.redis.set(0 if server.problem else 1)
+        return service.observed()
+
+    return Response(await service.probed(look), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 # %% ../../nbs/14_api/07_routes.ipynb #c22
 ASSETS = "/docs/assets"
@@ -295,6 +306,7 @@ def create_api(workbench: Workbench) -> FastAPI:
     app = FastAPI(title="ragwb", version=version("ragwb"), description=DESCRIPTION, docs_url=None, redoc_url=None, responses={"default": PROBLEM})
     serve_tests(workbench)
     app.state.service = service = Service(workbench)
+    workbench.keeper.listeners.append(Expiry(workbench.store, workbench.settings.answer_days).heard)
     app.state.keys, app.state.wrong_keys, app.state.rules = Keys(KeyStore(workbench.store.objects)), WrongKeys(), list(RULES)
     app.state.easy, app.state.audit = open_to_everyone(workbench.settings), workbench.audit
     for routes in (router, ab_router, chat, measured):

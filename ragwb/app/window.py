@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['PAGES', 'BODY_STYLE', 'PAGES_STYLE', 'RAIL_STYLE', 'AppPage', 'CHANGING', 'RECENT', 'READ_ACTS', 'DOCUMENT_ACTS',
-           'THEME_COOKIE', 'SYSTEM_COOKIE', 'ICON', 'address', 'may_open', 'read_address', 'navigation',
-           'recent_conversations', 'top_bar', 'start_pages', 'WindowParts', 'scope_of', 'WindowPlaces', 'Window',
-           'window_frame']
+           'COLLECTION_ACTS', 'THEME_COOKIE', 'SYSTEM_COOKIE', 'ICON', 'address', 'may_open', 'read_address',
+           'navigation', 'recent_conversations', 'top_bar', 'start_pages', 'WindowParts', 'scope_of', 'WindowPlaces',
+           'WindowCollections', 'Window', 'window_frame']
 
 # %% ../../nbs/15_app/17_window.ipynb #c03
 import asyncio
@@ -20,8 +20,10 @@ from panel_material_ui.template import Page
 
 from ..answering.conversations import Conversations, KeptConversation
 from .ask_page import AskPage
+from .collections_view import collections_dialog, leave_question
 from .cost_page import CostPage
 from .documents_page import DocumentsPage
+from .documents_view import natural
 from .experiments_page import ExperimentsPage
 from .history_page import HistoryPage
 from .playground_page import PlaygroundPage
@@ -29,6 +31,9 @@ from .screen import Screen
 from .settings_page import SettingsPage
 from .theme import FRAME_STYLE, LIGHT, THEME
 from .uploads import Uploads
+from ..indexing.schema import CollectionError
+from ..network.aws import AwsError
+from ..operations.collections import create_collection, delete_collection, name_for, retitle, titled_collections
 from ..operations.permission import EVERYONE, Visitor
 from ..workbench import Workbench
 
@@ -67,12 +72,19 @@ def recent_conversations(recent: Sequence[KeptConversation], current: str) -> st
     return f'<div class="recent" role="navigation" aria-labelledby="recent"><h2 class="small muted" id="recent">Recent</h2>{links}</div>' if recent else ""
 
 
-def top_bar(collections: list[str], current: str, profile: str, visitor: Visitor = EVERYONE) -> str:
-    "The choice of a collection, the profile, and who is signed in."
+def top_bar(
+    collections: Mapping[str, str],  # name -> what people read
+    current: str,                    # name
+    profile: str,
+    visitor: Visitor = EVERYONE,
+) -> str:
+    "The choice of a collection and what can be done with them, the profile, and who is signed in."
     out = ('<form method="post" action="/signout" class="line"><button class="plain small" title="End this session">Sign out</button></form>' if visitor.session else "")
     who = f'<span class="small muted" title="The key of this session">{escape(visitor.name)}</span>{out}' if visitor.key else ""
-    names = "".join(f'<option value="{escape(name)}"{" selected" if name == current else ""}>{escape(name)}</option>' for name in sorted({*collections, current}))
-    return (f'<div class="bar"><label><span class="sr">Collection</span><select data-act="collection" title="Collection">{names}</select></label>'
+    titles = sorted(({current: current} | dict(collections)).items(), key=lambda item: natural(item[1]))
+    names = "".join(f'<option value="{escape(name)}"{" selected" if name == current else ""}>{escape(title)}</option>' for name, title in titles)
+    manage = '<button class="plain" data-act="collections" aria-label="Collections" title="Make, rename or delete a collection">⋯</button>' if visitor.may("ingest") else ""
+    return (f'<div class="bar"><label><span class="sr">Collection</span><select data-act="collection" title="Collection">{names}</select></label>{manage}'
             f'<span class="grow"></span>{who}<span class="badge" title="Settings profile">{escape(profile)}</span></div>')
 
 # %% ../../nbs/15_app/17_window.ipynb #c11
@@ -129,8 +141,8 @@ class WindowParts:
         for page_of in (self.ask, self.documents, self.history, self.experiments, self.costs, self.settings):
             page_of.screen.act = self.act
         self.rail = Screen(self.act, skeleton='<div data-region="nav"></div><div data-region="recent"></div>', follow=True, stylesheets=[RAIL_STYLE])
-        self.bar = Screen(self.act, skeleton='<div data-region="bar" style="height:100%"></div>', sizing_mode="stretch_width")
-        self.known, self.refused = list[str](), ""  # the collections; what the visitor tried and may not do
+        self.bar = Screen(self.act, skeleton='<div data-region="bar" style="height:100%"></div><div data-region="dialog"></div>', sizing_mode="stretch_width")
+        self.known, self.refused = dict[str, str](), ""  # the collections with their titles; what the visitor tried and may not do
         self.draw_bar()
         self.prefer: Callable[[bool], None] = lambda dark: None  # shows the window dark or light, as the system does
         self.draw()
@@ -158,14 +170,20 @@ class WindowParts:
             self.rail.url = address(self.page, self.collection, self.pages[self.page].query())
         self.rail.title = f"{self.pages[self.page].title or PAGES[self.page]} · ragwb"
 
+    async def list_collections(self) -> None:
+        "Reads again which collections there are."
+        self.known = await asyncio.to_thread(titled_collections, self.workbench)
+        self.draw_bar()
+
     async def list_recent(self) -> None:
         "Reads the last conversations again."
         recent = await asyncio.to_thread(Conversations(self.workbench.store.objects).listed, self.collection, RECENT)
         self.rail.put(recent=recent_conversations(recent, self.ask.shown.id if self.page == "ask" else ""))
 
 # %% ../../nbs/15_app/17_window.ipynb #c14a
-READ_ACTS = ("look", "page", "conversation", "collection", "system-theme", "address")  # that change nothing that others share
+READ_ACTS = ("look", "page", "conversation", "collection", "system-theme", "address", "close-collections")  # that change nothing that others share
 DOCUMENT_ACTS = ("announce", "piece", "unreadable", "retry", "dismiss", "delete", "really-delete")
+COLLECTION_ACTS = ("collections", "make-collection", "title-collection", "leave-collection", "really-leave")
 
 
 def scope_of(
@@ -173,7 +191,7 @@ def scope_of(
     act: str,
 ) -> str:
     "The scope that an action needs: what changes documents, ingest; what changes the settings or the tests of all, admin."
-    if act in DOCUMENT_ACTS:
+    if act in (*DOCUMENT_ACTS, *COLLECTION_ACTS):
         return "ingest"
     return "admin" if act not in READ_ACTS and page in ("settings", "experiments") else "ask"
 
@@ -185,8 +203,7 @@ class WindowPlaces(WindowParts):
         "Fills the window. A new window may have been used before this, which then stays."
         self.opened.set()
         first, query = self.page, self.query  # the person may go elsewhere meanwhile
-        self.known = await asyncio.to_thread(self.workbench.collections)
-        self.draw_bar()
+        await self.list_collections()
         await self.list_recent()
         await start_pages(self.pages, first, query, back)
         self.moved()
@@ -222,8 +239,57 @@ class WindowPlaces(WindowParts):
         self.draw()
         await self.start(back=True)
 
+# %% ../../nbs/15_app/17_window.ipynb #c14c
+class WindowCollections(WindowPlaces):
+    "What a person does with collections in a window."
+
+    def show_collections(self, notice: str = "") -> None:
+        "Opens the dialog."
+        title = self.known.get(self.collection, "")
+        self.bar.put(dialog=collections_dialog(title, self.visitor.collections is None, notice))
+
+    async def make_collection(self, title: str) -> None:
+        "Makes a collection, and shows its empty list of documents."
+        name = name_for(title)
+        if not name:
+            raise CollectionError("a title needs a letter from a to z, or a digit: addresses and commands call the collection by it")
+        await asyncio.to_thread(create_collection, self.workbench, name)
+        if title.strip() != name:
+            await asyncio.to_thread(retitle, self.workbench, name, title)
+        await self.go_to(name, "documents")
+
+    async def go_to(self, collection: str, page: str) -> None:
+        "Shows a page of another collection."
+        self.bar.put(dialog="")
+        self.page = page
+        await self.choose(collection, {})
+        self.moved()
+
+    async def work_on_collections(self, act: str, title: str) -> None:
+        "Makes, renames or deletes a collection; a failure is said in the dialog."
+        try:
+            if act == "make-collection":
+                await self.make_collection(title)
+            elif act == "title-collection":
+                await asyncio.to_thread(retitle, self.workbench, self.collection, title)
+                self.bar.put(dialog="")
+                await self.list_collections()
+            elif act == "leave-collection":
+                documents = len(await asyncio.to_thread(self.workbench.store.open(self.collection).hashes))
+                self.bar.put(dialog=leave_question(self.known.get(self.collection, self.collection), documents))
+            elif act == "really-leave":
+                self.bar.put(dialog="")
+                await asyncio.to_thread(delete_collection, self.workbench, self.collection)
+                left = await asyncio.to_thread(self.workbench.collections)
+                await self.go_to("" if self.workbench.settings.collection in left else next(iter(left), ""), "documents")
+            else:
+                self.show_collections()
+        except (CollectionError, AwsError, OSError) as error:
+            self.show_collections(str(error))
+
+
 # %% ../../nbs/15_app/17_window.ipynb #c14b
-class Window(WindowPlaces):
+class Window(WindowCollections):
     "One browser window: what a person does in it, and where that leads."
 
     async def act(self, message: dict[str, Any]) -> None:
@@ -246,6 +312,10 @@ class Window(WindowPlaces):
                 self.prefer(bool(message["dark"]))
             case "address":
                 await self.arrive(message["path"], message["search"])
+            case "close-collections":
+                self.bar.put(dialog="")
+            case act if act in COLLECTION_ACTS:
+                await self.work_on_collections(act, str(message.get("title", "")))
             case _:
                 await self.pages[self.page].act(message)
         if message["act"] in CHANGING:

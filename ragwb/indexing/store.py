@@ -10,7 +10,7 @@ from pathlib import Path
 from secrets import token_hex
 
 from ..config import PipelineConfig
-from .collection import Collection
+from .collection import Collection, removed_key
 from .schema import CollectionError, damaged, describe, is_name, schema
 from .table import LANCE_ERRORS, Database, Table
 from ..settings import Settings
@@ -23,9 +23,10 @@ def has_table(objects: Objects, name: str) -> bool:
 
 
 def table_names(objects: Objects) -> list[str]:
-    "The tables that have a commit."
+    "The tables that have a commit, without those of deleted collections."
     folders = [folder.removesuffix(".lance") for folder in objects.folders("lancedb/") if folder.endswith(".lance")]
-    return sorted(name for name in folders if is_name(name) and has_table(objects, name))
+    removed = {item.key.removeprefix(removed_key("")) for item in objects.items(removed_key(""))}
+    return sorted(name for name in folders if is_name(name) and name not in removed and has_table(objects, name))
 
 # %% ../../nbs/05_indexing/09_store.ipynb #c08
 class Store:
@@ -47,7 +48,7 @@ class Store:
 
     def find(self, name: str) -> Collection | None:
         "A collection; None if it is not there. Raises CollectionError if it is damaged."
-        if not is_name(name) or not (self.objects.remote or has_table(self.objects, name)):
+        if not is_name(name) or self.objects.exists(removed_key(name)) or not (self.objects.remote or has_table(self.objects, name)):
             return None
         for attempt in range(2):  # a table that was not there at first may have been made by another process since
             try:
@@ -70,11 +71,25 @@ class Store:
             raise CollectionError(f"no collection {name!r} in {self.objects.place} (there: {there}): make it with ragwb ingest PATH --collection {name}")
         return found
 
-    def create(self, name: str, config: PipelineConfig, dimensions: int) -> Collection:
-        "Opens a collection, or makes it for a config; an existing one keeps its own chunking and embedder."
+    def check_name(self, name: str) -> None:
+        "Raises CollectionError for a name that no collection can have."
         if not is_name(name):
             raise CollectionError(f"collection name {name!r}: 1 to 64 letters, digits, - and _ are allowed")
+
+    def create(self, name: str, config: PipelineConfig, dimensions: int) -> Collection:
+        "Opens a collection, or makes it for a config; an existing one keeps its own chunking and embedder."
+        self.check_name(name)
         with self.objects.lock(name), self.database.explained():
-            if not has_table(self.objects, name):
-                self.database.connection.create_table(name, schema=schema(dimensions, describe(config) | {"id": token_hex(8)}))
+            removed = self.objects.exists(removed_key(name))
+            if removed or not has_table(self.objects, name):
+                columns = schema(dimensions, describe(config) | {"id": token_hex(8)})
+                self.database.connection.create_table(name, schema=columns, mode="overwrite" if removed else "create")
+                self.objects.delete([removed_key(name)])
         return self.open(name)
+
+    def drop(self, name: str) -> None:
+        "Takes an empty collection away. Raises CollectionError while it holds documents."
+        with self.objects.lock(name), self.database.explained():
+            if held := len(self.open(name).hashes()):
+                raise CollectionError(f"collection {name} holds {held} documents: delete them first")
+            self.objects.put(removed_key(name), b"")

@@ -4,13 +4,14 @@
 
 # %% auto #0
 __all__ = ['NO_SCAN', 'Progress', 'IngestReport', 'followed', 'Intake', 'with_name', 'explained', 'with_scan', 'checked_rules',
-           'or_refused', 'written', 'ingest', 'ingest_documents']
+           'or_refused', 'written', 'NewCollection', 'Target', 'ingest', 'ingest_documents']
 
 # %% ../../nbs/09_ingestion/07_ingest.ipynb #c03
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -209,19 +210,44 @@ def or_refused(embedder: Embedder, texts: Sequence[str]) -> np.ndarray:
         raise DocumentError("", f"not embedded: {error}") from error
 
 
-def written(outcomes: Iterable[Step | Incoming], writer: Writer, embedder: Embedder) -> Generator[Step, None, None]:
+def written(outcomes: Iterable[Step | Incoming], writer: Callable[[], Writer], embedder: Embedder) -> Generator[Step, None, None]:  # asked for it with the first document
     "Writes what was read, a batch at a time."
-    batches = Batches(writer, embedder)
+    batches: Batches | None = None
     for outcome in outcomes:
         if isinstance(outcome, Step):
             yield outcome
         else:
+            batches = batches or Batches(writer(), embedder)
             yield from batches.add(outcome)
-    yield from batches.flush()
+    if batches:
+        yield from batches.flush()
+
+# %% ../../nbs/09_ingestion/07_ingest.ipynb #s005
+@dataclass(frozen=True)
+class NewCollection:
+    "A collection that is made when the first document is ready for it."
+    built: PipelineConfig                 # the config that it will be built with
+    make: Callable[[], Collection]
+
+
+class Target:
+    "Where a run writes: opened, and made if need be, when it is first asked for."
+
+    def __init__(self, collection: Collection | NewCollection, stack: ExitStack):  # holds the collection to the end of the run
+        self.collection, self.stack, self.open = collection, stack, False
+
+    @cached_property
+    def writer(self) -> Writer:
+        "The writer, which holds the collection from now on."
+        made = self.collection.make() if isinstance(self.collection, NewCollection) else self.collection
+        writer, self.open = Writer(made), True
+        self.stack.enter_context(explained(made))
+        self.stack.enter_context(writer.session())
+        return writer
 
 # %% ../../nbs/09_ingestion/07_ingest.ipynb #s006
 def ingest(
-    collection: Collection,
+    collection: Collection | NewCollection,
     embedder: Embedder,
     sources: Sequence[Source],
     limits: Limits,
@@ -233,13 +259,15 @@ def ingest(
     names: NameRules = NameRules(),                      # noqa: B008  # frozen
 ) -> IngestReport:
     "Brings a collection up to date with some files. Raises CollectionError when the disk is full; what was committed before remains."
-    begun, writer = time.perf_counter(), Writer(collection)
-    rules = checked_rules(guardrail or collection.built.guardrail)
-    with explained(collection), writer.session():
-        intake = Intake(Names(collection.hashes(), collection.origins(), names), limits, rules, workers, collection.chunking, patience_s)
+    begun, rules = time.perf_counter(), checked_rules(guardrail or collection.built.guardrail)
+    with ExitStack() as stack:
+        target = Target(collection, stack)
+        known = (target.writer.collection.hashes(), target.writer.collection.origins()) if isinstance(collection, Collection) else ({}, {})
+        intake = Intake(Names(*known, names), limits, rules, workers, collection.built.chunking, patience_s)
         outcomes = intake.outcomes(sources, lambda texts: or_refused(embedder, texts))
-        report = followed(written(outcomes, writer, embedder), progress, len(sources), lambda step: with_name(step, intake.settled))
-        clean_up(writer, in_memory if report.new or report.changed else None)
+        report = followed(written(outcomes, lambda: target.writer, embedder), progress, len(sources), lambda step: with_name(step, intake.settled))
+        if target.open:
+            clean_up(target.writer, in_memory if report.new or report.changed else None)
     report.seconds = time.perf_counter() - begun
     return report
 
@@ -264,4 +292,4 @@ def ingest_documents(
             else:
                 yield Incoming(admitted.document, Original(source, document.content_hash), pieces, admitted.found)
 
-    return followed(written(outcomes(), Writer(collection), embedder), progress, total)
+    return followed(written(outcomes(), lambda: Writer(collection), embedder), progress, total)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from ..answering.citations import Statement, prove, statements
+from ..answering.citations import Statement, inert, prove, statements
 from ..answering.pipeline import Pipeline, Question
 from ..answering.steps import answer_prompt, readable_passages, retrieve_passages, rewrite_question
 from ..config import PipelineConfig, config_from
@@ -155,7 +155,7 @@ def notebook_of(
     profile: str = "",
 ) -> dict[str, Any]:            # nbformat 4.5
     "A notebook that replays an answer."
-    title = escape(" ".join(record["question"].split()))
+    title = inert(" ".join(record["question"].split()))  # a picture in it would be loaded by whoever opens the notebook
     facts = {**{name: record[name] for name in ("id", "created", "index_version", "collection", "config")}, "title": title, "profile": profile}
     facts["k"] = max(1, record["pipeline"]["retrieval"]["k"] - 2)
     cells: list[dict[str, Any]] = []

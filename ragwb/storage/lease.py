@@ -16,7 +16,7 @@ from secrets import token_hex
 from typing import Any
 
 from ..network.aws import AwsError
-from .objects import Objects
+from .objects import PATIENCE, Locked, Objects
 
 # %% ../../nbs/03_storage/03_lease.ipynb #c06
 class LeaseObject:
@@ -76,14 +76,17 @@ class Lease:
         return written
 
     def take(self) -> None:
-        "Waits until the lease is ours."
-        seen, since = "", self.clock()
+        "Waits until the lease is ours. Raises Locked."
+        begun = since = self.clock()
+        seen = ""
         while True:
             etag, free = self.object.read()
             if etag != seen:
                 seen, since = etag, self.clock()
             if (free or self.clock() - since > self.seconds) and self.write(etag):
                 return
+            if self.clock() - begun > PATIENCE.get():
+                raise Locked(self.object.key.rpartition("/")[2], PATIENCE.get())
             self.sleep(random.uniform(0.02, 0.2))
 
     def check(self) -> None:

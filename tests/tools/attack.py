@@ -16,8 +16,9 @@ import httpx
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
-TESTS = ("test_hostile", "test_patterns", "test_keys", "test_limits", "test_tenants")
-PAIRS, SEED = 10_000, 7
+TESTS = ("test_hostile", "test_patterns", "test_keys", "test_limits", "test_tenants", "test_doors")
+PAIRS, CASES, SEED = 10_000, 5_000, 7
+RUNS = 8  # of schemathesis at most, each with another seed, until there were so many cases
 
 
 def run_tests() -> tuple[str, str]:
@@ -35,6 +36,18 @@ def random_pairs(home: Path) -> list[str]:
     from test_tenants import leaks
 
     return leaks(Tenants(home), PAIRS, SEED)
+
+
+def run_schemathesis(described: Path, here: str, given: list[str], seed: int, seconds: int, log: Path) -> tuple[int, Counter[str]]:
+    "One run of schemathesis against a server: the number of requests, and the failures by check."
+    tool = [str(Path(sys.executable).with_name("schemathesis")), "--config-file", str(ROOT / "tests/tools/schemathesis.toml"), "--no-color"]
+    how = ["run", str(described), "--url", here, *given, "-n", "200", "--seed", str(seed), "--continue-on-failure", "--no-shrink", "--max-time", str(seconds),
+           "--phases", "examples,coverage,fuzzing", "--generation-database", "none"]
+    done = subprocess.run([*tool, *how], cwd=log.parent, capture_output=True, text=True)
+    log.write_text(done.stdout)
+    if not (cases := re.search(r"(\d+) generated", done.stdout)):
+        raise SystemExit(f"schemathesis did not run:\n{done.stdout[-3_000:]}{done.stderr[-2_000:]}")
+    return int(cases[1]), Counter({what: int(number) for what, number in re.findall(r"^  (?:❌|🚫) ([^:\n]+): (\d+)$", done.stdout, re.M)})
 
 
 def schemathesis(home: Path, seconds: int) -> list[tuple[str, int, Counter[str]]]:
@@ -57,19 +70,15 @@ def schemathesis(home: Path, seconds: int) -> list[tuple[str, int, Counter[str]]
                 break
             except httpx.TransportError:
                 time.sleep(0.3)
+        httpx.post(f"{here}/v1/query", json={"question": "What torque does the seal need?"}, headers=headers, timeout=120).raise_for_status()  # loads what the first one needs
         for name, given in (("with a key", ["-H", f"Authorization: Bearer {key}"]), ("without a key", [])):
-            report = home.parent / "report.json"
-            tool = [str(Path(sys.executable).with_name("schemathesis")), "--config-file", str(ROOT / "tests/tools/schemathesis.toml"), "--no-color",
-                    "run", str(described), "--url", here, *given]
-            how = ["-n", "200", "--seed", str(SEED), "--continue-on-failure", "--no-shrink", "--max-time", str(seconds), "--phases", "examples,coverage,fuzzing",
-                   "--generation-database", "none", "--report", "json", "--report-json-path", str(report)]
-            done = subprocess.run([*tool, *how], cwd=home.parent, capture_output=True, text=True)
-            cases = re.search(r"(\d+) generated", done.stdout)
-            if not cases:
-                raise SystemExit(f"schemathesis did not run:\n{done.stdout[-3_000:]}{done.stderr[-2_000:]}")
-            failures = Counter({what: int(number) for what, number in re.findall(r"^  ❌ (ST\d+ [^:\n]+): (\d+)$", done.stdout, re.M)})
-            (home.parent / f"schemathesis {name}.txt").write_text(done.stdout)
-            found.append((name, int(cases[1]), failures))
+            count, failures = 0, Counter[str]()
+            for seed in range(SEED, SEED + RUNS):
+                made, failed = run_schemathesis(described, here, given, seed, seconds, home.parent / f"schemathesis {name} {seed}.txt")
+                count, failures = count + made, failures + failed
+                if count >= CASES:
+                    break
+            found.append((name, count, failures))
         assert httpx.get(f"{here}/healthz").status_code == 200
     finally:
         server.terminate()
@@ -80,7 +89,7 @@ def schemathesis(home: Path, seconds: int) -> list[tuple[str, int, Counter[str]]
 def main() -> int:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--out", type=Path, default=ROOT / "reports/attack.md")
-    options.add_argument("--seconds", type=int, default=300, help="for each run of schemathesis")
+    options.add_argument("--seconds", type=int, default=90, help="for each run of schemathesis")
     given = options.parse_args()
     place = Path(tempfile.mkdtemp(prefix="ragwb-attack-"))
     summary, table = run_tests()
@@ -96,7 +105,8 @@ Written by `make attack`. Logs of this run: a temporary folder that it names.
 
 ## Generated requests
 
-Schemathesis, all checks, phases examples, coverage and fuzzing, seed {SEED}. The one exception is in `tests/tools/schemathesis.toml`.
+Schemathesis, all checks, phases examples, coverage and fuzzing, seeds from {SEED} until there were {CASES:,} cases,
+at most {RUNS} runs of {given.seconds} s. The two exceptions are in `tests/tools/schemathesis.toml`.
 
 | | requests | failures | by check |
 |---|---|---|---|

@@ -1,0 +1,315 @@
+"Waiting, hanging up, filling up: what one client does takes nothing from the others, and ends."
+
+import ast
+import contextlib
+import os
+import re
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+import uvicorn
+from starlette.responses import Response
+from starlette.testclient import TestClient
+from test_api import LEAVE, SEALS, TORQUE, Server, eventually, files, slow
+from test_faults import tiny_disk  # noqa: F401  # a fixture
+
+import ragwb.app.server
+from ragwb.answering.answer_index import SUFFIX, TOGETHER
+from ragwb.answering.conversations import Conversations, conversation_markdown, new_conversation_id
+from ragwb.api import gate, service
+from ragwb.api.routes import create_api
+from ragwb.app.server import ImpatientProtocol, create_server
+from ragwb.documents.document import DocumentError
+from ragwb.documents.parsing import parse
+from ragwb.operations.keys import KeyStore, add_key
+from ragwb.settings import Settings
+from ragwb.storage.folder import RESERVE, Folder
+from ragwb.workbench import Workbench
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    started = Server(Settings(home=tmp_path / "home", collection="docs", workers=1, model_servers=""), None)
+    try:
+        started.workbench.ingest_files([("leave.md", LEAVE), ("seals.md", SEALS)])
+        yield started
+    finally:
+        started.stop()
+
+
+# kept answers
+
+
+def test_a_deletion_opens_the_last_answers_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    workbench, opened = Workbench(Settings(home=tmp_path, workers=1, model_servers="")), []
+    workbench.ingest_files([("seals.md", SEALS), ("leave.md", LEAVE), ("third.md", b"# Third\n\nThe badge is green.")])
+    answer = workbench.ask(TORQUE)
+    for n in range(TOGETHER + 30):
+        workbench.answers.save(type(answer)(**vars(answer) | {"id": f"20261101-101010-{n:024x}"}))
+    assert len(list(tmp_path.glob(f"answers/*/*{SUFFIX}"))) == 2  # a file for each day of the two hundred
+    fresh, read = Workbench(workbench.settings), Folder.get
+    monkeypatch.setattr(Folder, "get", lambda self, key: opened.append(key) or read(self, key))
+    assert fresh.delete(["third.md"]) == 1
+    assert 25 <= sum(key.endswith(".json") and key.startswith("answers/") for key in opened) <= 35
+    opened.clear()
+    assert fresh.delete(["leave.md"]) == 1 and not any(key.endswith(".json") and key.startswith("answers/2026") for key in opened)
+    assert fresh.delete(["seals.md"]) == 1 and list(fresh.answers.ids()) == []
+    assert fresh.delete(["seals.md"]) == 0 and not [path for path in tmp_path.glob("answers/*/*")]
+
+
+def test_a_lost_or_damaged_index_of_answers_hides_none(tmp_path: Path) -> None:
+    workbench = Workbench(Settings(home=tmp_path, workers=1, model_servers=""))
+    workbench.ingest_files([("seals.md", SEALS), ("leave.md", LEAVE)])
+    kept = [workbench.ask(TORQUE).id for _ in range(3)]
+    assert sorted(workbench.answers.resting("default", {"seals.md"})) == sorted(kept)
+    (index,) = tmp_path.glob(f"answers/*/*{SUFFIX}")
+    for damage in (lambda path: path.write_text("{"), Path.unlink):
+        damage(index)
+        assert sorted(workbench.answers.resting("default", {"seals.md"})) == sorted(kept)
+        (index,) = tmp_path.glob(f"answers/*/*{SUFFIX}")
+    assert workbench.answers.resting("other", {"seals.md"}) == [] and b"seals" not in index.read_bytes()
+
+
+def test_old_answers_go_when_files_come_in_and_while_a_server_answers(tmp_path: Path) -> None:
+    workbench = Workbench(Settings(home=tmp_path, workers=1, model_servers="", answer_days=30))
+    workbench.ingest_files([("seals.md", SEALS)])
+    answer = workbench.ask(TORQUE)
+
+    def old() -> str:
+        workbench.answers.save(type(answer)(**vars(answer) | {"id": (id := "20240101-101010-" + "0" * 24)}))
+        workbench.answers.feedback(id, "down", "outdated")
+        return id
+
+    assert old() in workbench.answers.ids()
+    workbench.ingest_files([("leave.md", LEAVE)])
+    assert list(workbench.answers.ids()) == [answer.id] and not list(tmp_path.glob("answers/20240101/*"))
+    old()
+    create_api(workbench)
+    workbench.ask(TORQUE)
+    assert eventually(lambda: not list(tmp_path.glob("answers/20240101/*")), 20) and len(list(workbench.answers.ids())) == 2
+
+
+# uploads
+
+
+def test_a_failed_upload_makes_no_collection(server: Server) -> None:
+    for wrong in (("photo.xyz", b"?"), ("broken.pdf", b"%PDF-1.7 and no more"), ("../../etc/passwd", b"root"), ("empty.txt", b"")):
+        reply = server.client.post("/v1/documents", params={"collection": "photos"}, files=files(wrong))
+        assert (reply.status_code, reply.json()["files"][0]["status"]) == (422, "failed"), reply.text
+    assert server.client.get("/v1/collections").json()["collections"] == ["docs"] and "photos" not in os.listdir(server.workbench.settings.home / "documents")
+    mixed = server.client.post("/v1/documents", params={"collection": "photos"}, files=files(("empty.txt", b""), ("seals.md", SEALS))).json()
+    assert (mixed["new"], len(mixed["failed"])) == (1, 1) and server.client.get("/v1/collections").json()["collections"] == ["docs", "photos"]
+
+
+def test_two_first_uploads_at_once_are_both_in(server: Server) -> None:
+    with ThreadPoolExecutor(8) as many:
+        sent = [many.submit(httpx.post, f"{server.url}/v1/documents?collection=new", files=files((f"{n}.md", b"# Note %d\n\nA word." % n)), timeout=60) for n in range(8)]
+        assert [each.result().status_code for each in sent] == [200] * 8
+    assert sorted(server.workbench.store.open("new").hashes()) == [f"{n}.md" for n in range(8)]
+
+
+def test_a_body_that_drips_is_ended(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gate, "PIECE_S", 1.0)
+    monkeypatch.setattr(gate, "SLOWEST", 10**9)
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
+        connection.sendall(b"POST /v1/query HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n")
+        begun = time.monotonic()
+        with contextlib.suppress(OSError):
+            while time.monotonic() - begun < 15:
+                connection.sendall(b" ")
+                connection.settimeout(0.2)
+                with contextlib.suppress(TimeoutError):
+                    answer = connection.recv(4096)
+                    break
+        assert b" 408 " in answer.splitlines()[0] and time.monotonic() - begun < 10
+
+
+@pytest.mark.parametrize("said", [b"", b"GET /healthz HT", b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: ", b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\nGET /hea"])
+def test_a_connection_that_does_not_finish_a_head_is_closed(server: Server, said: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ragwb.app.server, "HEAD_S", 0.5)
+    other = uvicorn.Server(uvicorn.Config(server.app, host="127.0.0.1", port=0, log_level="error", http=ImpatientProtocol, timeout_keep_alive=1))
+    thread = threading.Thread(target=other.run)
+    thread.start()
+    while not other.started:
+        time.sleep(0.01)
+    try:
+        with socket.create_connection(other.servers[0].sockets[0].getsockname(), timeout=15) as connection:
+            connection.sendall(said)
+            while connection.recv(4096):  # until the server closes
+                pass
+        assert httpx.get(f"http://127.0.0.1:{other.servers[0].sockets[0].getsockname()[1]}/healthz").status_code == 200
+    finally:
+        other.should_exit = True
+        thread.join(10)
+
+
+# waiting
+
+
+def test_who_waits_too_long_for_a_lock_or_a_place_is_told_to_come_back(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "LOCK_S", 0.3)
+    with server.workbench.store.objects.lock("docs"):
+        replies = [server.client.delete("/v1/documents/seals.md"), server.client.post("/v1/documents", files=files(("new.md", b"# New")))]
+        assert [(reply.status_code, reply.headers["retry-after"]) for reply in replies] == [(503, "10")] * 2 and "another run is writing to 'docs'" in replies[0].text
+    assert set(server.workbench.store.open("docs").hashes()) == {"leave.md", "seals.md"} and not list(server.workbench.settings.home.glob("deletions/*"))
+    monkeypatch.setattr(service, "LOCK_S", 30.0)
+    monkeypatch.setattr(gate, "QUEUE_S", 0.5)
+    with ThreadPoolExecutor(6) as many, server.workbench.store.objects.lock("docs"):
+        waiting = [many.submit(server.client.delete, "/v1/documents/seals.md") for _ in range(6)]
+        assert eventually(lambda: sum(each.done() for each in waiting) == 4)
+        assert {(each.result().status_code, each.result().headers["retry-after"]) for each in waiting if each.done()} == {(503, "10")}
+    statuses = [each.result().status_code for each in waiting]
+    assert statuses.count(503) == 4 and 200 in statuses and set(statuses) <= {200, 404, 503}
+
+
+def test_slow_pictures_and_a_slow_disk_leave_questions_and_probes_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings, go_on = Settings(home=tmp_path, workers=1, model_servers=""), threading.Event()
+    Workbench(settings).ingest_files([("seals.md", SEALS)])
+    monkeypatch.setattr(ragwb.app.server, "page_response", lambda *_: go_on.wait(30) and Response("drawn"))
+    app = create_server(settings)
+    running = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error"))
+    thread = threading.Thread(target=running.run)
+    thread.start()
+    while not running.started:
+        time.sleep(0.01)
+    url = f"http://127.0.0.1:{running.servers[0].sockets[0].getsockname()[1]}"
+    try:
+        with ThreadPoolExecutor(50) as many:
+            pictures = [many.submit(httpx.get, f"{url}/pages?collection=default&document=seals.md&page=1", timeout=60) for _ in range(50)]
+            assert eventually(lambda: app.state.service.drawing.statistics().tasks_waiting > 40, 20)
+            begun = time.monotonic()
+            assert [httpx.get(f"{url}{path}", timeout=20).status_code for path in ("/healthz", "/readyz", "/metrics", "/v1/documents")] == [200] * 4
+            assert "42 N m" in httpx.post(f"{url}/v1/query", json={"question": TORQUE}, timeout=30).text and time.monotonic() - begun < 20
+            go_on.set()
+            assert {each.result().status_code for each in pictures} == {200}
+        monkeypatch.setattr(service, "PROBE_S", 0.3)
+        monkeypatch.setattr("ragwb.api.routes.check_storage", lambda _: time.sleep(2))
+        reply = httpx.get(f"{url}/readyz", timeout=20)
+        assert (reply.status_code, reply.headers["retry-after"]) == (503, "5") and "did not answer" in reply.text
+    finally:
+        go_on.set()
+        running.should_exit = True
+        thread.join(10)
+
+
+# hanging up
+
+
+@pytest.mark.parametrize("path", ["/v1/query", "/v1/chat/completions"])
+def test_an_answer_that_nobody_waits_for_is_not_made(server: Server, path: str) -> None:
+    body = {"question": TORQUE} if path == "/v1/query" else {"model": "ragwb", "messages": [{"role": "user", "content": TORQUE}]}
+    assert server.client.post(path, json=body).status_code == 200  # what is loaded at the first question
+    kept = len(list(server.workbench.answers.ids()))
+    with server.model(slow(50)) as model:
+        with pytest.raises(httpx.ReadTimeout):
+            httpx.post(f"{server.url}{path}", json=body, timeout=httpx.Timeout(20, read=4))
+        assert eventually(lambda: model.asked)
+        time.sleep(0.3)
+        model.allowed.release(50)
+        assert eventually(lambda: server.asking == 0, 20), "the place was not given back"
+        assert len(model.said) < 10, "the model went on talking to nobody"
+    assert len(list(server.workbench.answers.ids())) == kept
+
+
+def test_an_upload_whose_client_has_gone_stops(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    began, go_on, many = threading.Event(), threading.Event(), files(*((f"{n}.md", b"# Note %d\n\nA word." % n) for n in range(40)))
+    present = service.check_present
+
+    def held() -> None:
+        began.set()
+        go_on.wait(20)
+        present()
+
+    monkeypatch.setattr(service, "check_present", held)
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.post(f"{server.url}/v1/documents", files=many, timeout=httpx.Timeout(20, read=2))
+    assert began.wait(20)
+    time.sleep(0.3)
+    go_on.set()
+    assert eventually(lambda: server.app.state.service.ingesting.borrowed_tokens == 0, 20)
+    assert len(server.workbench.store.open("docs").hashes()) == 2, "nobody waited for these"
+    events = [told["event"] for told in server.workbench.audit.read()]
+    assert events[-1] == "upload broken off"
+    monkeypatch.undo()
+    assert server.client.post("/v1/documents", files=many, timeout=60).json()["new"] == 40
+
+
+# files
+
+
+def test_a_deletion_frees_a_disk_that_is_full_to_the_last_byte(tiny_disk: Path) -> None:  # noqa: F811
+    home = tiny_disk / "home"
+    assert subprocess.run(["mount", "-o", "remount,size=16m", str(tiny_disk)], check=False).returncode == 0
+    workbench = Workbench(Settings(home=home, workers=1, model_servers=""))
+    workbench.ingest_files([("one.md", b"# One\n\nThe first takes 42 N m.\n" + b"Some padding words here. " * 8000), ("two.md", b"# Two\n\nThe second takes 43 N m.\n")])
+    assert (home / RESERVE).is_file()
+    with contextlib.suppress(OSError), (tiny_disk / "film.avi").open("wb", buffering=0) as film:
+        while film.write(bytes(4096)) == 4096:
+            pass
+    assert os.statvfs(tiny_disk).f_bavail == 0
+    assert workbench.delete(["one.md"]) == 1
+    assert set(workbench.store.open("default").hashes()) == {"two.md"} and os.statvfs(tiny_disk).f_bavail * 4096 > 200_000
+    assert "43 N m" in workbench.ask("What does the second take?").text and not list(home.glob("deletions/*"))
+
+
+def test_a_new_data_folder_is_its_owners_alone(tmp_path: Path) -> None:
+    homes = {name: tmp_path / name for name in ("ingested", "served", "keys")}
+    Workbench(Settings(home=homes["ingested"], workers=1)).ingest_files([("seals.md", SEALS)])
+    assert TestClient(create_api(Workbench(Settings(home=homes["served"]))), base_url="http://127.0.0.1").get("/readyz").status_code == 200
+    KeyStore(Folder(homes["keys"])).change(lambda ring: add_key(ring, "Ann"))
+    assert {name: oct(home.stat().st_mode & 0o777) for name, home in homes.items()} == dict.fromkeys(homes, "0o700")
+    (shared := tmp_path / "shared").mkdir(mode=0o750)
+    Workbench(Settings(home=shared, workers=1)).ingest_files([("seals.md", SEALS)])
+    assert oct(shared.stat().st_mode & 0o777) == "0o750"  # as its owner made it
+
+
+# words that leave
+
+
+def test_a_picture_in_a_document_or_a_question_is_loaded_by_no_notebook_and_no_exported_conversation(server: Server) -> None:
+    evil = "![x](http://evil.example/x.png) <img src=http://evil.example/y.png>"
+    server.client.post("/v1/documents", files=files(("evil.md", f"# Evil {evil}\n\nThe evil seal takes 77 N m {evil}.\n".encode()))).raise_for_status()
+    answer = server.client.post("/v1/query", json={"question": f"What does the evil seal take? {evil}"}).json()
+    notebook = server.client.get(f"/v1/answers/{answer['id']}/notebook").json()
+    conversations = Conversations(server.workbench.store.objects)
+    conversations.add("docs", id := new_conversation_id(), [answer["id"]])
+    kept = conversations.load("docs", id)
+    shown = [*("".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "markdown"), conversation_markdown(kept, conversations.records(kept))]
+    assert sum("evil" in text for text in shown) >= 2
+    for text in shown:
+        assert not re.search(r"(?<!\\)!\[[^\]]*\](?<!\\)\(|<img", text), text
+
+
+# what the tables say
+
+
+def test_the_tables_of_the_threat_model_name_tests_and_pages_that_are_there() -> None:
+    root = Path(__file__).parents[1]
+    for name in ("14_threat_model.md", "15_asvs.md"):
+        text = (root / "nbs/guides" / name).read_text("utf-8")
+        assert [test for test in re.findall(r"\btest_\w+", text) if not (root / f"tests/{test}.py").is_file()] == []
+        assert [page for page in re.findall(r"\| [^|]*?(\d\d_\w+/\d\d_\w+)", text) if not (root / f"nbs/{page}.ipynb").is_file()] == []
+    said = [int(chapter) for chapter in re.findall(r"^\| (\d+)\.\d+\.\d+", text, re.M)]
+    assert said == sorted(said) and set(said) == set(range(1, 18))
+
+
+def test_nothing_of_the_package_runs_or_unpickles_what_it_is_given() -> None:
+    root, wrong = Path(__file__).parents[1] / "ragwb", ("eval", "exec", "pickle.loads", "pickle.load", "marshal.loads")
+    for path in root.rglob("*.py"):
+        called = {ast.unparse(node.func) for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Call)}
+        assert called.isdisjoint(wrong), (path, called & set(wrong))
+
+
+@pytest.mark.parametrize("name", ["a.xml", "a.html", "a.xhtml", "a.svg", "a.fods"])
+def test_an_entity_of_a_document_reads_no_file(name: str, tmp_path: Path) -> None:
+    (secret := tmp_path / "secret.txt").write_text("zyxwvut")
+    data = f'<?xml version="1.0"?><!DOCTYPE a [<!ENTITY x SYSTEM "{secret.as_uri()}">]><a><p>A word or two. &x;</p></a>'.encode()
+    with contextlib.suppress(DocumentError):
+        assert "zyxwvut" not in parse(data, name).text
