@@ -13,7 +13,7 @@ DOCS := experiments/data/sample/docs
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo demo-aws fault-table serve test test-slow mutants attack check lint docs notebooks sample bench bench-aws quality benchmarks published chunking-bench savings reports experiments-full pr-report targets dvc data-versions cloud-tools image sbom deploy rollback data-sync pause resume cloud-check clean
+.PHONY: help install dev demo demo-aws fault-table serve test test-slow mutants attack check lint docs notebooks sample bench bench-scale bench-aws quality benchmarks published chunking-bench savings reports experiments-full pr-report targets dvc data-versions cloud-tools image sbom deploy rollback data-sync pause resume cloud-check clean
 MAKEFLAGS += --no-print-directory
 
 help:  ## what can be made
@@ -109,6 +109,10 @@ sample: dev  ## build the sample documents from their sources
 
 bench: $(PEERS)/.installed  ## ragwb against its peers: table and reports/bench.json
 	@$(PEERS)/bin/python -m benchmarks.local
+
+SCALE ?= 10000
+bench-scale: dev  ## the first question after a commit at SCALE passages, against a fresh build in the same run: reports/bench_scale.jsonl
+	@$(BIN)/python -m benchmarks.scale --passages $(SCALE)
 
 bench-aws: dev  ## what S3 costs a question, what latency costs an ingest: table and reports/bench_aws.json
 	@$(BIN)/python -m benchmarks.aws

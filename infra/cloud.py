@@ -21,6 +21,8 @@ ENVIRONMENTS = ("dev", "staging", "prod")
 STACKS = ("foundation", "compute")
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 NAMESPACE = "ragwb"
+QUOTAS = {False: ("ec2", "L-1216C47A"), True: ("ec2", "L-34B43A08")}  # vCPUs of standard instances: on demand, Spot
+ADDRESSES = ("ec2", "L-0263D0A3")                                     # Elastic IP addresses
 PODS = "app.kubernetes.io/name=ragwb,app.kubernetes.io/component=api"
 
 
@@ -32,8 +34,26 @@ def settings_of(environment: str, infra: Path = INFRA) -> dict[str, str]:
     "The plain values of an environment's common.tfvars: region, owner, cost centre."
     if environment not in ENVIRONMENTS:
         raise CloudError(f"environment {environment!r} is unknown; there are {', '.join(ENVIRONMENTS)} (infra/environments)")
-    text = (infra / "environments" / environment / "common.tfvars").read_text("utf-8")
-    return {"project": "ragwb"} | dict(re.findall(r'^(\w+)\s*=\s*"([^"]*)"', text, re.MULTILINE))
+    path = infra / "environments" / environment / "common.tfvars"
+    given = {"project": "ragwb"} | dict(re.findall(r'^(\w+)\s*=\s*"([^"]*)"', path.read_text("utf-8"), re.MULTILINE))
+    if missing := [name for name in ("region", "owner", "cost_center") if not given.get(name)]:
+        raise CloudError(f"{path.relative_to(infra.parent)} names no {', '.join(missing)}: add a line such as {missing[0]} = \"...\"")
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+        if os.environ.get(name, given["region"]) != given["region"]:
+            raise CloudError(f"{environment} is in {given['region']}, and {name} says {os.environ[name]}: unset {name}, or set it to {given['region']}")
+    return given
+
+
+def wanted(environment: str, infra: Path = INFRA) -> dict[str, Any]:
+    "What an environment takes of the account's quotas with all its nodes: how many of which type, whether on Spot, and an address for each NAT gateway."
+    text = (infra / "environments" / environment / "compute.tfvars").read_text("utf-8")
+    types = re.search(r'^instance_types\s*=\s*\["([^"]+)"', text, re.MULTILINE)
+    nodes = re.search(r"^nodes\s*=\s*{[^}]*\bmax\s*=\s*(\d+)", text, re.MULTILINE)
+    if not types or not nodes:
+        raise CloudError(f"infra/environments/{environment}/compute.tfvars names no {'nodes' if types else 'instance_types'}: the quotas cannot be checked without")
+    spot = bool(re.search(r"^spot\s*=\s*true", text, re.MULTILINE))
+    zones = 3 if re.search(r"^nat_per_zone\s*=\s*true", text, re.MULTILINE) else 1
+    return {"type": types[1], "nodes": int(nodes[1]), "spot": spot, "addresses": zones}
 
 
 class Stacks:
@@ -180,6 +200,28 @@ class Account:
         except eks.exceptions.ResourceNotFoundException:
             return False
 
+    def quota(self, service: str, code: str) -> float:
+        "A limit of the account: its own, or AWS's default."
+        quotas = self.client("service-quotas")
+        try:
+            return float(quotas.get_service_quota(ServiceCode=service, QuotaCode=code)["Quota"]["Value"])
+        except quotas.exceptions.NoSuchResourceException:
+            return float(quotas.get_aws_default_service_quota(ServiceCode=service, QuotaCode=code)["Quota"]["Value"])
+
+    def short_of(self, asked: dict[str, Any]) -> list[str]:
+        "The quotas that do not suffice for what is asked beside what runs, in words."
+        ec2, said = self.client("ec2"), []
+        cores = ec2.describe_instance_types(InstanceTypes=[asked["type"]])["InstanceTypes"][0]["VCpuInfo"]["DefaultVCpus"] * asked["nodes"]
+        pages = ec2.get_paginator("describe_instances").paginate(Filters=[{"Name": "instance-state-name", "Values": ["pending", "running"]}])
+        there = [each for page in pages for group in page["Reservations"] for each in group["Instances"]]
+        used = sum(each["CpuOptions"]["CoreCount"] * each["CpuOptions"]["ThreadsPerCore"] for each in there if (each.get("InstanceLifecycle") == "spot") == asked["spot"])
+        addresses = len(ec2.describe_addresses()["Addresses"])
+        for what, need, use, quota in (("vCPUs of Spot instances" if asked["spot"] else "vCPUs of instances on demand", cores, used, QUOTAS[asked["spot"]]),
+                                       ("Elastic IP addresses", asked["addresses"], addresses, ADDRESSES)):  # fmt: skip
+            if use + need > (limit := self.quota(*quota)):
+                said.append(f"{need} {what} are needed, {limit:.0f} are allowed and {use} in use (quota {quota[1]})")
+        return said
+
     def has_image(self, repository: str, digest: str) -> bool:
         "Whether an image is there to be pulled."
         ecr = self.client("ecr")
@@ -250,8 +292,10 @@ class Cluster:
 
     def ask(self, question: str) -> dict[str, Any]:
         "A question, asked inside the running service."
-        pod = self.kubectl("-n", NAMESPACE, "get", "pods", "-l", PODS, "--field-selector=status.phase=Running", "-o", "name").split()[0]
-        found: dict[str, Any] = json.loads(self.kubectl("-n", NAMESPACE, "exec", pod, "--", "ragwb", "ask", question, "--json"))
+        pods = self.kubectl("-n", NAMESPACE, "get", "pods", "-l", PODS, "--field-selector=status.phase=Running", "-o", "name").split()
+        if not pods:
+            raise CloudError(f"no pod of {NAMESPACE} runs that could be asked: kubectl -n {NAMESPACE} describe pods; outside working hours dev and staging have none")
+        found: dict[str, Any] = json.loads(self.kubectl("-n", NAMESPACE, "exec", pods[0], "--", "ragwb", "ask", question, "--json"))
         return found
 
 
@@ -328,6 +372,9 @@ class Operation:
         repository = output(foundation, "repositories")["serve"]
         if not self.account.has_image(f"{self.name}/serve", note["image_digest"]):
             raise CloudError(f"there is no image {note['image_digest']} in {repository}: nothing was started. Name one that is there with --image (aws ecr describe-images)")
+        if not resources(self.stacks.state("compute")) and (short := self.account.short_of(wanted(self.environment, self.stacks.infra))):
+            raise CloudError(f"the account's quotas are too small for {self.environment}, nothing was started: {'; '.join(short)}. Ask for more: "
+                             f"aws service-quotas request-service-quota-increase, or fewer nodes in infra/environments/{self.environment}/compute.tfvars")
         self.say("making compute")
         self.stacks.change("compute", "apply", image_digest=note["image_digest"])
         self.say("starting what runs")

@@ -20,6 +20,7 @@ import ragwb.commands.judge  # noqa: F401
 import ragwb.commands.keys  # noqa: F401
 import ragwb.commands.model  # noqa: F401
 import ragwb.commands.release  # noqa: F401
+import ragwb.commands.restore  # noqa: F401
 import ragwb.commands.route  # noqa: F401
 import ragwb.commands.search  # noqa: F401
 from .commands.common import main  # noqa: F401

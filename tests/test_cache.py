@@ -6,6 +6,7 @@ import sqlite3
 import threading
 from dataclasses import replace
 from pathlib import Path
+from runpy import run_path
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,9 @@ from langchain_core.language_models import FakeListChatModel
 from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatGenerationChunk
 
-from ragwb.answering.agreement import disagreement
 from ragwb.answering.answer import Question
 from ragwb.answering.cache import AnswerCache, CachedAnswer, tried
+from ragwb.answering.likeness import difference
 from ragwb.answering.pipeline import Pipeline
 from ragwb.cli import main
 from ragwb.config import NOVA_LITE, CacheConfig, GuardrailConfig, ModelConfig, PipelineConfig
@@ -28,6 +29,7 @@ from ragwb.operations.metrics import Metrics
 from ragwb.settings import Settings
 from ragwb.workbench import Workbench
 
+DATA = Path(__file__).parents[1] / "experiments/data"
 CACHED = CacheConfig("semantic", sample=0.0)
 CONFIG = PipelineConfig(cache=CACHED)
 HANDBOOK = b"# Pumps\n\nThe seal kit of pump P-101 costs 40 euros.\n\nThe torque of pump P-101 is 43 N m at the flange.\n"
@@ -92,7 +94,7 @@ Could you please tell me who the finance director is? | Who is the finance direc
 
 @pytest.mark.parametrize("pair", TRAPS, ids=lambda pair: pair[1])
 def test_a_near_question_that_is_another_is_not_served(pair: tuple[str, str]) -> None:
-    assert disagreement(*pair) and disagreement(*reversed(pair))
+    assert difference(*pair) and difference(*reversed(pair))
     assert not any(verdict.tier for verdict in tried([pair, pair[::-1]], embedder("local:wordllama")))
 
 
@@ -103,7 +105,7 @@ def test_the_same_in_other_words_is_served(pair: tuple[str, str]) -> None:
 
 def test_traps_made_by_rule_from_questions_are_never_served() -> None:
     "Another number, code, year or name, a negation, and an exchange of two names, in all questions of the sample set's half to choose on."
-    rows = map(json.loads, (Path(__file__).parents[1] / "experiments/data/sample/questions.jsonl").read_text().splitlines())
+    rows = map(json.loads, (DATA / "sample/questions.jsonl").read_text().splitlines())
     asked, rng, made = [row["question"] for row in rows if row["split"] == "dev"], random.Random(11), []
     for question in asked:
         words = question.split()
@@ -116,6 +118,25 @@ def test_traps_made_by_rule_from_questions_are_never_served() -> None:
                 made.append((question, " ".join([*words[:at + 1], "not", *words[at + 1:]])))
     assert len(made) > 200
     assert [pair for pair, verdict in zip(made, tried(made, embedder("local:wordllama")), strict=True) if verdict.tier] == []
+
+
+def test_traps_of_kinds_that_templates_make_are_never_served() -> None:
+    "Exchanged roles, another quarter, unit or actor, words of scope, before and after, an exception: experiments/data/build_traps.py."
+    rows = [json.loads(line) for line in (DATA / "cache/traps.jsonl").read_text().splitlines()]
+    made = run_path(str(DATA / "build_traps.py"))["pairs"]()
+    assert rows == list(made) and len(rows) >= 200 and len({row["kind"] for row in rows}) >= 8
+    pairs = [(row["question"], row["trap"]) for row in rows]
+    assert [pair for pair, verdict in zip(pairs, tried(pairs, embedder("local:wordllama")), strict=True) if verdict.tier] == []
+    assert [pair for pair in pairs if not difference(*reversed(pair))] == [], "whichever was asked first"
+
+
+def test_free_rewordings_are_served_and_their_traps_are_not() -> None:
+    "Of the half that nothing was chosen on: as many as the table of targets asks for."
+    asked = {row["id"]: row["question"] for row in map(json.loads, (DATA / "sample/questions.jsonl").read_text().splitlines())}
+    rows = [row for row in map(json.loads, (DATA / "cache/sample_paraphrases.jsonl").read_text().splitlines()) if row["split"] == "test"]
+    verdicts = tried([(asked[row["id"]], text) for row in rows for text in row["paraphrases"]], embedder("local:wordllama"))
+    assert sum(bool(verdict.tier) for verdict in verdicts) >= 0.4 * len(verdicts)
+    assert [row["id"] for row in rows if not difference(asked[row["id"]], row["trap"])] == []
 
 
 def bench(home: Path, config: PipelineConfig = CONFIG, **files: bytes) -> Workbench:

@@ -12,6 +12,7 @@ from checkouts import data_set
 from click.testing import CliRunner
 from notebooks import ROOT
 
+from ragwb.answering import likeness
 from ragwb.cli import main
 from ragwb.commands.search import searched_questions
 from ragwb.config import PipelineConfig, flatten
@@ -138,3 +139,11 @@ def test_training_gives_the_weights_that_are_shipped() -> None:
     assert done.returncode == 0, done.stderr
     said = dict(line.split(" = ") for line in done.stdout.splitlines())
     assert {name: ast.literal_eval(value) for name, value in said.items()} == {"WEIGHTS": WEIGHTS, "TRUST": TRUST, "TRUST_BIAS": TRUST_BIAS}
+
+
+@pytest.mark.slow
+def test_training_gives_the_likeness_that_is_shipped() -> None:
+    done = subprocess.run([sys.executable, ROOT / "experiments/data/train_likeness.py"], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    assert f"BIAS, BAR = {likeness.BIAS}, {likeness.BAR}" in done.stdout
+    assert f"WEIGHTS = {likeness.WEIGHTS}" in done.stdout

@@ -15,6 +15,8 @@ from cloud import ROOT, tool
 from fastapi.testclient import TestClient
 
 from ragwb.api.routes import create_api
+from ragwb.config import PipelineConfig
+from ragwb.indexing.schema import describe, schema
 from ragwb.settings import Settings
 from ragwb.workbench import Workbench
 
@@ -37,6 +39,12 @@ elif words[:2] == ["get", "deployment"]:
 elif words[:2] == ["get", "configmap"]:
     path = state / "ConfigMap-ragwb-release"
     print(path.read_text() if path.exists() else "")
+elif words[:2] == ["get", "pods"]:
+    print((state / "pods").read_text() if (state / "pods").exists() else "")
+elif words[:2] == ["get", "rollout"]:
+    print((state / "canary").read_text() if (state / "canary").exists() else "")
+elif words[0] == "logs":
+    print((state / "logs").read_text())
 elif words[0] in ("rollout", "wait") and (state / "stuck").exists():
     image = json.loads((state / "Deployment-ragwb-api").read_text())["spec"]["template"]["spec"]["containers"][0]["image"]
     if (state / "stuck").read_text() == image:
@@ -120,6 +128,46 @@ def test_pods_that_never_get_ready_are_taken_back(cluster: Cluster) -> None:
     (cluster.state / "stuck").write_text(LATER)
     done = cluster.run("deploy", "dev", "--image", LATER)
     assert done.returncode == 1 and "timed out" in done.stderr and cluster.image == GOOD
+
+
+def not_ready(cluster: Cluster, state: dict[str, object], logs: str = "") -> None:
+    "LATER never gets ready, and its pod is in a state."
+    (cluster.state / "stuck").write_text(LATER)
+    (cluster.state / "pods").write_text(json.dumps({"items": [{"metadata": {"name": "ragwb-api-1"}, "status": {"containerStatuses": [{"ready": False, **state}]}}]}))
+    (cluster.state / "logs").write_text(logs)
+
+
+def test_a_digest_that_does_not_exist_is_taken_back_and_named(cluster: Cluster) -> None:
+    assert cluster.run("deploy", "dev", "--image", GOOD).returncode == 0
+    not_ready(cluster, {"state": {"waiting": {"reason": "ImagePullBackOff", "message": f"{LATER}: not found"}}, "restartCount": 0})
+    done = cluster.run("deploy", "dev", "--image", LATER)
+    assert done.returncode == 1 and f"ImagePullBackOff {LATER}: not found" in done.stderr and f"rolled back to {GOOD}" in done.stderr
+    assert cluster.image == GOOD and cluster.release["state"] == "rolled back"
+
+
+def test_a_failed_migration_is_taken_back_and_its_reason_told(cluster: Cluster, tmp_path: Path) -> None:
+    "The index is all that an image can find in another format than its own: it is never ready, and the former image answers again."
+    other = Workbench(Settings(home=tmp_path / "other", workers=1))
+    other.store.database.connection.create_table("default", schema=schema(3, describe(PipelineConfig()) | {"format": "99"}))
+    unready = TestClient(create_api(other), base_url="http://127.0.0.1").get("/readyz")
+    assert unready.status_code == 503 and "format 99" in unready.text.replace("is of 99", "format 99")
+    assert cluster.run("deploy", "dev", "--image", GOOD).returncode == 0
+    not_ready(cluster, {"state": {"running": {}}, "restartCount": 2}, unready.json()["detail"])
+    done = cluster.run("deploy", "dev", "--image", LATER)
+    assert done.returncode == 1 and f"ragwb-api-1 says: {unready.json()['detail']}" in done.stderr and f"rolled back to {GOOD}" in done.stderr
+    assert cluster.image == GOOD
+
+
+@pytest.mark.parametrize(("status", "says"), [
+    ({"phase": "Paused", "pauseConditions": [{"reason": "InconclusiveAnalysisRun"}]}, "the canary had no traffic to be judged by"),
+    ({"phase": "Degraded", "message": "metric errors assessed Failed"}, "metric errors assessed Failed"),
+])
+def test_a_canary_that_is_not_healthy_is_taken_back(cluster: Cluster, status: dict[str, object], says: str) -> None:
+    assert cluster.run("deploy", "staging", "--image", GOOD).returncode == 0
+    (cluster.state / "stuck").write_text(LATER)
+    (cluster.state / "canary").write_text(json.dumps({"status": status}))
+    done = cluster.run("deploy", "staging", "--image", LATER)
+    assert done.returncode == 1 and says in done.stderr and f"rolled back to {GOOD}" in done.stderr and cluster.image == GOOD
 
 
 def test_a_first_deployment_that_fails_says_so(cluster: Cluster) -> None:

@@ -197,3 +197,27 @@ def test_canary(environment):
     metrics = {metric["name"]: metric for metric in of_kind(environment, "AnalysisTemplate")["ragwb-canary"]["spec"]["metrics"]}
     assert {"questions", "errors", "latency", "refusals", "cost"} == set(metrics)
     assert metrics["questions"]["failureCondition"] == "false", "a canary without traffic waits for a person: it neither goes on nor back"
+
+
+@every_environment
+def test_secrets_come_from_the_environments_own(environment):
+    made = {each["kind"]: each for each in rendered(f"k8s/secrets/{environment}")}
+    for each in made.values():
+        jsonschema.validate(each["spec"], CUSTOM[f"{each['apiVersion']}/{each['kind']}"] | {"definitions": CUSTOM["definitions"]})
+        assert each["metadata"]["namespace"] == "monitoring"
+    secret = made["ExternalSecret"]["spec"]
+    assert [each["remoteRef"]["key"] for each in secret["data"]] == [f"ragwb-{environment}/grafana"]
+    assert re.search(r"^    grafana += {", (ROOT / "infra/stacks/foundation/main.tf").read_text("utf-8"), re.MULTILINE), "Terraform makes no such secret"
+    admin = yaml.safe_load((ROOT / "k8s/monitoring/values.yaml").read_text("utf-8"))["grafana"]["admin"]
+    assert admin["existingSecret"] == secret["target"]["name"] and {admin["userKey"], admin["passwordKey"]} == secret["target"]["template"]["data"].keys()
+
+
+@every_environment
+def test_an_argo_cd_application_for_each_overlay(environment):
+    told = yaml.safe_load((ROOT / f"k8s/argocd/{environment}.yaml").read_text("utf-8"))
+    jsonschema.validate(told["spec"], CUSTOM[f"{told['apiVersion']}/{told['kind']}"] | {"definitions": CUSTOM["definitions"]})
+    assert told["spec"]["source"]["path"] == f"k8s/overlays/{environment}" and (ROOT / told["spec"]["source"]["path"]).is_dir()
+    assert ("automated" in told["spec"]["syncPolicy"]) == (environment == "dev"), "staging and prod are synced by a person"
+    scaled = of_kind(environment, "ScaledObject")["ragwb-api"]["spec"]["scaleTargetRef"]
+    ignored = {(each["kind"], each["name"]) for each in told["spec"]["ignoreDifferences"] if "/spec/replicas" in each["jsonPointers"]}
+    assert (scaled.get("kind", "Deployment"), scaled["name"]) in ignored, "Argo CD would undo what KEDA scales"

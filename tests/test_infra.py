@@ -13,7 +13,7 @@ from terraform import ROOT, Terraform, prepared, terraform
 
 from infra import cloud
 from infra.cloud import CloudError, Operation, Stacks, arguments, fingerprint, hourly_usd, output, resources
-from ragwb.costs.idle import HOURS, ITEMS
+from ragwb.costs.idle import HOURS, ITEMS, idle
 
 INFRA = ROOT / "infra"
 MODULES = sorted(path for path in (INFRA / "modules").iterdir() if path.is_dir())
@@ -30,7 +30,7 @@ aws_api_gateway_usage_plan_key aws_autoscaling_schedule aws_bedrock_guardrail_ve
 aws_ebs_encryption_by_default aws_ecr_lifecycle_policy aws_eks_access_policy_association aws_iam_role_policy aws_iam_role_policy_attachment aws_kms_alias
 aws_route aws_route_table_association aws_s3_account_public_access_block aws_s3_bucket_lifecycle_configuration aws_s3_bucket_logging
 aws_s3_bucket_ownership_controls aws_s3_bucket_policy aws_s3_bucket_public_access_block aws_s3_bucket_server_side_encryption_configuration
-aws_s3_bucket_versioning aws_secretsmanager_secret_version aws_sns_topic_policy aws_sns_topic_subscription
+aws_s3_bucket_versioning aws_secretsmanager_secret_version aws_sns_topic_policy aws_sns_topic_subscription aws_wafv2_web_acl_association
 """.split())  # fmt: skip
 
 
@@ -179,6 +179,7 @@ class Kept:
         self.notes: dict[str, Any] = {}
         self.left: list[str] = []
         self.cluster, self.images = cluster, {IMAGE}
+        self.short: list[str] = []
 
     def number(self):
         return ACCOUNT
@@ -188,6 +189,9 @@ class Kept:
 
     def has_cluster(self, name):
         return self.cluster
+
+    def short_of(self, asked):
+        return self.short if asked["nodes"] else ["no nodes"]
 
     def has_image(self, repository, digest):
         return digest in self.images
@@ -249,7 +253,11 @@ def test_stacks_apply_and_plan_nothing_more(tool, checkout, environment, capsys)
     refused = tool.run(checkout / "stacks/foundation", " ".join(["destroy -auto-approve -input=false", *desk.files("foundation")]), account_id=ACCOUNT)
     assert refused.returncode and "prevent_destroy" in refused.stderr and resources(desk.state("foundation")) == resources(state)
     prices = json.loads((INFRA / "prices.json").read_text("utf-8"))
-    print(f"{environment}: ${730 * sum(hourly_usd(desk.state('compute'), prices).values()):.0f} a month running")
+    expected = idle(environment)
+    running = sum(usd for thing, usd in expected.compute.items() if thing != "ingested logs")
+    assert HOURS * sum(hourly_usd(desk.state("compute"), prices).values()) == pytest.approx(running, rel=0.01), "README and `ragwb cost estimate` say another sum than the plan"
+    lasts = hourly_usd(state, {"hour_usd": {}, "month_usd": prices["month_usd"]})
+    assert HOURS * sum(lasts.values()) == pytest.approx(expected.foundation["key"] + expected.foundation["secret"])
     desk.change("compute", "destroy", image_digest=IMAGE)
     assert not resources(desk.state("compute"))
 
@@ -321,6 +329,7 @@ class Paper:
     bucket = "states"
 
     def __init__(self, environment: str = "dev"):
+        self.infra = INFRA
         self.environment, self.settings, self.done = environment, {"project": "ragwb", "region": "us-east-1"}, []
         instance = {"attributes": {"scaling_config": [{"desired_size": 2}], "capacity_type": "ON_DEMAND", "instance_types": ["m7g.large"]}}
         self.full = [{"mode": "managed", "type": "aws_eks_cluster", "instances": [{"attributes": {}}]}, {"mode": "managed", "type": "aws_eks_node_group", "instances": [instance]}]
@@ -395,6 +404,55 @@ def test_resume_refuses_what_cannot_run():
         operation(stacks, account, Pods())[0].resume(IMAGE)
 
 
+def test_a_quota_that_is_too_small_stops_a_resume_before_it_begins():
+    stacks, account = Paper(), Kept()
+    stacks.states["compute"], account.short = {}, ["18 vCPUs of Spot instances are needed, 8 are allowed and 0 in use (quota L-34B43A08)"]
+    with pytest.raises(CloudError, match="quotas are too small for dev, nothing was started: 18 vCPUs.*request-service-quota-increase"):
+        operation(stacks, account, Pods())[0].resume(IMAGE)
+    assert not stacks.done
+    account.short = []
+    operation(stacks, account, Pods())[0].resume(IMAGE)
+    assert stacks.done == [("compute", "apply")]
+
+
+def test_what_environments_want_of_the_quotas():
+    assert cloud.wanted("dev") == {"type": "t4g.large", "nodes": 3, "spot": True, "addresses": 1}
+    assert cloud.wanted("prod") == {"type": "m7g.large", "nodes": 9, "spot": False, "addresses": 3}
+
+
+def test_a_wrong_region_and_a_missing_value_are_refused(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(cloud, "Account", None)
+    monkeypatch.setenv("AWS_REGION", "eu-central-1")
+    assert cloud.main(["pause", "--env", "dev"]) == 1
+    assert "dev is in us-east-1, and AWS_REGION says eu-central-1: unset AWS_REGION" in capsys.readouterr().err
+    monkeypatch.delenv("AWS_REGION")
+    folder = tmp_path / "infra/environments/dev"
+    folder.mkdir(parents=True)
+    (folder / "common.tfvars").write_text('environment = "dev"\nregion = "us-east-1"\n')
+    (folder / "compute.tfvars").write_text('instance_types = ["m7g.large"]\n')
+    with pytest.raises(CloudError, match='infra/environments/dev/common.tfvars names no owner, cost_center: add a line such as owner = '):
+        cloud.settings_of("dev", tmp_path / "infra")
+    with pytest.raises(CloudError, match="compute.tfvars names no nodes"):
+        cloud.wanted("dev", tmp_path / "infra")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("given", "says"), [
+    ({"owner": ""}, 'No value for required variable.*variable "owner"'), ({"region": '"mars-north-1"'}, "region"), ({"environment": '"qa"'}, "environment"),
+    ({"vpc_cidr": '"10.21.0.0/17"'}, "10.21.0.0/17 overlaps with one of"), ({"vpc_cidr": '"10.20.0.0/8"'}, "cidr"),
+])  # fmt: skip
+def test_wrong_values_of_an_environment_stop_a_plan(tool, checkout, tmp_path, given, says):
+    shutil.copytree(checkout, tmp_path / "infra", ignore=shutil.ignore_patterns("*.tfstate*"))
+    for name, value in given.items():
+        for path in (tmp_path / "infra/environments/dev").glob("*.tfvars"):
+            line = f"{name} = {value}" if value else ""
+            path.write_text(re.sub(rf"^{name}\s*=.*$", line, path.read_text(), flags=re.MULTILINE))
+    desk = Desk("dev", ACCOUNT, checkout)
+    desk.tool, desk.infra = tool, tmp_path / "infra"
+    with pytest.raises(CloudError, match=re.compile(says, re.DOTALL)):
+        desk.change("foundation", "plan")
+
+
 @pytest.mark.parametrize("answer", [{"refused": True, "citations": []}, {"answer": "30", "citations": [], "refused": False}])
 def test_a_resume_without_answers_is_not_done(answer):
     account, pods = Kept(), Pods()
@@ -437,8 +495,9 @@ def test_both_price_tables_say_the_same_and_that_they_are_to_be_checked():
     prices = json.loads((INFRA / "prices.json").read_text("utf-8"))
     hour, month = prices["hour_usd"], prices["month_usd"]
     same = {"eks": hour["aws_eks_cluster"], "nat": hour["aws_nat_gateway"], "address": hour["aws_eip"], "balancer": hour["aws_lb"],
-            "redis": hour["instances"]["cache.t4g.small"], "key": month["aws_kms_key"], "secret": month["aws_secretsmanager_secret"]}  # fmt: skip
-    assert {name: ITEMS[name].usd for name in same} == same and "from general knowledge" in prices["source"]
+            "node": hour["instances"]["m7g.large"], "spot node": hour["instances"]["t4g.large"] * hour["spot_share"],
+            "alarm": round(730 * hour["alarm"], 2), "key": month["aws_kms_key"], "secret": month["aws_secretsmanager_secret"]}  # fmt: skip
+    assert {name: ITEMS[name].usd for name in same} == pytest.approx(same) and "from general knowledge" in prices["source"]
     assert ITEMS["disk"].usd == pytest.approx(HOURS * hour["gp3_gb"], rel=0.01)
 
 

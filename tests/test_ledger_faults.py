@@ -1,5 +1,6 @@
 "Charges are not lost: a locked ledger, a full disk, a killed process, several machines on a real S3 server, and hand-computed sums."
 
+import asyncio
 import json
 import logging
 import os
@@ -8,11 +9,17 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
+from profiles import environment_of
 
+from ragwb.app.cost_page import CostPage
+from ragwb.cli import main
 from ragwb.costs import write_ahead
 from ragwb.costs.allowance import Allowance, Limit
 from ragwb.costs.ledger import CORRECTED, Ledger, charge
@@ -22,7 +29,7 @@ from ragwb.costs.usage import Usage
 from ragwb.costs.write_ahead import WriteAhead, appended
 from ragwb.settings import Settings
 from ragwb.storage.bucket import objects
-from ragwb.workbench import Books
+from ragwb.workbench import Books, Workbench
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 LITE = "bedrock:us.amazon.nova-2-lite-v1:0"
@@ -139,14 +146,14 @@ def test_a_killed_machine_loses_at_most_its_last_seconds_and_is_named(s3_setting
     pod.kill()
     booked = max([booked, *map(int, pod.stdout.read().split())])
     pod.wait()
-    arrived = len(whole_ledger(storage, tmp_path / "all.sqlite").sums("answer"))
+    arrived = len(whole_ledger(storage, Ledger(tmp_path / "all.sqlite")).sums("answer"))
     assert 0 < arrived <= booked + 2
     later = datetime.now(UTC) + timedelta(minutes=10)
     assert len(interrupted(storage, later)) == 1, "the run is named"
     books = Books(home / "ledger.sqlite", storage)  # it comes back with its disk
     sink = ChargeSink(books.ledger, storage, home / "other.sqlite")
     sink.flush()
-    assert len(whole_ledger(storage, tmp_path / "all.sqlite").sums("answer")) >= booked + 1, "nothing that was booked is missing"
+    assert len(whole_ledger(storage, Ledger(tmp_path / "all.sqlite")).sums("answer")) >= booked + 1, "nothing that was booked is missing"
     assert interrupted(storage, later) == [sink.noted.isoformat(timespec="seconds")] or len(interrupted(storage, later)) <= 1
 
 
@@ -158,7 +165,32 @@ def test_two_machines_are_summed_together_on_s3(s3_settings: Settings, tmp_path:
         sink = ChargeSink(ledger, storage, tmp_path / pod / "ledger.sqlite")
         assert sink.flush() == 2
         sink.close()
-    whole = whole_ledger(storage, tmp_path / "all.sqlite")
+    whole = whole_ledger(storage, Ledger(tmp_path / "all.sqlite"))
     assert [row.key[0] for row in whole.sums("answer")] == ["a", "b", "c"] and next(iter(whole.sums())).usd == pytest.approx(3 * 0.001815)
     assert interrupted(storage, datetime.now(UTC) + timedelta(days=1)) == []
     assert json.loads(storage.get(next(iter(storage.items("ledger/runs/"))).key))["running"] is False
+
+
+def test_the_page_and_the_command_read_the_charges_of_all_machines(s3_settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    there = Ledger(tmp_path / "there/ledger.sqlite")
+    there.record([charge("b", "model", LITE, Usage(3_000, 300), datetime.now(UTC), "b")])
+    ChargeSink(there, objects(s3_settings), tmp_path / "there/ledger.sqlite").flush()
+    here = replace(s3_settings, home=tmp_path / "here", model_servers="")
+    page = CostPage(Workbench(here))
+    asyncio.run(page.start({}))
+    assert page.state.seen and page.state.seen.questions == 1, "also where nothing was asked on this machine"
+    page.workbench.books.book([charge("a", "model", LITE, Usage(3_000, 300), datetime.now(UTC), "a")])
+    asyncio.run(page.start({}))
+    assert page.state.seen.questions == 2 and page.state.seen.month == pytest.approx(2 * 0.001815), "its own charges at once"
+    said = CliRunner().invoke(main, ["cost", "report", "--json"], env=environment_of(here))
+    assert json.loads(said.output)["total"]["usd"] == pytest.approx(page.state.seen.month) and json.loads(said.output)["missing"] == ""
+
+    def away(prefix: str) -> Iterator[object]:
+        raise ConnectionError("the storage is away")
+
+    books = page.workbench.books
+    books.again = 0.0
+    monkeypatch.setattr(books.storage, "items", away)
+    page.workbench.books.book([charge("c", "model", LITE, Usage(3_000, 300), datetime.now(UTC), "c")])
+    asyncio.run(page.start({}))
+    assert page.state.seen.questions == 3 and "cannot be read now, and what they paid since the last look is missing" in page.screen.regions["notice"]

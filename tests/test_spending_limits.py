@@ -1,9 +1,11 @@
 "What a question may cost and what has been spent, computed by hand: `ragwb.costs.allowance`, `ragwb.costs.overview` and `ragwb.answering.spending_limits` to the last digit."
 
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
@@ -192,26 +194,43 @@ def test_limits_are_those_that_are_set() -> None:
     assert limits_of(Settings(budget_day_usd=1.5, budget_month_usd=20.0), Payer("1f3a", 0.25)) == (Limit("day", 1.5), Limit("month", 20.0), Limit("day", 0.25, "1f3a"))
 
 
-def test_each_share_of_a_limit_is_told_once_when_it_is_reached(caplog: pytest.LogCaptureFixture) -> None:
-    steps = [0.0, 0.499, 0.5, 0.5, 0.799, 0.8, 0.9, 1.0, 1.2]
+def test_each_share_of_a_limit_is_told_once_when_it_is_reached(allowance: Allowance, caplog: pytest.LogCaptureFixture) -> None:
     told = []
-    for before, after in zip(steps, steps[1:], strict=False):
+    for spent in (0.0, 0.499, 0.5, 0.5, 0.799, 0.8, 0.9, 1.0, 1.2, 0.5):
         caplog.clear()
-        warn(Standing(MONTH, 2 * before, 0.0), Standing(MONTH, 2 * after, 0.0))
+        warn(allowance, Standing(MONTH, 2 * spent, 0.0), NOON)
         told.append([record.getMessage() for record in caplog.records if record.levelno == logging.WARNING])
-    assert told == [
-        [],
-        ["the month's budget: $1.0000 of $2.0000 are spent (50 %)"],
-        [],
-        [],
-        ["the month's budget: $1.6000 of $2.0000 are spent (80 %)"],
-        [],
-        ["the month's budget: $2.0000 of $2.0000 are spent (100 %)"],
-        [],
-    ]
+    half, most, all_ = (f"the month's budget: ${usd:.4f} of $2.0000 are spent ({share} %)" for usd, share in ((1.0, 50), (1.6, 80), (2.0, 100)))
+    assert told == [[], [], [half], [], [], [most], [], [all_], [], []]
     caplog.clear()
-    warn(Standing(MONTH, 0.0, 0.0), Standing(MONTH, 2.0, 0.0))
-    assert len(caplog.records) == len(ALERTS) == 3
+    warn(allowance, Standing(MONTH, 2.0, 0.0), NOON + timedelta(days=31))
+    warn(allowance, Standing(Limit("month", 1.5), 2.0, 0.0), NOON)
+    assert len(caplog.records) == 2 * len(ALERTS) == 6, "the next month tells again, and so does a limit that was changed"
+    caplog.clear()
+    for refused_usd in (0.02, 0.04, 0.04):
+        warn(allowance, Standing(DAY, 0.97, 0.0), NOON, refused_usd)
+    assert len(caplog.records) == 3, "half, four fifths, and the whole: a question was refused that the rest does not cover"
+    assert "(97 %), and the rest covers no further question" in caplog.records[-1].getMessage()
+
+
+def test_questions_that_pass_a_share_together_tell_it_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    "Sixteen at once, each with a ledger of its own on one file, as processes have: from nothing to a budget that is used up."
+    path, asked, together = tmp_path / "ledger.sqlite", Question("How long is parental leave?"), Barrier(16)
+    most = question_usd(NOVA, asked) or 0.0
+    limits = (Limit("day", 20 * most),)
+
+    def ask(n: int) -> None:
+        ledger = Ledger(path)
+        together.wait()
+        for again in range(3):
+            with held_to(limits, lambda: Allowance(ledger), NOVA, asked, Payer(), 60.0) as held:
+                if not held.why:
+                    ledger.record([Charge(f"{n}/{again}", datetime.now(UTC).isoformat(timespec="seconds"), "model", "nova", {}, most, "", f"{n}/{again}")])
+
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(ask, range(16)))
+    told = [record.getMessage() for record in caplog.records if "are spent" in record.getMessage()]
+    assert len(told) == 3, told
 
 
 class Clock(datetime):

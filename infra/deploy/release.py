@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENTS = ("dev", "staging", "prod")
 IMAGE = re.compile(r"[a-z0-9./_:-]+@sha256:[0-9a-f]{64}")
 SETTINGS = {"RAGWB_STORAGE", "DOCUMENTS", "RAGWB_REGION", "RAGWB_INFERENCE_PROFILE", "RAGWB_HOSTS", "RAGWB_GUARDRAIL_ID", "RAGWB_GUARDRAIL_VERSION"}
+PODS = "app.kubernetes.io/name=ragwb,app.kubernetes.io/component=api"
 NEEDED = {"RAGWB_STORAGE", "DOCUMENTS", "RAGWB_HOSTS"}
 
 
@@ -82,13 +83,47 @@ def record(environment: str, image: str, previous: str, state: str) -> None:
     Path("release.json").write_text(json.dumps(data, indent=1) + "\n")
 
 
+def why_not() -> str:
+    "What the pods that are not ready lack: an image that cannot be pulled, or the last words of one that ended or waits. Empty if that is not known."
+    try:
+        pods = json.loads(kubectl("get", "pods", "--namespace", "ragwb", "--selector", PODS, "--output", "json") or "{}").get("items", [])
+        said = []
+        for pod in pods:
+            for state in pod.get("status", {}).get("containerStatuses", []):
+                if waits := state.get("state", {}).get("waiting", {}):
+                    said.append(f"{pod['metadata']['name']}: {waits.get('reason', '')} {waits.get('message', '')}".rstrip())
+                if not state.get("ready") and state.get("restartCount", 0) + ("running" in state.get("state", {})):
+                    last = kubectl("logs", "--namespace", "ragwb", pod["metadata"]["name"], "--tail=3").strip()
+                    said.append(f"{pod['metadata']['name']} says: {last}")
+        return "".join(f"\n  {line}" for line in said)
+    except (Failed, ValueError):  # the reason why is only an addition to the failure that is told
+        return ""
+
+
+def analysis() -> str:
+    "What the canary's figures said, by Argo Rollouts; empty without a canary."
+    try:
+        told = json.loads(kubectl("get", "rollout", "ragwb-api", "--namespace", "ragwb", "--ignore-not-found", "--output", "json") or "{}").get("status", {})
+        paused = told.get("pauseConditions", [{}])[0].get("reason", "") if told.get("pauseConditions") else ""
+        words = {"InconclusiveAnalysisRun": "the canary had no traffic to be judged by: ask questions at its URL, then `kubectl argo rollouts promote ragwb-api -n ragwb`"}
+        return "".join(f"\n  {line}" for line in (told.get("message", ""), words.get(paused, paused)) if line)
+    except (Failed, ValueError):
+        return ""
+
+
 def roll_out(environment: str, image: str, settings: dict[str, str], wait_s: int) -> None:
     "Applies an image and waits until its pods are ready. Raises Failed."
     kubectl("apply", "--server-side", "--force-conflicts", "--filename", "-", given=rendered(environment, image, settings))
     if environment == "dev":
-        kubectl("rollout", "status", "deployment/ragwb-api", "--namespace", "ragwb", f"--timeout={wait_s}s")
+        try:
+            kubectl("rollout", "status", "deployment/ragwb-api", "--namespace", "ragwb", f"--timeout={wait_s}s")
+        except Failed as error:
+            raise Failed(f"{error}{why_not()}") from None
     else:  # Argo Rollouts: the canary is Healthy at its end, Degraded if it was aborted
-        kubectl("wait", "rollout/ragwb-api", "--namespace", "ragwb", "--for=jsonpath={.status.phase}=Healthy", f"--timeout={wait_s}s")
+        try:
+            kubectl("wait", "rollout/ragwb-api", "--namespace", "ragwb", "--for=jsonpath={.status.phase}=Healthy", f"--timeout={wait_s}s")
+        except Failed as error:
+            raise Failed(f"{error}{analysis()}{why_not()}") from None
 
 
 def asked(url: str, path: str, key: str, body: dict[str, str] | None = None) -> dict[str, object]:
@@ -108,7 +143,8 @@ def smoke(url: str, questions: Path, key: str, wait_s: float = 120) -> str:
             break
         except (OSError, ValueError) as error:  # not there yet, or a proxy's page
             if time.monotonic() > until:
-                raise Failed(f"{url}/readyz: {error}") from None
+                said = error.read(400).decode(errors="replace") if isinstance(error, urllib.error.HTTPError) else ""
+                raise Failed(f"{url}/readyz: {error} {said}".rstrip()) from None
             time.sleep(2)
     lines = [json.loads(line) for line in questions.read_text("utf-8").splitlines() if line.strip()]
     if not lines:

@@ -29,8 +29,9 @@ from typing import Any, Protocol
 import numpy as np
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from .agreement import LONGEST, disagreement, profile_of
+from .agreement import LONGEST
 from .citations import Citation
+from .likeness import difference, reading_of
 from .proof import Footnotes, ProvenReply
 from .question_run import Event, QuestionRun, charges_of
 from .steps import ANSWER_STEPS, AnswerStep, readable_passages, take_steps
@@ -58,7 +59,7 @@ def same_words(question: str) -> str:
     return " ".join(word if not shouted and len(word) > 1 and word.isupper() and word.lower() in TAKEN_FOR else word.casefold() for word in text.split())
 
 
-FLOOR = 0.3      # cosine below which a question is no candidate; agreement decides above it
+FLOOR = 0.3      # cosine below which a question is no candidate; its words decide above it
 CANDIDATES = 8   # the nearest are compared
 
 
@@ -73,7 +74,7 @@ def verdict_on(first: str, second: str, cosine: float, semantic: bool = True) ->
     "What the cache says of two questions by their texts alone."
     if same_words(first) == same_words(second):
         return Verdict("exact", "")
-    reason = "other words" if not semantic else "far" if cosine < FLOOR else disagreement(first, second)
+    reason = "other words" if not semantic else "far" if cosine < FLOOR else difference(first, second)
     return Verdict("" if reason else "semantic", reason)
 
 # %% ../../nbs/10_answering/09_cache.ipynb #c11
@@ -374,7 +375,7 @@ class AnswerCache(StoredEntries):
     def put(self, entry: CachedAnswer) -> None:
         "Keeps an entry; an older one of the same question and scope goes."
         if len(entry.question) <= LONGEST:
-            profile_of(entry.question)  # now, so that no look-up waits for it
+            reading_of(entry.question)  # now, so that no look-up waits for it
         with self.lock:
             self.catch_up()
             older = self.questions.by_words.get((entry.scope, same_words(entry.question)), entry.id)

@@ -56,7 +56,7 @@ class LatestIndex:
         "The searcher of the last commit."
         with self.lock:
             if self.kept_searcher is None or self.kept_searcher.version != self.collection.version:
-                self.kept_searcher = searcher(self.collection)
+                self.kept_searcher = searcher(self.collection, before=self.kept_searcher)
             return self.kept_searcher
 
     def spelling(self, searcher: Searcher) -> Spelling:

@@ -16,8 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from .agreement import LONGEST, profile_of
+from .agreement import LONGEST
 from .cache import CACHE_FILE, CANDIDATES, AnswerCache, CachedAnswer, CacheStore, Flights, documents_in, forget_documents, same_words
+from .likeness import reading_of
 from ..network.redis import RedisError, RedisServer, redis_of
 from ..settings import Settings
 
@@ -208,7 +209,7 @@ class RedisCache(RedisEntries):
     def put(self, entry: CachedAnswer) -> None:
         "Keeps an entry; an older one of the same question and scope goes."
         if len(entry.question) <= LONGEST:
-            profile_of(entry.question)  # now, so that no look-up waits for it
+            reading_of(entry.question)  # now, so that no look-up waits for it
         older = self.server.call(lambda client: client.get(self.keys.words(entry.scope, entry.question)))
         self.forget([text_of(older)] if older and text_of(older) != entry.id else [])
         self.server.call(lambda client: self.keys.write(client, entry, self.clock()))

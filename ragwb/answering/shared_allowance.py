@@ -195,6 +195,17 @@ class SharedAllowance(SharedSpending):
         found = self.run(LOOK, (f"{self.at}reserved", *self.periods(now)), int(1_000 * now.timestamp()), *self.which(limit, now))
         return Standing(limit, *map(float, found))
 
+    def first(self, limit: Limit, share: float, now: datetime) -> bool:
+        "Whether nobody was told yet, on any server. Raises RedisError."
+        key = f"{self.at}said:{limit.begins(self.moment())}"
+
+        def add(client: Any) -> bool:
+            new = client.sadd(key, f"{limit.id}/{share}") == 1
+            client.expire(key, KEPT_S["month"])
+            return new
+
+        return bool(self.server.call(add))
+
     def reserve(self, limits: Sequence[Limit], usd: float | None, what: str, key: str, lasts_s: float) -> str:
         "Reserves what a question can cost, in all limits or in none. Raises LimitReached, RedisError, or BudgetExceeded for a price that is not known."
         most, id, now = known(usd, what), token_hex(8), self.moment()

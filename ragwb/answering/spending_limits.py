@@ -20,7 +20,7 @@ from .answer import Question, QuestionError
 from .shared_allowance import BudgetUnknown
 from ..config import ModelConfig, PipelineConfig
 from ..costs.allowance import Allowances, Limit, LimitReached, Standing
-from ..costs.budget import BudgetExceeded
+from ..costs.budget import ROUNDING, BudgetExceeded
 from ..costs.prices import cost_of, dollars
 from ..costs.usage import Usage
 from ..documents.language import count_tokens
@@ -117,11 +117,14 @@ def limits_of(settings: Settings, payer: Payer) -> tuple[Limit, ...]:
     return tuple(limit for limit in given if limit.usd)
 
 
-def warn(before: Standing, after: Standing) -> None:
-    "Tells the log of each share of a limit that the spending has passed."
+def warn(allowance: Allowances, standing: Standing, now: datetime, refused_usd: float = 0.0) -> None:  # what a question would have cost that was refused
+    "Tells the log of each share of a limit that is spent, once in a period for all that share the limit; what covers no question more is spent."
+    limit, over = standing.limit, bool(refused_usd) and standing.spent + refused_usd > standing.limit.usd + ROUNDING
     for share in ALERTS:
-        if before.share < share <= after.share:
-            logging.getLogger("ragwb").warning("%s: %s of %s are spent (%.0f %%)", after.limit.name, dollars(after.spent), dollars(after.limit.usd), 100 * after.share)
+        if (standing.share >= share or (share == 1.0 and over)) and allowance.first(limit, share, now):
+            more = ", and the rest covers no further question" if standing.share < share else ""
+            logging.getLogger("ragwb").warning(
+                "%s: %s of %s are spent (%.0f %%)%s", limit.name, dollars(standing.spent), dollars(limit.usd), 100 * standing.share, more)
 
 
 def standings(allowance: Allowances, limits: tuple[Limit, ...], now: datetime) -> list[Standing]:
@@ -194,6 +197,7 @@ def held_to(
         yield Held(question)
         return
     now, before, stack = datetime.now(UTC), list[Standing](), ExitStack()
+    asked: list[tuple[Question, float | None]] = []
     try:
         allowance = allowances()
         before = standings(allowance, limits, now)
@@ -209,7 +213,7 @@ def held_to(
     finally:
         try:
             stack.close()
-            for standing, after in zip(before, standings(allowance, limits, now) if before else (), strict=False):
-                warn(standing, after)
-        except sqlite3.Error as error:
+            for standing in standings(allowance, limits, now) if before else ():
+                warn(allowance, standing, now, (asked[-1][1] or 0.0) if asked and held.why else 0.0)
+        except (sqlite3.Error, RedisError) as error:
             logging.getLogger("ragwb").warning("a reservation is not released, and ends by itself: %s", error)

@@ -214,13 +214,13 @@ COST_STYLE = """
 .chart{margin:0;background:var(--paper);border:1px solid var(--line);border-radius:8px;padding:12px 16px}
 .days{display:flex;align-items:flex-end;gap:3px;height:96px;border-bottom:1px solid var(--line)}.day{flex:1;height:100%;display:flex;align-items:flex-end}
 .day span{display:block;width:100%;background:var(--accent);border-radius:2px 2px 0 0}.chart figcaption{padding-top:6px}
-.budget{display:grid;grid-template-columns:11em minmax(0,1fr) auto;gap:16px;align-items:center}
+.budget{display:grid;grid-template-columns:11em minmax(0,1fr) minmax(16em,auto);gap:16px;align-items:center}.budget progress{vertical-align:middle}.budget span:last-child{text-align:right}
 .budget.near progress::-webkit-progress-value,.budget.over progress::-webkit-progress-value{background:var(--alarm)}.budget.near,.budget.over{color:var(--alarm)}
 .odd{margin:0;padding-left:20px;display:grid;gap:6px}.odd strong{margin-right:6px}.choices{flex-wrap:wrap;gap:6px}
-.costs table.data{background:var(--paper)}.costs h2{padding-top:8px}
+.costs table.data{background:var(--paper)}.costs td.n{white-space:nowrap}.costs h2{padding-top:8px}
 .dear details{border:1px solid var(--line);border-radius:8px;background:var(--paper);margin-bottom:8px}.dear summary{padding:10px 16px;cursor:pointer;flex-wrap:nowrap}
 .dear summary::before{content:"›";color:var(--muted)}.dear details[open] summary::before{transform:rotate(90deg)}
-@media (max-width:760px){.budget{grid-template-columns:1fr;gap:6px}.costs .line h2{flex-basis:100%}}
+@media (max-width:760px){.budget{grid-template-columns:1fr;gap:6px}.budget span:last-child{text-align:left}.costs .line h2{flex-basis:100%}}
 """
 
 EXPERIMENT_STYLE = """

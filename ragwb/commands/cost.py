@@ -131,12 +131,12 @@ def report_command(ctx: click.Context, by: tuple[str, ...], since: str, prices: 
     from ragwb.costs.spending import at_prices, spending_of
 
     settings, books, config = books_of(ctx)
-    ledger = books.whole() if settings.storage or books.path.is_file() else None
+    ledger, missing = books.whole()
     spent = spending_of(settings.home, tuple(dict.fromkeys(by)), since, (config.fast.model, config.strong.model), ledger)
-    odd, broken = anomalies_in(ledger, since) if ledger else [], broken_off(books)
+    odd, broken = anomalies_in(ledger, since) if ledger else [], [] if missing else broken_off(books)
     again = at_prices(ledger, date.fromisoformat(prices), since) if ledger and prices else None
     if as_json:
-        more = {"anomalies": [vars(each) for each in odd], "interrupted": broken, "waiting": waiting_in(books.path.parent)}
+        more = {"anomalies": [vars(each) for each in odd], "interrupted": broken, "waiting": waiting_in(books.path.parent), "missing": missing}
         return print_json(spent.to_dict() | more | ({"repriced": again.to_dict()} if again else {}))
     print_spending(spent)
     for each in odd[-10:]:
@@ -144,6 +144,8 @@ def report_command(ctx: click.Context, by: tuple[str, ...], since: str, prices: 
     if again:
         without = f", and {again.unpriced:,} without a price then" if again.unpriced else ""
         click.echo(f"  at the prices of {again.day}: {dollars_of(again.usd)}, recorded {dollars_of(again.recorded)}{without}")
+    if missing:
+        click.echo(click.style(f"  {missing}", fg="yellow"))
     for seen in broken:
         click.echo(f"  a machine was last seen at {seen} and ended without a word: charges of its last seconds may be missing")
     if waiting := waiting_in(books.path.parent):

@@ -184,9 +184,11 @@ class ChargeSink(ChargeBatches):
             self.owner.release()
 
 # %% ../../nbs/04_costs/10_shared_ledger.ipynb #c15
-def whole_ledger(storage: Storage, path: Path) -> Ledger:  # path: of the copy on this machine
+def whole_ledger(
+    storage: Storage,
+    whole: Ledger,     # the copy on this machine
+) -> Ledger:
     "The charges of all pods in one ledger, brought up to date."
-    whole = Ledger(path)
     with whole.lock:
         whole.database.execute("CREATE TABLE IF NOT EXISTS files (key TEXT PRIMARY KEY) WITHOUT ROWID")
         known = {key for key, in whole.database.execute("SELECT key FROM files")}

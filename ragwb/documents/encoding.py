@@ -57,13 +57,15 @@ def unmarked_utf16(data: bytes) -> str:
     return ""
 
 # %% ../../nbs/01_documents/05_encoding.ipynb #n02
-CODE_PAGES = ("cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257", "cp874", "gb18030", "big5", "cp932", "cp949", "euc_jp")
-RARE_PAGES = ("koi8_u", "cp866", "mac_roman", "iso8859_2", "cp437", "cp850", "cp852", "iso8859_5", "mac_cyrillic", "mac_latin2", "mac_greek")  # of other systems and of older days
+CODE_PAGES = ("cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257", "cp874", "cp1258", "gb18030", "big5", "cp932", "cp949", "euc_jp")
+RARE_PAGES = ("koi8_u", "cp866", "mac_roman", "iso8859_2", "iso8859_6", "iso8859_13",
+              "cp437", "cp850", "cp852", "iso8859_5", "mac_cyrillic", "mac_latin2", "mac_greek")  # of other systems and of older days
 TOKENS = {  # per character of ordinary text; .35 for other signs
     "LATIN": .35, "CYRILLIC": .5, "GREEK": .75, "HEBREW": .85, "ARABIC": .8, "THAI": 1.0, "CJK": 1.35, "HANGUL": 1.7, "HIRAGANA": 1.0, "KATAKANA": 1.0,
     "FULLWIDTH": 1.0, "IDEOGRAPHIC": 1.0, "": .8, "SPACE": .1} | dict.fromkeys("€£§°–—“”„‘’…«»•", 1.0)
 ACCENTS = tuple(map(set, ("àâæçéèêëîïôœùûüÿ", "äöüß", "áéíñóúüªº", "áâãàçéêíóôõúüªº", "àèéìíîòóùú", "åäöæøéü", "áðéíóúýþæö", "ąćęłńóśźż", "áčďéěíňóřšťúůýž",
-                          "áäčďéíĺľňóôŕšťúýž", "áéíóöőúüű", "ăâîșțşţ", "čćđšž", "çğıöşüiâîû\u0307", "ąčęėįšųūž", "āčēģīķļņšūž", "äöõüšž", "àçèéíïòóúü·", "äëéèïöüóíáê")))
+                          "áäčďéíĺľňóôŕšťúýž", "áéíóöőúüű", "ăâîșțşţ", "čćđšž", "çğıöşüiâîû\u0307", "ąčęėįšųūž", "āčēģīķļņšūž", "äöõüšž", "àçèéíïòóúü·", "äëéèïöüóíáê",
+                          "àáâãèéêìíòóôõùúýăđĩũơưạảấầẩẫậắằẳẵặẹẻẽếềểễệỉịọỏốồổỗộớờởỡợụủứừửữựỳỵỷỹ")))
 
 
 @cache
@@ -96,7 +98,7 @@ def faults(text: str) -> int:
 def strangeness(text: str) -> float:
     "How many times more tokens a text takes than ordinary text of its script; about 1 for a long text that is read rightly."
     tokens = len(tokenizer().encode(unicodedata.normalize("NFC", text), add_special_tokens=False).ids)
-    accents = [c for c in text.lower() if not c.isascii() and script(c) == "LATIN"]
+    accents = [c for c in unicodedata.normalize("NFC", text).lower() if not c.isascii() and script(c) == "LATIN"]
     odd = min(sum(c not in known for c in accents) for known in ACCENTS)
     return (tokens + odd + 3 * faults(text)) / sum(TOKENS.get(script(c), .35) for c in text)
 
@@ -127,6 +129,7 @@ def guess(data: bytes, id: str) -> Decoded:
     other = next((score for score, _, _, text in ranked if text != read), 9.0)
     unsure = f"its encoding is a guess ({encoding}); some letters may be wrong" if best > 2.6 or (encoding != "cp1252" and other < 1.1 * best) else ""
     text = data.decode(encoding, "replace")
+    text = unicodedata.normalize("NFC", text) if encoding == "cp1258" else text  # the one page whose accents are letters of their own
     return Decoded(text, encoding, "; ".join(filter(None, (unsure, damage(text)))))
 
 # %% ../../nbs/01_documents/05_encoding.ipynb #c12
@@ -155,9 +158,10 @@ def decode(
             return decode_as(data, id, encoding)
     if encoding := unmarked_utf16(data):
         return decode_as(data, id, encoding)
-    if b"\x1b$" in data and data.isascii():  # Japanese mail of old, seven bits a letter
+    if b"\x1b$" in data and data.isascii():  # Japanese and Korean mail of old, seven bits a letter
+        encoding = "iso2022_kr" if b"\x1b$)C" in data else "iso2022_jp_ext"
         with suppress(UnicodeDecodeError):
-            return Decoded(data.decode("iso2022_jp_ext"), "iso2022_jp_ext")
+            return Decoded(data.decode(encoding), encoding)
     nulls = data.count(0)
     if 0 < nulls <= len(data) // 10 and not any(byte in data for byte in CONTROL[1:]):  # a logger that was cut off
         text, encoding, remark = decode(data.replace(b"\0", b""), id, declared)

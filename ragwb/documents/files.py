@@ -23,12 +23,13 @@ from .document import DocumentError
 
 # %% ../../nbs/01_documents/04_files.ipynb #c06
 FORMATS = {".pdf": "pdf", ".docx": "docx", ".docm": "docx", ".dotx": "docx", ".dotm": "docx", ".pptx": "pptx", ".pptm": "pptx", ".ppsx": "pptx", ".ppsm": "pptx",
-           ".potx": "pptx", ".potm": "pptx", ".xlsx": "xlsx", ".xlsm": "xlsx", ".xltx": "xlsx", ".xltm": "xlsx", ".xlsb": "xlsx", ".xls": "xlsx", ".ods": "xlsx",
-           ".ots": "xlsx", ".odt": "odt", ".ott": "odt", ".odp": "odt", ".otp": "odt", ".odg": "odt", ".epub": "epub", ".rtf": "rtf", ".html": "html",
+           ".potx": "pptx", ".potm": "pptx", ".xlsx": "xlsx", ".xlsm": "xlsx", ".xltx": "xlsx", ".xltm": "xlsx", ".xlsb": "xlsx", ".xls": "xls", ".ods": "ods",
+           ".ots": "ods", ".odt": "odt", ".ott": "odt", ".odp": "odt", ".otp": "odt", ".odg": "odt", ".epub": "epub", ".rtf": "rtf", ".html": "html",
            ".htm": "html", ".xhtml": "html", ".eml": "eml", ".md": "md", ".markdown": "md", ".csv": "csv", ".tsv": "csv", ".json": "json", ".jsonl": "json",
            ".ndjson": "json", ".txt": "txt", ".text": "txt", ".log": "txt", ".rst": "txt", ".adoc": "txt"}
 FORMATS |= dict.fromkeys((".srt", ".vtt", ".yaml", ".yml", ".ini", ".toml", ".tex"), "txt")
 FORMATS |= {".geojson": "json", ".xml": "xml", ".doc": "doc", ".dot": "doc", ".msg": "msg", ".tnef": "tnef"}
+FORMATS |= {".emlx": "eml", ".ics": "ics", ".vcf": "txt", ".fodt": "xml", ".fods": "xml", ".fodp": "xml", ".fb2": "xml", ".ppt": "ppt", ".pps": "ppt", ".pot": "ppt"}
 FORMATS |= {".mbox": "mbox", ".mht": "mhtml", ".mhtml": "mhtml", ".ipynb": "ipynb"}  # mailboxes, pages saved as one file, notebooks
 SUPPORTED = "supported: " + " ".join(FORMATS)
 
@@ -47,7 +48,7 @@ def opendocument_format(data: bytes, id: str) -> str:
     with zipfile.ZipFile(BytesIO(data)) as archive:
         kind = archive.read("mimetype").decode("ascii", "replace") if "mimetype" in archive.namelist() and archive.getinfo("mimetype").file_size < 200 else ""
     if "spreadsheet" in kind or (not kind and extension(id) == ".ods"):
-        return "xlsx"
+        return "ods"
     if kind.startswith("application/vnd.oasis.opendocument.") or extension(id) in FORMATS:
         return "odt"
     raise DocumentError(id, "a ZIP archive of other files", "unpack it and ingest the files in it")
@@ -68,8 +69,7 @@ def zipped_format(data: bytes, id: str) -> str:
     raise DocumentError(id, "a ZIP archive of other files", "unpack it and ingest the files in it")
 
 # %% ../../nbs/01_documents/04_files.ipynb #c12
-CONTAINED = {"PowerPoint Document": ("a PowerPoint file of the years before 2007 (.ppt)", "open it in PowerPoint or LibreOffice and save it as PPTX"),
-             "VisioDocument": ("a Visio drawing (.vsd)", "save it as PDF")}
+CONTAINED = {"VisioDocument": ("a Visio drawing (.vsd)", "save it as PDF")}
 
 
 def has_stream(data: bytes, name: str) -> bool:
@@ -82,20 +82,20 @@ def has_stream(data: bytes, name: str) -> bool:
 
 
 def old_office_format(data: bytes, id: str) -> str:
-    "The format of an Office container: a workbook, a Word file or a mail. Raises DocumentError for others."
+    "The format of an Office container: a workbook, a Word file, a presentation or a mail. Raises DocumentError for others."
     if "EncryptedPackage".encode("utf-16-le") in data:
         raise DocumentError(id, "protected by a password", "remove the password and save it again")
     held = any(has_stream(data, name) for name in ("Workbook", "WORKBOOK", "Book", "BOOK"))
-    if held and FORMATS.get(extension(id)) == "xlsx":  # a document that is embedded in a workbook, or the other way round: the name decides
-        return "xlsx"
-    for name, format in (("__properties_version1.0", "msg"), ("WordDocument", "doc")):
+    if held and FORMATS.get(extension(id)) in ("xlsx", "xls"):  # a document that is embedded in a workbook, or the other way round: the name decides
+        return "xls"
+    for name, format in (("__properties_version1.0", "msg"), ("WordDocument", "doc"), ("PowerPoint Document", "ppt")):
         if has_stream(data, name):
             return format
     for name, (kind, hint) in CONTAINED.items():
         if has_stream(data, name):
             raise DocumentError(id, kind, hint)
     if held:
-        return "xlsx"
+        return "xls"
     raise DocumentError(id, "a container of the years before 2007 without a known document in it", "open it in its own program and save it in a format of today")
 
 # %% ../../nbs/01_documents/04_files.ipynb #c14
@@ -126,7 +126,7 @@ def beginning(data: bytes) -> str:
     return f"“{first}”" if first.isprintable() and "\ufffd" not in first else f"with the bytes {data[:8].hex(' ').upper()}"
 
 # %% ../../nbs/01_documents/04_files.ipynb #c16
-TEXTUAL = {"txt", "md", "csv", "json", "html", "eml", "mbox", "mhtml", "ipynb", "xml"}  # no signature of their own
+TEXTUAL = {"txt", "md", "csv", "json", "html", "eml", "mbox", "mhtml", "ipynb", "xml", "ics"}  # no signature of their own
 EXPORTED = {".xls", ".doc"}  # names that programs give to web pages, XML and tables of text, because Excel and Word open them
 
 
@@ -151,7 +151,7 @@ def detect_format(data: bytes, id: str) -> str:
     promised, found = FORMATS.get(extension(id), ""), signed_format(data, id)
     if found or promised in TEXTUAL:
         return found or promised
-    if promised in ("xlsx", "doc", "docx") and extension(id) in EXPORTED and (shown := exported_format(data)):
+    if promised in ("xls", "doc") and extension(id) in EXPORTED and (shown := exported_format(data)):
         return shown
     if promised:
         raise DocumentError(id, f"named {extension(id)}, but its content is not: it begins {beginning(data)}", "download it again, or give it its right extension")

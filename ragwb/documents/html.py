@@ -8,8 +8,8 @@ __all__ = ['TYPED', 'ROLES', 'IGNORED_TAGS', 'FRAME_TAGS', 'CONTENT_TAGS', 'TITL
            'read_tree', 'parse_tree', 'is_title', 'is_silent', 'is_struck', 'picture_words', 'opening', 'link_words',
            'closing', 'pieces_of', 'text_of', 'preformatted', 'has_contact', 'opened_ids', 'is_hidden',
            'is_boilerplate', 'is_layout', 'cell_span', 'filled_row', 'html_grid', 'write_html_table', 'list_number',
-           'ListMarkers', 'OpenBlock', 'is_named', 'HtmlWriter', 'write_html', 'is_beside', 'content_parts',
-           'html_metadata', 'parse_html']
+           'ListMarkers', 'OpenBlock', 'is_named', 'HtmlWriter', 'write_html', 'html_table_text', 'is_beside',
+           'content_parts', 'html_metadata', 'parse_html']
 
 # %% ../../nbs/01_documents/08_html.ipynb #c03
 import re
@@ -124,6 +124,8 @@ def opening(element: etree._Element) -> str:
         return "\n"
     if tag == "img":
         return picture_words(element)
+    if tag == "button":  # one beside another is drawn apart
+        return f" {text}"
     if is_struck(element):
         return "~~" + text
     above = element.getparent()
@@ -144,7 +146,7 @@ def closing(element: etree._Element) -> str:
         shown = address.removeprefix("mailto:").removeprefix("tel:").removeprefix("https://").removeprefix("http://").rstrip("/")
         if shown != address.rstrip("/") and 0 < len(shown) <= 200 and shown.lower() not in link_words(element).lower():
             return f" ({shown if address.startswith(('mailto:', 'tel:')) else address})"
-    return "~~" if is_struck(element) else ""
+    return "~~" if is_struck(element) else " " if element.tag == "button" else ""
 
 # %% ../../nbs/01_documents/08_html.ipynb #c15
 BLOCK_TAGS = {"address", "article", "aside", "blockquote", "body", "caption", "center", "dd", "details", "div", "dl", "dt", "fieldset", "figcaption", "figure",
@@ -433,6 +435,13 @@ def write_html(builder: TextBuilder, root: etree._Element) -> None:
                 writer.end(element)
             writer.open.inline.append(element.tail or "" if element is not root else "")
     writer.open.flush()
+
+# %% ../../nbs/01_documents/08_html.ipynb #n36
+def html_table_text(text: str) -> str:
+    "The rows of a table, with all that stands beside it in a piece of HTML."
+    builder = TextBuilder()
+    write_html(builder, next(parse_tree(text).iter("body"), etree.Element("body")))
+    return "".join(builder.parts)
 
 # %% ../../nbs/01_documents/08_html.ipynb #n11
 CHROME = re.compile(r"nav|menu|cookie|consent|banner|popup|modal|newsletter|subscri|share|social|breadcrumb|sidebar|related|toolbar|skip|advert|promo|comment|search|login",

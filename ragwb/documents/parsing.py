@@ -75,15 +75,19 @@ PARSERS = {
     "docx": "ragwb.documents.word:parse_docx",
     "pptx": "ragwb.documents.slides:parse_pptx",
     "xlsx": "ragwb.documents.sheets:parse_xlsx",
+    "xls": "ragwb.documents.old_cells:parse_xls",
+    "ods": "ragwb.documents.open_cells:parse_ods",
     "odt": "ragwb.documents.opendocument:parse_odt",
     "epub": "ragwb.documents.epub:parse_epub",
     "rtf": "ragwb.documents.rtf:parse_rtf",
     "html": "ragwb.documents.html:parse_html",
     "eml": "ragwb.documents.mail:parse_mail",
+    "ics": "ragwb.documents.mail:parse_calendar",
     "mbox": "ragwb.documents.mail:parse_mbox",
     "mhtml": "ragwb.documents.mail:parse_mhtml",
     "msg": "ragwb.documents.old_files:parse_msg",
     "doc": "ragwb.documents.old_files:parse_doc",
+    "ppt": "ragwb.documents.old_slides:parse_ppt",
     "tnef": "ragwb.documents.old_files:parse_tnef",
     "xml": "ragwb.documents.xml:parse_xml",
     "ipynb": "ragwb.documents.jupyter:parse_notebook",
@@ -101,7 +105,7 @@ DEEPEST = 3                   # mails attached to mails
 def run_parser(format: str, data: bytes, id: str, content_hash: str, limits: Limits, depth: int = 0) -> Document:
     "Imports a format's parser and runs it; a file that comes with a mail is parsed within the same limits."
     options: dict[str, Any] = {"max_pages": limits.max_pages} if format == "pdf" else {"max_characters": limits.characters(len(data))}
-    if format in ZIPPED.values():
+    if format in ZIPPED.values() or format == "ods":
         options["max_unpacked"] = limits.max_unpacked
     if format in WITH_FILES and depth < DEEPEST:
         options["read_file"] = lambda part, name: parse(part, name, limits, depth=depth + 1)

@@ -6,7 +6,8 @@
 __all__ = ['PDFIUM', 'END', 'CATALOG', 'UNICODE', 'ANGLE', 'LOOSE_BOX', 'FONT_INFO', 'MAPPED', 'LEADERS', 'RIGHT_TO_LEFT', 'BOLD',
            'CLOSE_SCRIPTS', 'end_fault', 'mended', 'pdfium_document', 'open_pdf', 'per_letter', 'text_address',
            'letter_boxes', 'turned', 'characters', 'letter_piece', 'Letters', 'mirrored', 'line_ends', 'runs_back',
-           'along', 'slim', 'read_letters', 'is_bold', 'spaced_words', 'spaced_piece', 'cut_cells', 'read_cells']
+           'along', 'slim', 'read_letters', 'is_bold', 'spaced_words', 'spaced_piece', 'cut_cells', 'raised_digits',
+           'raised_piece', 'read_cells']
 
 # %% ../../nbs/01_documents/20_pdf_letters.ipynb #c03
 import ctypes
@@ -15,7 +16,7 @@ import unicodedata
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from itertools import repeat
+from itertools import pairwise, repeat
 from threading import RLock
 from typing import Any, NamedTuple
 
@@ -24,7 +25,7 @@ import pypdfium2 as pdfium  # type: ignore[import-untyped]
 import pypdfium2.raw as raw  # type: ignore[import-untyped]
 
 from .document import DocumentError
-from .page_rows import Cell, Piece
+from .page_rows import Cell, Piece, join_pieces
 from .reflow import SOFT
 
 # %% ../../nbs/01_documents/20_pdf_letters.ipynb #c06
@@ -282,6 +283,26 @@ def cut_cells(
     means = [np.add.reduceat(column, starts) / (ends - starts) for column in (bottom, top, size)]
     return starts, ends, np.stack([np.minimum.reduceat(left, starts), means[0], np.maximum.reduceat(right, starts), means[1], means[2]], axis=1)
 
+# %% ../../nbs/01_documents/20_pdf_letters.ipynb #e02
+def raised_digits(letters: Letters) -> np.ndarray:
+    "Which letters begin a raised number behind a digit, as indexes of the letters that show."
+    codes = np.frombuffer(letters.text.encode("utf-32-le", "surrogatepass"), np.uint32)[letters.shown]
+    left, bottom, right, top = letters.box.T
+    size, digit = top - bottom, (codes >= 48) & (codes <= 57)
+    begins = digit[1:] | np.isin(codes[1:], (0x2D, 0x2212, 0x2013)) & np.append(digit[2:], False)
+    low, near = size[1:] < 0.8 * size[:-1], np.abs(left[1:] - right[:-1]) < 0.25 * size[:-1]
+    high = (bottom[1:] > bottom[:-1] + 0.2 * size[:-1]) & (letters.turns[1:] == letters.turns[:-1])
+    return np.flatnonzero(begins & digit[:-1] & low & near & high & (np.diff(letters.shown) == 1)) + 1
+
+
+def raised_piece(letters: Letters, page: int, first: int, last: int, raised: Sequence[int]) -> Piece:
+    "The characters from `first` to `last` of a page, with a sign before the raised ones; all are indexes of the text."
+    piece = letter_piece(letters.text[first:raised[0]], page, first)
+    for start, end in pairwise([*raised, last + 1]):
+        fraction = re.match(r"\d+[/⁄]", letters.text[start:end]) is not None
+        piece = join_pieces(piece, letter_piece(letters.text[start:end], page, start), " " if fraction else "^")
+    return piece
+
 # %% ../../nbs/01_documents/20_pdf_letters.ipynb #c30
 def read_cells(
     page: pdfium.PdfPage,
@@ -296,11 +317,16 @@ def read_cells(
         stretches = spaced_words(letters)
         starts, ends, places = cut_cells(letters, stretches)
         found: dict[int, list[Cell]] = {}
+        raised = letters.shown[raised_digits(letters)].tolist()
         spaced = dict(stretches)
         apart = [(start, end) if spaced.get(start) == end else None for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
         firsts, lasts, turns = letters.shown[starts].tolist(), letters.shown[ends - 1].tolist(), letters.turns[starts].tolist()
         for first, last, turn, stretch, (left, bottom, right, top, size) in zip(firsts, lasts, turns, apart, places.tolist(), strict=True):
-            text, runs = spaced_piece(letters, number, *stretch) if stretch else letter_piece(letters.text[first : last + 1], number, first)
+            higher = [at for at in raised if first < at <= last]
+            if stretch:
+                text, runs = spaced_piece(letters, number, *stretch)
+            else:
+                text, runs = raised_piece(letters, number, first, last, higher) if higher else letter_piece(letters.text[first : last + 1], number, first)
             found.setdefault(turn, []).append(Cell(left, bottom, right, top, size, is_bold(letters, first, last), text, runs))
         return sorted(found.values(), key=len, reverse=True)
     finally:

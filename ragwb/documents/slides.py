@@ -29,6 +29,7 @@ from ragwb.documents.office import (
     math_text,
     open_zip,
     symbol_text,
+    write_embedded,
     write_graphic,
 )
 from .tables import write_grid
@@ -230,8 +231,10 @@ class SlideWriter:
                 write_slide_table(self.builder, part, self.relations)
             elif local(part) in ("chart", "relIds"):
                 write_graphic(self.builder, self.package, self.relations, part)
-            elif any(True for _ in part.iter("{*}oleObj")):
-                self.left_out["an embedded object"] += 1
+            elif (embedded := next(part.iter("{*}oleObj"), None)) is not None:
+                relation = next((self.relations[value] for value in embedded.attrib.values() if value in self.relations), None)
+                if not write_embedded(self.builder, self.package, relation):
+                    self.left_out["an embedded object"] += 1
 
 # %% ../../nbs/01_documents/27_slides.ipynb #c14
 def write_slide_table(builder: TextBuilder, table: etree._Element, relations: Mapping[str, Relation]) -> None:
@@ -326,7 +329,7 @@ def slide_parts(package: Package, main: str, relations: Mapping[str, Relation]) 
 def parse_pptx(data: bytes, id: str, content_hash: str, max_characters: int = 20_000_000, max_unpacked: int = 200_000_000) -> Document:
     "A PowerPoint presentation or slide show; each slide is a page. Hidden slides are read, and said to be hidden."
     builder = LimitedBuilder(id, max_characters)
-    package = Package(open_zip(data, id, max_unpacked), builder.remark)
+    package = Package(open_zip(data, id, max_unpacked), builder.remark, id)
     main = package.main("ppt/presentation.xml")
     relations = package.relations(main)
     authors, layouts, footers = comment_authors(package, relations), dict[str, list[etree._Element]](), set[str]()

@@ -5,19 +5,20 @@
 # %% auto #0
 __all__ = ['MARKDOWN', 'LONGEST_HEADING', 'LINE_END', 'YAML', 'FRONT_MATTER', 'LONG_TABLE', 'PIPE', 'LONGEST_QUOTED',
            'MOST_REPAIRED', 'BLANKS', 'COMMENT', 'LAST_COMMA', 'noted', 'parse_text', 'without_marks',
-           'markdown_headings', 'front_matter', 'markdown_cells', 'is_rule', 'with_named_rows', 'parse_markdown',
-           'lines', 'NumberedLines', 'quoted_row', 'csv_rows', 'evenness', 'find_delimiter', 'table_start',
-           'without_blanks', 'parse_csv', 'leaf', 'record', 'write_json', 'json_values', 'closed', 'read_json',
-           'parse_json']
+           'markdown_headings', 'front_matter', 'markdown_cells', 'is_rule', 'with_named_rows', 'with_plain_tables',
+           'parse_markdown', 'lines', 'NumberedLines', 'quoted_row', 'csv_rows', 'without_gaps', 'evenness',
+           'find_delimiter', 'table_start', 'without_blanks', 'parse_csv', 'leaf', 'record', 'write_json',
+           'json_values', 'closed', 'read_json', 'parse_json']
 
 # %% ../../nbs/01_documents/07_text.ipynb #c03
 import csv
 import json
 import re
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import chain, islice, pairwise
+from pkgutil import resolve_name
 from typing import Any
 
 import yaml
@@ -127,12 +128,31 @@ def with_named_rows(text: str) -> str:
         at += 2 + len(rows) if rows else 1
     return "".join(out)
 
+# %% ../../nbs/01_documents/07_text.ipynb #n19
+def with_plain_tables(text: str) -> str:
+    "A Markdown text whose tables of HTML, which begin a line, are rows with their column names."
+    if "<table" not in text:
+        return text
+    out, table, fence = list[str](), list[str](), ""
+    for line in text.splitlines(keepends=True):
+        mark = line.lstrip()[:3]
+        if not table and mark in ("```", "~~~"):
+            fence = "" if mark == fence else fence or mark
+        if table or (not fence and line.lstrip().startswith("<table")):
+            table.append(line)
+        else:
+            out.append(line)
+        if table and "</table>" in line:
+            out.append(resolve_name("ragwb.documents.html:html_table_text")("".join(table)) + "\n")
+            table = []
+    return "".join([*out, *table])
+
 # %% ../../nbs/01_documents/07_text.ipynb #c16
 def parse_markdown(data: bytes, id: str, content_hash: str, max_characters: int = 20_000_000) -> Document:
     "Markdown; the canonical text is the decoded file, front matter included, its letters composed and the rows of long tables named."
     decoded, encoding, remark = decode(data, id)
     check_text_length(len(decoded), id, max_characters)
-    text = with_named_rows(composed(decoded))
+    text = with_named_rows(with_plain_tables(composed(decoded)))
     metadata, body = front_matter(text)
     headings = markdown_headings(re.sub(r"[^\r\n]", " ", text[:body]) + text[body:])
     title = metadata.get("title") or (headings[0].title if headings else id.rsplit("/", 1)[-1])
@@ -193,13 +213,25 @@ def quoted_row(
 
 # %% ../../nbs/01_documents/07_text.ipynb #c23
 def csv_rows(text: str, delimiter: str, repaired: list[int]) -> Iterator[list[str]]:
-    "The rows of a table, without empty ones; `repaired` takes the numbers of the lines that leave a quotation mark open."
+    "The rows of a table, also empty ones; `repaired` takes the numbers of the lines that leave a quotation mark open."
     source = NumberedLines(text)
     while item := source.take():
         quoted = '"' in item[1] and len(repaired) < MOST_REPAIRED
         row = quoted_row(item, source, delimiter, repaired) if quoted else item[1].rstrip("\r\n").split(delimiter)
+        yield row
+
+
+def without_gaps(rows: Iterable[list[str]]) -> Iterator[list[str]]:
+    "The rows of a table without empty ones, but for one above each further table: a row of words below numbers, or of another length."
+    above, gap = list[str](), False
+    for row in rows:
         if any(row):
+            if gap and not any(map(VALUE.fullmatch, row)) and (any(map(VALUE.fullmatch, above)) or len(row) != len(above)):
+                yield []
             yield row
+            above, gap = row, False
+        else:
+            gap = bool(above)
 
 # %% ../../nbs/01_documents/07_text.ipynb #c25
 def evenness(text: str, delimiter: str) -> tuple[int, float, int]:
@@ -243,7 +275,7 @@ def parse_csv(data: bytes, id: str, content_hash: str, max_characters: int = 20_
     named = re.match(r"sep=(.)\r?\n", text)  # Excel's own first line
     delimiter, repaired = named[1] if named else find_delimiter(text), list[int]()
     text = without_blanks(text[named.end():] if named else text, delimiter)
-    rows = csv_rows(text, delimiter, repaired)
+    rows = without_gaps(csv_rows(text, delimiter, repaired))
     builder = LimitedBuilder(id, max_characters)
     head = list(islice(rows, 50))
     start = table_start(head)

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['WRAPPERS', 'Style', 'read_styles', 'inherited', 'heading_level', 'w_children', 'filled_rows', 'is_bold_cell',
-           'write_rows', 'WordWriter', 'write_anchored', 'cell_line', 'write_word_table', 'running_lines',
+           'write_rows', 'WordWriter', 'related', 'write_anchored', 'cell_line', 'write_word_table', 'running_lines',
            'write_running', 'end_section', 'write_chunk', 'note_texts', 'write_word', 'parse_docx']
 
 # %% ../../nbs/01_documents/26_word.ipynb #c03
@@ -18,7 +18,8 @@ from .builder import LimitedBuilder, TextBuilder
 from .document import Document
 from .encoding import decode
 from .html import CHARSET, content_parts, parse_tree, write_html
-from .office import Package, alt_text, as_sentence, file_properties, local, open_zip, write_graphic
+from .mail import parse_mhtml
+from .office import Package, alt_text, as_sentence, file_properties, local, open_zip, write_embedded, write_graphic
 from .rtf import parse_rtf
 from .tables import write_grid
 from .word_numbering import Numbering, W, w_on, w_val
@@ -162,6 +163,11 @@ class WordWriter:
         write_anchored(self)
 
 # %% ../../nbs/01_documents/26_word.ipynb #c20
+def related(element: etree._Element) -> str:
+    "The id of the relation that an element names."
+    return next((value for name, value in element.attrib.items() if name.rpartition("}")[2] == "id" and "relationships" in name), "")
+
+
 def write_anchored(writer: WordWriter) -> None:
     "Writes what is anchored in the text before: descriptions of pictures, charts, diagrams, text boxes, comments."
     anchored, writer.line.anchored = writer.line.anchored, []
@@ -171,6 +177,8 @@ def write_anchored(writer: WordWriter) -> None:
             writer.body(part)
         elif kind == "commentReference":
             writer.builder.paragraph(writer.comments.pop(part.get(W + "id", ""), ""))
+        elif kind == "OLEObject" and write_embedded(writer.builder, writer.package, writer.line.relations.get(related(part))):
+            continue
         elif kind == "OLEObject":
             writer.line.left_out[f"an embedded object ({part.get('ProgID') or 'unknown'})"] += 1
         elif kind in ("chart", "relIds"):
@@ -264,6 +272,9 @@ def write_chunk(writer: WordWriter, element: etree._Element) -> None:
         text = decode(data, rel.target, declared[1].decode("ascii", "replace") if declared else "")[0]
         for part in content_parts(parse_tree(text)):
             write_html(writer.builder, part)
+    elif data.lstrip().startswith(b"MIME-Version:"):
+        for block in parse_mhtml(data, rel.target, "").text.split("\n\n"):
+            writer.builder.block(block)
     elif rel.target.endswith(".txt"):
         for text in decode(data, rel.target)[0].splitlines():
             writer.builder.paragraph(text)
@@ -310,7 +321,7 @@ def write_word(builder: TextBuilder, package: Package, depth: int = 0) -> None:
 def parse_docx(data: bytes, id: str, content_hash: str, max_characters: int = 20_000_000, max_unpacked: int = 200_000_000) -> Document:
     "A Word document (DOCX, DOCM, DOTX), also a Strict one."
     builder = LimitedBuilder(id, max_characters)
-    package = Package(open_zip(data, id, max_unpacked), builder.remark)
+    package = Package(open_zip(data, id, max_unpacked), builder.remark, id)
     write_word(builder, package)
     properties = file_properties(package)
     return builder.document(id, "docx", content_hash, properties.get("title", ""), properties)

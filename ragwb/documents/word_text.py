@@ -122,7 +122,10 @@ def field_mark(line: Line, part: etree._Element, pieces: list[str]) -> None:
     elif kind == "end" and line.fields:
         ended = line.fields.pop()
         start = min(ended.start, len(pieces))
-        if PAGE_FIELD.match(ended.code):
+        if line.fields and line.fields[-1].start < 0:  # within the code of another field
+            line.fields[-1].code += "".join(pieces[start if start >= 0 else len(pieces):])
+            del pieces[start if start >= 0 else len(pieces):]
+        elif PAGE_FIELD.match(ended.code):
             line.page_numbers += 1
             del pieces[start if start >= 0 else len(pieces):]
         elif start < 0 and ended.code.lstrip().upper().startswith("EQ"):

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['GLOSSARY', 'TERMS', 'CODE', 'pick_of', 'shipped_of', 'settings_text', 'Decision', 'decide', 'measured', 'price_of',
-           'to_set', 'against_shipped', 'glossed', 'glossary_html']
+           'to_set', 'against_shipped', 'saved', 'to_change', 'glossed', 'glossary_html']
 
 # %% ../../nbs/12_experiments/08_decisions.ipynb #c03
 import json
@@ -55,10 +55,14 @@ def decide(
     basis = f"{asked} questions about {documents} documents; a difference below {metrics['detectable']:.3f} would not have shown"
     if not pick:
         return Decision(f"Not decided: {documents} documents are too few to tell.", f"Nothing yet. Ask about {ENOUGH} documents or more and run it again.", basis)
+    if study.bill:
+        return Decision(saved(findings, pick), to_change(configs, study.baseline, pick), basis)
     if study.advice:
         return Decision(measured(findings), study.advice, basis)
+    if not shipped and pick == study.baseline:
+        return Decision(f"No change: nothing is shown to be better than {pick}, which all others were compared with.", "Nothing.", basis)
     if not shipped:
-        return Decision(f"{'Keep' if pick == study.baseline else 'Take'} {pick}.", to_set(configs, pick), basis)
+        return Decision(f"Take {pick}.", to_set(configs, pick), basis)
     return against_shipped(findings, configs, pick, shipped)._replace(basis=basis)
 
 
@@ -99,6 +103,26 @@ def against_shipped(findings: Findings, configs: Mapping[str, Mapping[str, Any]]
         decided = f"Take {pick} where this measure is what counts: it beats {shipped}, which ragwb ships ({why}). {price_of(findings, pick, shipped)}{study.explained}"
         return Decision(decided.strip(), do, "")
     return Decision(f"Keep {shipped}, which is what ragwb ships: {pick} is not shown to be better than it ({why}).", "Nothing.", "")
+
+# %% ../../nbs/12_experiments/08_decisions.ipynb #saved1
+def saved(findings: Findings, pick: str) -> str:
+    "What a study of costs decides: before, after, and what of the answers may be lost."
+    study, metric = findings.study, findings.study.metric
+    before, after = (findings.scores[label][metric].value for label in (study.baseline, pick))
+    if pick == study.baseline:
+        return f"No change: nothing is shown to cost less than the ${before:.2f} of {pick} for 1,000 requests and to answer as well."
+    lost = " and ".join(f"{100 * loss:.1f} in 100 of {study.name(guard)}" for guard, loss in findings.losses.items())
+    return (f"Take {pick}: 1,000 requests cost ${after:.2f} instead of ${before:.2f}, {100 * (1 - after / before):.0f} % less, and the answers are as good"
+            + (f": at most {lost} may be lost, and {100 * study.margin:g} were allowed." if lost else "."))
+
+
+def to_change(configs: Mapping[str, Mapping[str, Any]], before: str, after: str) -> str:
+    "What to change to come from one config to another."
+    old, new = (configs.get(label, {}).get("differs", {}) for label in (before, after))
+    change = {name: value for name, value in new.items() if old.get(name) != value}
+    back = [name for name in old if name not in new]
+    said = [f"set {settings_text({'differs': change})}"] * bool(change) + [f"leave {', '.join(back)} as ragwb ships {'it' if len(back) == 1 else 'them'}"] * bool(back)
+    return f"{said[0][0].upper()}{' and '.join(said)[1:]}." if said else 'Nothing.'
 
 # %% ../../nbs/12_experiments/08_decisions.ipynb #c15
 GLOSSARY = {

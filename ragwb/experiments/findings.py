@@ -42,10 +42,13 @@ class Study:
     alarms: bool = False           # the configs warn or stop: their ladder is that of alarms
     routes: tuple[int, ...] = ()   # the configs are routers, compared at these percent of questions for the strong role: drawn as quality over dollars
     margin: float = 0.0            # non-inferiority: the most of a guard that the winner may have lost, by the end of its interval; 0: not asked
+    bill: Mapping[str, Any] | None = None  # the deciding metric is US dollars for 1,000 requests: how many there are, and the machines beside (`workload.bill_of`)
+    assumed: tuple[str, ...] = ()  # what was assumed and not measured, in sentences
 
     def __post_init__(self) -> None:
-        if self.limits:  # by name, as JSON keeps them: else the stored study would say the same in another order
-            object.__setattr__(self, "limits", dict(sorted(self.limits.items())))
+        for name in ("limits", "bill"):  # by name, as JSON keeps them: else the stored study would say the same in another order
+            if given := getattr(self, name):
+                object.__setattr__(self, name, dict(sorted(given.items())))
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -53,8 +56,8 @@ class Study:
         return tuple(dict.fromkeys((self.metric, *self.guards, *(self.limits or {}), *self.also)))
 
     def to_dict(self) -> dict[str, Any]:
-        "For JSON, without routes and a margin that are not asked for: studies from before there were any stay as they were."
-        return {name: value for name, value in asdict(self).items() if name not in ("routes", "margin") or value}
+        "For JSON, without routes, margin, bill and assumptions where there are none: studies from before there were any stay as they were."
+        return {name: value for name, value in asdict(self).items() if name not in ("routes", "margin", "bill", "assumed") or value}
 
     def name(self, metric: str) -> str:
         "A metric in words."
@@ -114,6 +117,11 @@ class ConfigScores:
         clusters = [before[id]["document"] for id in shared]
         return paired_bootstrap(old, new, clusters, np.random.default_rng(0), 2_000 if arms == 1 else RESAMPLES, 1 - 0.05 / arms)
 
+    def lost(self, label: str, arms: int = 1) -> dict[str, float]:
+        "Guard -> the most that a config may have lost of it against the baseline, by the end of an interval that holds for so many configs."
+        changes = {guard: self.difference(label, guard, arms) for guard in self.study.guards}
+        return {guard: max(0.0, -change.low if self.study.sign(guard) > 0 else change.high) for guard, change in changes.items()}
+
     def verdict(self, change: Interval, metric: str) -> str:
         "\"better\", \"worse\", \"no difference shown\", or \"too few documents to tell\"."
         return verdict_of(change, self.study.sign(metric) < 0)
@@ -162,8 +170,10 @@ class Choice(ConfigScores):
         return 1 if self.halves[0] is not self.halves[1] else max(1, len(self.groups) - 1)
 
     def keeps(self, label: str) -> bool:
-        "Whether a config keeps every guard and limit where it is chosen."
-        return kept(self.study, self.choice.scores, label)
+        "Whether a config keeps every guard and limit where it is chosen; with a margin, by the end of its intervals."
+        if not kept(self.study, self.choice.scores, label):
+            return False
+        return not self.study.margin or label == self.study.baseline or max(self.choice.lost(label).values(), default=0.0) <= self.study.margin
 
     @cached_property
     def rivals(self) -> list[str]:
@@ -196,10 +206,7 @@ class Findings(Choice):
     @cached_property
     def losses(self) -> dict[str, float]:
         "Guard -> the most that the best config may have lost of it, by the end of its interval; empty where no margin is asked for, or nothing won."
-        if not self.study.margin or self.best not in self.changes:
-            return {}
-        changes = {guard: self.changes[self.best][guard] for guard in self.study.guards}
-        return {guard: max(0.0, -change.low if self.study.sign(guard) > 0 else change.high) for guard, change in changes.items()}
+        return self.lost(self.best, self.arms) if self.study.margin and self.best in self.changes else {}
 
     @property
     def as_good(self) -> bool:

@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['ROWS', 'METRICS_FILE', 'FIGURE', 'PAGE', 'NOTEBOOK', 'INPUTS', 'MANIFEST', 'ROW_FIELDS', 'PAGE_STYLE', 'READING',
            'INTRODUCTION', 'AGAIN', 'pretty', 'derived', 'described', 'publish', 'findings_from', 'html_page',
-           'heading_of', 'report_page', 'changed_questions', 'sha256', 'versions', 'manifest', 'Report', 'read_report',
-           'read_reports', 'index_page', 'index_section', 'index_readme', 'index_files', 'write_index', 'alone_in',
-           'run_experiment', 'collected']
+           'bill_page', 'heading_of', 'report_page', 'changed_questions', 'sha256', 'versions', 'manifest', 'Report',
+           'read_report', 'read_reports', 'index_page', 'index_section', 'index_readme', 'index_files', 'write_index',
+           'alone_in', 'run_experiment', 'collected']
 
 # %% ../../nbs/12_experiments/09_reports.ipynb #c03
 import hashlib
@@ -27,7 +27,7 @@ from ..evaluation.datasets import Dataset
 from .code_version import ROOTS, code_version
 from .decisions import Decision, decide, glossary_html, glossed, settings_text
 from .findings import Findings, Study, metrics_of, study_from
-from .findings_view import findings_figure, findings_table
+from .findings_view import bill_table, findings_figure, findings_table
 from .grid import dataset_hash
 from .notebooks import Executed, Experiment, ExperimentError, Run, current_run, execute, line_of, rounded, write_whole
 
@@ -80,11 +80,11 @@ def findings_from(rows: bytes, metrics: bytes) -> Findings:
 # %% ../../nbs/12_experiments/09_reports.ipynb #c12
 PAGE_STYLE = """:root{color-scheme:light dark;--ink:#1c2430;--soft:#5c6675;--line:#d8dde5;--paper:#fff;--tint:#f4f6f9}
 @media(prefers-color-scheme:dark){:root{--ink:#e6eaf0;--soft:#9aa5b4;--line:#3a4452;--paper:#161b22;--tint:#1f2630}}
-body{font:16px/1.55 system-ui,sans-serif;color:var(--ink);background:var(--paper);max-width:64rem;margin:2.5rem auto;padding:0 1.25rem}
+body{font:16px/1.55 system-ui,sans-serif;color:var(--ink);background:var(--paper);max-width:66rem;margin:2.5rem auto;padding:0 1.25rem}
 h1{font-size:1.75rem;line-height:1.2;margin:0 0 .75rem}h2{font-size:1.15rem;margin:2.25rem 0 .5rem}p.answer{font-size:1.1rem}small,.soft{color:var(--soft)}
 .wide{overflow-x:auto}table{border-collapse:collapse;font-size:.875rem;font-variant-numeric:tabular-nums}
-th,td{padding:.3rem .7rem;border-bottom:1px solid var(--line);text-align:right;vertical-align:top}
-th{color:var(--soft);font-weight:600}td:first-child,th:first-child{text-align:left;padding-left:0}td small{white-space:nowrap}
+th,td{padding:.3rem .5rem;border-bottom:1px solid var(--line);text-align:right;vertical-align:top}
+th{color:var(--soft);font-weight:600}td:first-child,th:first-child{text-align:left;padding-left:0}td small,td:nth-child(2) code{white-space:nowrap}
 svg,img{max-width:100%;height:auto;background:#fff;border-radius:6px}code{font-size:.875em;background:var(--tint);padding:.1em .3em;border-radius:4px;overflow-wrap:anywhere}
 abbr{text-decoration:underline dotted;text-underline-offset:.15em;cursor:help}dt{font-weight:600;margin-top:.5rem}dd{margin:0;color:var(--soft)}
 .decisions td,.decisions th{text-align:left;font-size:.95rem;padding:.6rem 1rem .6rem 0}.decisions td:first-child{font-weight:600;width:24%}
@@ -95,6 +95,12 @@ def html_page(title: str, body: str) -> bytes:
     "A page that needs no other file."
     head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1"><title>{escape(title)}</title><style>{PAGE_STYLE}</style>'
     return f'<!doctype html><html lang="en"><head>{head}</head><body>\n{body}\n</body></html>\n'.encode()
+
+# %% ../../nbs/12_experiments/09_reports.ipynb #bill5
+def bill_page(findings: Findings) -> list[str]:
+    "What a report about costs says to a person who pays, below the figure: the bill of a month, and what was assumed."
+    assumed = "".join(f"<li>{glossed(each, set())}</li>" for each in findings.study.assumed)
+    return [f"<h2>The bill of a month</h2><div class='wide'>{bill_table(findings)}</div>", f"<h2>What is assumed</h2><ul>{assumed}</ul>"]
 
 # %% ../../nbs/12_experiments/09_reports.ipynb #c13
 READING = ("Means, each with its 95 % interval, drawn by document; differences to the baseline are paired, question by question. "
@@ -113,9 +119,11 @@ def report_page(findings: Findings, inputs: Mapping[str, Any]) -> bytes:
     configs = "".join(f"<tr><td>{escape(label)}</td><td><code>{found['fingerprint']}</code></td><td style='text-align:left'>{escape(settings_text(found))}</td></tr>"
                       for label, found in inputs["configs"].items())
     found, known = decide(findings, metrics, inputs["configs"]), set[str]()
-    body = [f"<h1>{escape(findings.study.title)}</h1>", f"<p class='answer'>{glossed(found.decided, known)}</p>", f"<p>To do: {glossed(found.do, known)}</p>",
-            f"<p>In numbers: {glossed(metrics['sentence'], known)}</p>", f"<p class='soft'>{escape(about)}</p>",
-            f"<div class='wide'>{findings_figure(findings)}</div>", f"<h2>All configs</h2><div class='wide'>{findings_table(findings)}</div>",
+    answer = [f"<p class='answer'>{glossed(found.decided, known)}</p>", f"<p>To do: {glossed(found.do, known)}</p>"]
+    figure = f"<div class='wide'>{findings_figure(findings)}</div>"
+    numbers = [f"<p>In numbers: {glossed(metrics['sentence'], known)}</p>", f"<p class='soft'>{escape(about)}</p>"]
+    top = [*answer, figure, *bill_page(findings), *numbers] if findings.study.bill else [*answer, *numbers, figure]
+    body = [f"<h1>{escape(findings.study.title)}</h1>", *top, f"<h2>All configs</h2><div class='wide'>{findings_table(findings)}</div>",
             f"<p class='soft'>{glossed(READING, known)}</p>",
             f"<h2>Question by question</h2>{changed_questions(findings)}",
             "<h2>What was evaluated</h2><div class='wide'><table><tr><th>config</th><th>fingerprint</th><th style='text-align:left'>differs from the default in</th></tr>",

@@ -4,11 +4,13 @@
 
 # %% auto #0
 __all__ = ['removed_key', 'Originals', 'Contents', 'Collection', 'Writer', 'check_not_rebuilt', 'wanted', 'restore_originals',
-           'healed', 'only_once', 'all_chunks', 'chunk_count', 'chunks_by_id', 'drop_old_copies']
+           'healed', 'only_once', 'all_chunks', 'Contained', 'contained', 'chunks_of', 'chunk_count', 'chunks_by_id',
+           'drop_old_copies']
 
 # %% ../../nbs/05_indexing/07_collection.ipynb #c03
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
@@ -299,6 +301,39 @@ def all_chunks(
             rows = rows.sort_by("id").combine_chunks() if rows.num_rows else rows
     keep_snapshot(collection.local, version, rows)
     return version, rows
+
+
+@dataclass(frozen=True)
+class Contained:
+    "What an index version contains: two versions have the same chunks of a document if they agree on it here."
+    version: int
+    meta: Mapping[str, str]    # of the table; another one after it was rebuilt
+    states: Mapping[str, int]  # of each document: a hash of all that its row says
+
+
+def contained(collection: Collection) -> Contained:
+    "What the last commit contains."
+    import pyarrow.compute as pc
+
+    version = 0
+    while version != collection.version:
+        version = collection.version
+        meta = described(collection.table.lance.schema)
+        rows = collection.rows("kind = 'document'", ["id", "content_hash", "info"])
+    states: dict[str, int] = {}
+    said = pc.binary_join_element_wise(rows["content_hash"], rows["info"], " ")
+    for id, state in zip(rows["id"].to_pylist(), map(hash, said.to_pylist()), strict=True):
+        states[id] = states.get(id, 0) + state  # a sum: a document may be there twice until a writer heals the table
+    return Contained(version, meta, states)
+
+
+def chunks_of(collection: Collection, documents: Sequence[str]) -> Any:  # pyarrow.Table with SNAPSHOT_COLUMNS
+    "The chunks of some documents."
+    import pyarrow as pa
+
+    named = [", ".join(map(quoted, documents[at:at + 1_000])) for at in range(0, len(documents), 1_000)]
+    found = [collection.rows(f"kind = 'chunk' AND document IN ({ids})", SNAPSHOT_COLUMNS) for ids in named]
+    return pa.concat_tables(found) if found else collection.table.lance.schema.empty_table().select(SNAPSHOT_COLUMNS)
 
 # %% ../../nbs/05_indexing/07_collection.ipynb #c31
 def chunk_count(collection: Collection) -> int:

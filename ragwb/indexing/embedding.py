@@ -94,12 +94,17 @@ class WordLlamaEmbedder:
         self.vectors: np.ndarray = load_file(str(wordllama_file("weights/l2_supercat_256.safetensors")))["embedding.weight"].astype(np.float32)
         self.tokens = WordTokens()
 
-    def embed(self, texts: Sequence[str]) -> np.ndarray:
-        "Unit vectors (len(texts), 256); a text without words has the zero vector."
+    def sums(self, texts: Sequence[str]) -> np.ndarray:
+        "The texts' vectors (len(texts), 256) before they are of one length: the longer, the more a text says."
         sums = np.zeros((len(texts), self.dimensions), np.float32)
         batch = 256  # texts; bounds the memory beside the result
         for at in range(0, len(texts), batch):
             add_up(self.vectors, self.tokens.of([text.split() for text in texts[at:at + batch]]), sums[at:at + batch])
+        return sums
+
+    def embed(self, texts: Sequence[str]) -> np.ndarray:
+        "Unit vectors (len(texts), 256); a text without words has the zero vector."
+        sums = self.sums(texts)
         return sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-9)
 
 # %% ../../nbs/05_indexing/03_embedding.ipynb #c19

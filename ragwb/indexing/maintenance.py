@@ -12,6 +12,7 @@ import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
+from secrets import token_hex
 from typing import Any
 
 import numpy as np
@@ -150,7 +151,7 @@ def reindex(
     writer = Writer(collection)
     table, told = writer.table, progress or (lambda id, done, total: None)
     with writer.lock(), table.database.explained():
-        columns = schema(model.dimensions, describe(config) | {"id": collection.meta.get("id", "")})
+        columns = schema(model.dimensions, describe(config) | {"id": collection.meta.get("id", ""), "build": token_hex(8)})  # its rows may say what they said, with other vectors
         table.refresh()
         before, total = table.version, len(collection.hashes())
         table.replace(columns, rebuilt(table, columns, config, model, lambda id, done: told(id, done, total)), before)

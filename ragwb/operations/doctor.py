@@ -216,7 +216,7 @@ def check_model_call(
         if "embedder" in roles:
             from ragwb.indexing.titan import titan
 
-            return f"{name} gives {len(titan(name, settings).one.ask('pump', deadline)[0])} dimensions"
+            return f"{name} gives {len(titan(name, settings).one.ask('pump', deadline, [])[0])} dimensions"
         if "reranker" in roles:
             from ragwb.retrieval.rerank import BedrockReranker
 

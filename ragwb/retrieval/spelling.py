@@ -172,23 +172,22 @@ class Spelling:
         "What can be meant; nothing in a collection that is not in memory."
         if not isinstance(self.searcher, Snapshot) or not self.searcher.ids:
             return Words({})
-        rows = self.searcher.rows
-        read = rows.take(np.arange(0, len(rows), -(-len(rows) // CHUNKS_READ)))
+        count = len(self.searcher.ids)
+        read = self.searcher.taken(np.arange(0, count, -(-count // CHUNKS_READ)), ["text", "context"])
         return Words(word_counts(read["text"]) + word_counts(read["context"]))
 
     @cached_property
     def languages(self) -> list[str]:
         "The languages of the documents, ISO 639-1."
-        labels = self.searcher.labels.places if isinstance(self.searcher, Snapshot) else ()
-        return [label.removeprefix("language=") for label in labels if label.startswith("language=")]
+        segments = [each.segment for each in self.searcher.parts.placed] if isinstance(self.searcher, Snapshot) else []
+        return sorted({label.removeprefix("language=") for segment in segments for label in segment.labels.places if label.startswith("language=")})
 
     def occurs(self, word: str) -> bool:
         "Whether the first chunks that have the stem of a word have the word itself."
         assert isinstance(self.searcher, Snapshot)
-        postings = self.searcher.postings
-        numbers = [postings.vocabulary[term] for term in word_terms(word) if term in postings.vocabulary]
-        places = [place for number in numbers for place in postings.chunk_of[postings.first[number]:postings.first[number + 1]][:CHUNKS_LOOKED_AT]]
-        return any(word in text.lower() for column in ("text", "context") for text in self.searcher.rows[column].take(np.array(places, np.int64)).to_pylist())
+        places = [place for term in word_terms(word) for place in self.searcher.weights.places(term)[:CHUNKS_LOOKED_AT]]
+        rows = self.searcher.taken(np.array(places, np.int64), ["text", "context"])
+        return any(word in text.lower() for column in ("text", "context") for text in rows[column].to_pylist())
 
     def meant(self, word: str) -> str:
         "The word of the collection for a misspelt one, in lower case; empty: it is right, or nothing is near."

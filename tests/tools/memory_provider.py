@@ -40,7 +40,17 @@ def type_of(attribute: dict[str, Any]) -> Any:
     if "nest" not in attribute:
         return attribute["type"]
     inner = as_type(attribute["attrs"])
-    return inner if attribute["nest"] == "single" else [attribute["nest"], inner]
+    return inner if attribute["nest"] == "single" else [nesting(attribute), inner]
+
+
+def is_open(attributes: Attributes) -> bool:
+    "Whether a block holds a value of any type: the rules of a WAF nest without an end, and the bindings end them so."
+    return any(is_open(each["attrs"]) if "nest" in each else "dynamic" in str(each["type"]) for each in attributes.values())
+
+
+def nesting(each: dict[str, Any]) -> str:
+    "How the blocks of a name are held: a set cannot hold values of any type, so those are a list."
+    return "list" if each["nest"] == "set" and is_open(each["attrs"]) else str(each["nest"])
 
 
 def as_block(attributes: Attributes) -> Any:
@@ -49,7 +59,7 @@ def as_block(attributes: Attributes) -> Any:
     for name, each in sorted(attributes.items()):
         required, computed = each.get("required", False), each.get("computed", False)
         if each.get("block"):
-            nested = block.block_types.add(type_name=name, nesting=getattr(pb.Schema.NestedBlock, each["nest"].upper()))
+            nested = block.block_types.add(type_name=name, nesting=getattr(pb.Schema.NestedBlock, nesting(each).upper()))
             nested.block.CopyFrom(as_block(each["attrs"]))
             if each["nest"] in ("list", "set"):
                 nested.min_items, nested.max_items = int(required), each.get("max", 0)

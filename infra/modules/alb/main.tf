@@ -100,7 +100,62 @@ resource "aws_lb_listener" "this" {
   }
 }
 
+# Before a load balancer that the internet reaches. An internal one is reached by listed networks and by API Gateway's keys only.
+resource "aws_wafv2_web_acl" "this" {
+  count = var.internal ? 0 : 1
+
+  name        = var.name
+  description = "What the internet may ask of ${var.name}"
+  scope       = "REGIONAL"
+  rule_json   = jsonencode(local.firewall) # as AWS's API has it: what the blocks say is nested without an end
+  tags        = var.tags
+
+  default_action {
+    allow {}
+  }
+
+  visibility_config {
+    cloudwatch_metrics_enabled = true
+    metric_name                = var.name
+    sampled_requests_enabled   = false # a sample would show questions
+  }
+}
+
+resource "aws_wafv2_web_acl_association" "this" {
+  count = var.internal ? 0 : 1
+
+  resource_arn = aws_lb.this.arn
+  web_acl_arn  = aws_wafv2_web_acl.this[0].arn
+}
+
 locals {
   tls  = var.certificate_arn != ""
   port = local.tls ? 443 : 80
+
+  # Counted, not blocked: uploads and questions with quoted text are larger than 8 KB, and hold what looks like a script.
+  managed_rules = {
+    AWSManagedRulesCommonRuleSet          = { priority = 1, counted = ["SizeRestrictions_BODY", "CrossSiteScripting_BODY"] }
+    AWSManagedRulesKnownBadInputsRuleSet  = { priority = 2, counted = [] }
+    AWSManagedRulesAmazonIpReputationList = { priority = 3, counted = [] }
+  }
+  firewall = concat(
+    [{
+      Name             = "too-many-requests"
+      Priority         = 0
+      Statement        = { RateBasedStatement = { Limit = var.requests_in_five_minutes, AggregateKeyType = "IP" } }
+      Action           = { Block = {} }
+      VisibilityConfig = { SampledRequestsEnabled = false, CloudWatchMetricsEnabled = true, MetricName = "${var.name}-too-many-requests" }
+    }],
+    [for name, rule in local.managed_rules : {
+      Name     = name
+      Priority = rule.priority
+      Statement = { ManagedRuleGroupStatement = {
+        VendorName          = "AWS"
+        Name                = name
+        RuleActionOverrides = [for each in rule.counted : { Name = each, ActionToUse = { Count = {} } }]
+      } }
+      OverrideAction   = { None = {} }
+      VisibilityConfig = { SampledRequestsEnabled = false, CloudWatchMetricsEnabled = true, MetricName = "${var.name}-${name}" }
+    }],
+  )
 }

@@ -76,3 +76,14 @@ variable "logs_bucket" {
   type        = string
   default     = ""
 }
+
+variable "requests_in_five_minutes" {
+  description = "Requests of one address in five minutes, above which a public load balancer blocks it."
+  type        = number
+  default     = 2000
+
+  validation {
+    condition     = var.requests_in_five_minutes >= 10 && var.requests_in_five_minutes <= 2000000000
+    error_message = "requests_in_five_minutes must be between 10 and 2,000,000,000, as AWS WAF allows."
+  }
+}

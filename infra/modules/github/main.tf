@@ -97,7 +97,7 @@ locals {
             "ec2:AllocateAddress", "ec2:CreateNatGateway", "ec2:CreateSecurityGroup", "ec2:CreateLaunchTemplate", "ec2:RunInstances",
             "eks:CreateCluster", "eks:CreateAddon", "eks:CreateNodegroup", "eks:CreateAccessEntry", "eks:CreatePodIdentityAssociation",
             "elasticloadbalancing:CreateLoadBalancer", "elasticloadbalancing:CreateTargetGroup", "elasticloadbalancing:CreateListener",
-            "elasticache:CreateReplicationGroup", "elasticache:CreateCacheSubnetGroup", "cloudwatch:PutMetricAlarm",
+            "elasticache:CreateReplicationGroup", "elasticache:CreateCacheSubnetGroup", "cloudwatch:PutMetricAlarm", "wafv2:CreateWebACL",
           ]
           Resource  = "*" # why: what is created has no name yet; the tag that it must carry limits it
           Condition = { StringEquals = { "aws:RequestTag/Environment" = var.environment } }
@@ -125,6 +125,7 @@ locals {
             "elasticloadbalancing:ModifyListener", "elasticloadbalancing:DeleteListener", "autoscaling:PutScheduledUpdateGroupAction",
             "autoscaling:DeleteScheduledAction", "autoscaling:UpdateAutoScalingGroup", "elasticache:ModifyReplicationGroup",
             "elasticache:DeleteReplicationGroup", "elasticache:DeleteCacheSubnetGroup", "cloudwatch:DeleteAlarms",
+            "wafv2:UpdateWebACL", "wafv2:DeleteWebACL", "wafv2:AssociateWebACL", "wafv2:DisassociateWebACL", "elasticloadbalancing:SetWebAcl",
           ]
           Resource  = "*" # why: ids change with every resume; the tag limits it
           Condition = { StringEquals = { "aws:ResourceTag/Environment" = var.environment } }
@@ -132,7 +133,7 @@ locals {
         {
           Sid       = "Tag"
           Effect    = "Allow"
-          Action    = ["ec2:CreateTags", "eks:TagResource", "elasticloadbalancing:AddTags", "elasticache:AddTagsToResource", "cloudwatch:TagResource"]
+          Action    = ["ec2:CreateTags", "eks:TagResource", "elasticloadbalancing:AddTags", "elasticache:AddTagsToResource", "cloudwatch:TagResource", "wafv2:TagResource"]
           Resource  = "*" # why: what is tagged while it is created has no name yet
           Condition = { StringEquals = { "aws:RequestTag/Environment" = var.environment } }
         },

@@ -64,3 +64,27 @@ run "a_missing_tag_is_refused" {
 
   expect_failures = [var.tags]
 }
+
+run "the_internet_meets_a_firewall" {
+  command = plan
+
+  variables {
+    internal        = false
+    certificate_arn = "arn:aws:acm:us-east-1:111122223333:certificate/c"
+    allowed_cidrs   = { all = "0.0.0.0/0" }
+  }
+
+  assert {
+    condition     = length(aws_wafv2_web_acl.this) == 1 && length(aws_wafv2_web_acl_association.this) == 1 && length(jsondecode(aws_wafv2_web_acl.this[0].rule_json)) == 4
+    error_message = "a public load balancer has no WAF"
+  }
+}
+
+run "an_internal_one_pays_for_none" {
+  command = plan
+
+  assert {
+    condition     = length(aws_wafv2_web_acl.this) == 0
+    error_message = "a WAF before what the internet does not reach"
+  }
+}

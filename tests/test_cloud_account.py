@@ -1,0 +1,178 @@
+"What infra/cloud.py asks of AWS, held against botocore's own models of the services: a wrong name of an operation, a parameter or a field of an answer fails here."
+
+import io
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import hcl2
+import pytest
+from botocore.response import StreamingBody
+from botocore.stub import Stubber
+
+from infra import cloud
+from infra.cloud import Account, CloudError, Cluster
+
+SETTINGS = {"project": "ragwb", "region": "us-east-1"}
+ARN = "arn:aws:ec2:us-east-1:111122223333:"
+DIGEST = "sha256:" + "a" * 64
+
+
+class Scripted(Account):
+    "An account whose services answer by script."
+
+    def __init__(self) -> None:
+        super().__init__(SETTINGS)
+        self.made: dict[str, tuple[Any, Stubber]] = {}
+
+    def client(self, service: str) -> Any:
+        return self.of(service)[0]
+
+    def of(self, service: str) -> tuple[Any, Stubber]:
+        if service not in self.made:
+            client = boto3.client(service, region_name="us-east-1", aws_access_key_id="key", aws_secret_access_key="secret")
+            self.made[service] = client, Stubber(client)
+            self.made[service][1].activate()
+        return self.made[service]
+
+    def say(self, service: str, operation: str, answer: dict[str, Any], asked: dict[str, Any]) -> None:
+        self.of(service)[1].add_response(operation, answer, asked)
+
+    def refuse(self, service: str, operation: str, code: str) -> None:
+        self.of(service)[1].add_client_error(operation, code, http_status_code=400)
+
+
+@pytest.fixture
+def account() -> Iterator[Scripted]:
+    made = Scripted()
+    yield made
+    for _, stub in made.made.values():
+        stub.assert_no_pending_responses()
+
+
+def test_who_asks(account: Scripted) -> None:
+    account.say("sts", "get_caller_identity", {"Account": "111122223333"}, {})
+    assert account.number() == "111122223333"
+    account.refuse("sts", "get_caller_identity", "ExpiredToken")
+    with pytest.raises(CloudError, match="no credentials of AWS that work.*aws sso login"):
+        account.number()
+
+
+def test_what_is_left_is_found_and_what_is_only_listed_still_is_not(account: Scripted) -> None:
+    tags = [{"Key": name, "Values": [value]} for name, value in (("Project", "ragwb"), ("Environment", "dev"), ("Stack", "compute"))]
+    listed = [ARN + "natgateway/nat-gone", ARN + "natgateway/nat-there", ARN + "instance/i-gone", ARN + "security-group/sg-1"]
+    one, two = ([{"ResourceARN": arn} for arn in part] for part in (listed[:2], listed[2:]))
+    account.say("resourcegroupstaggingapi", "get_resources", {"ResourceTagMappingList": one, "PaginationToken": "more"}, {"TagFilters": tags})
+    account.say("resourcegroupstaggingapi", "get_resources", {"ResourceTagMappingList": two}, {"TagFilters": tags, "PaginationToken": "more"})
+    cluster = {"Filters": [{"Name": "tag:kubernetes.io/cluster/ragwb-dev", "Values": ["owned"]}]}
+    account.say("ec2", "describe_volumes", {"Volumes": [{"VolumeId": "vol-1"}]}, cluster)
+    account.say("ec2", "describe_network_interfaces", {"NetworkInterfaces": [{"NetworkInterfaceId": "eni-1"}]}, cluster)
+    for id, state in (("nat-gone", "deleted"), ("nat-there", "available")):
+        account.say("ec2", "describe_nat_gateways", {"NatGateways": [{"NatGatewayId": id, "State": state}]}, {"Filter": [{"Name": "nat-gateway-id", "Values": [id]}]})
+    account.say("ec2", "describe_instances", {"Reservations": [{"Instances": [{"State": {"Name": "terminated"}}]}]}, {"Filters": [{"Name": "instance-id", "Values": ["i-gone"]}]})
+    assert account.leftovers("dev") == sorted([listed[1], listed[3], "vol-1", "eni-1"])
+
+
+def test_cluster_and_image(account: Scripted) -> None:
+    account.say("eks", "describe_cluster", {"cluster": {"status": "ACTIVE"}}, {"name": "ragwb-dev"})
+    account.say("eks", "describe_cluster", {"cluster": {"status": "DELETING"}}, {"name": "ragwb-dev"})
+    account.refuse("eks", "describe_cluster", "ResourceNotFoundException")
+    assert [account.has_cluster("ragwb-dev") for _ in range(3)] == [True, False, False]
+    account.say("ecr", "describe_images", {"imageDetails": [{"imageDigest": DIGEST}]}, {"repositoryName": "ragwb-dev/serve", "imageIds": [{"imageDigest": DIGEST}]})
+    account.refuse("ecr", "describe_images", "ImageNotFoundException")
+    assert [account.has_image("ragwb-dev/serve", DIGEST) for _ in range(2)] == [True, False]
+
+
+def test_the_note(account: Scripted) -> None:
+    body = json.dumps({"operation": "pause", "done": False}).encode()
+    at = {"Bucket": "states", "Key": "dev/operation.json"}
+    account.refuse("s3", "get_object", "NoSuchKey")
+    account.say("s3", "get_object", {"Body": StreamingBody(io.BytesIO(body), len(body))}, at)
+    account.say("s3", "put_object", {}, at | {"Body": json.dumps({"done": True}, indent=1).encode()})
+    assert account.note("states", "dev") == {} and account.note("states", "dev")["operation"] == "pause"
+    account.write_note("states", "dev", {"done": True})
+
+
+@pytest.mark.parametrize(("limit", "spot", "addresses", "says"), [
+    (8, True, 5, ["6 vCPUs of Spot instances are needed, 8 are allowed and 4 in use (quota L-34B43A08)"]), (10, True, 5, []), (8, False, 5, []),
+    (100, False, 2, ["1 Elastic IP addresses are needed, 2 are allowed and 2 in use (quota L-0263D0A3)"]),
+])  # fmt: skip
+def test_quotas(account: Scripted, limit: int, spot: bool, addresses: int, says: list[str]) -> None:
+    running = {"InstanceLifecycle": "spot", "CpuOptions": {"CoreCount": 2, "ThreadsPerCore": 2}}
+    account.say("ec2", "describe_instance_types", {"InstanceTypes": [{"VCpuInfo": {"DefaultVCpus": 2}}]}, {"InstanceTypes": ["t4g.large"]})
+    account.say("ec2", "describe_instances", {"Reservations": [{"Instances": [running]}]}, {"Filters": [{"Name": "instance-state-name", "Values": ["pending", "running"]}]})
+    account.say("ec2", "describe_addresses", {"Addresses": [{}, {}]}, {})
+    cpus = {"ServiceCode": "ec2", "QuotaCode": "L-34B43A08" if spot else "L-1216C47A"}
+    account.refuse("service-quotas", "get_service_quota", "NoSuchResourceException")  # never raised: the default holds
+    account.say("service-quotas", "get_aws_default_service_quota", {"Quota": {"Value": float(limit)}}, cpus)
+    account.say("service-quotas", "get_service_quota", {"Quota": {"Value": float(addresses)}}, {"ServiceCode": "ec2", "QuotaCode": "L-0263D0A3"})
+    assert account.short_of({"type": "t4g.large", "nodes": 3, "spot": spot, "addresses": 1}) == says
+
+
+@pytest.fixture
+def commands(monkeypatch: pytest.MonkeyPatch) -> tuple[list[list[str]], dict[str, str]]:
+    "What the cluster's commands were, and what they print, by their first words."
+    asked: list[list[str]] = []
+    prints: dict[str, str] = {}
+
+    def run(command: list[str], **_: Any) -> "subprocess.CompletedProcess[str]":
+        asked.append(command)
+        said = next((text for words, text in prints.items() if " ".join(command).startswith(words)), "")
+        return subprocess.CompletedProcess(command, int(said.startswith("error")), said, said)
+
+    monkeypatch.setattr(cloud.subprocess, "run", run)
+    return asked, prints
+
+
+def test_the_cluster_is_detached_in_order(commands: tuple[list[list[str]], dict[str, str]]) -> None:
+    asked, prints = commands
+    prints["kubectl api-resources"] = "scaledobjects.keda.sh\ntargetgroupbindings.elbv2.k8s.aws\n"
+    Cluster("ragwb-dev", "us-east-1").detach()
+    done = [command[3:] for command in asked if command[:2] == ["kubectl", "-n"]]
+    steps = [["delete", "scaledobjects.keda.sh"], ["delete", "targetgroupbindings.elbv2.k8s.aws"], ["scale", "deployments"], ["wait", "--for=delete"]]
+    assert [words[:2] for words in done] == steps
+    assert ["aws", "eks", "update-kubeconfig", "--name", "ragwb-dev", "--region", "us-east-1"] in asked
+
+
+def test_a_volume_stops_the_pause_and_a_refusal_is_told(commands: tuple[list[list[str]], dict[str, str]]) -> None:
+    asked, prints = commands
+    prints["kubectl get pvc"] = "persistentvolumeclaim/data"
+    with pytest.raises(CloudError, match="volumes would be lost with the cluster: persistentvolumeclaim/data"):
+        Cluster("ragwb-dev", "us-east-1").detach()
+    assert not [command for command in asked if "delete" in command]
+    prints["aws eks"] = "error: no cluster found"
+    with pytest.raises(CloudError, match="aws eks update-kubeconfig.*no cluster found"):
+        Cluster("ragwb-dev", "us-east-1").kubectl("get", "pods")
+
+
+def test_a_question_goes_to_a_pod_that_runs(commands: tuple[list[list[str]], dict[str, str]]) -> None:
+    asked, prints = commands
+    prints["kubectl -n ragwb get pods"], prints["kubectl -n ragwb exec"] = "pod/ragwb-api-1 pod/ragwb-api-2", '{"answer": "30 days"}'
+    assert Cluster("ragwb-dev", "us-east-1").ask("How many?") == {"answer": "30 days"}
+    assert asked[-1] == ["kubectl", "-n", "ragwb", "exec", "pod/ragwb-api-1", "--", "ragwb", "ask", "How many?", "--json"]
+    prints["kubectl -n ragwb get pods"] = ""
+    with pytest.raises(CloudError, match="no pod of ragwb runs"):
+        Cluster("ragwb-dev", "us-east-1").ask("How many?")
+
+
+def test_the_firewalls_rules_are_what_aws_waf_takes() -> None:
+    "The rules are JSON, which Terraform passes on unseen: botocore's model of AWS WAF knows their fields."
+    text = (cloud.INFRA / "modules/alb/main.tf").read_text("utf-8")
+    told = hcl2.loads(text)["locals"][0]
+    names = set(re.findall(r"^\s{2,}\{?\[?\{?\s*([A-Z]\w+)\s*=", text, re.MULTILINE)) | set(re.findall(r"\{ ([A-Z]\w+) =", text))
+    names -= {key.strip('"') for key in told["managed_rules"]}
+    assert {"Name", "Priority", "Statement", "VisibilityConfig"} <= names
+
+    def fields(shape: Any, seen: tuple[str, ...] = ()) -> set[str]:
+        if shape.type_name == "list":
+            return fields(shape.member, seen)
+        if shape.type_name != "structure" or shape.name in seen:
+            return set()
+        return set(shape.members).union(*(fields(each, (*seen, shape.name)) for each in shape.members.values()))
+
+    model = boto3.client("wafv2", region_name="us-east-1").meta.service_model
+    known = fields(model.operation_model("CreateWebACL").input_shape.members["Rules"])
+    assert names <= known, f"AWS WAF knows no {names - known}"

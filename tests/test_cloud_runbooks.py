@@ -1,0 +1,110 @@
+"The commands of the runbooks: each is parsed by the program that it calls, with its own words, options and kinds of values; those of AWS by botocore's models of the services."
+
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+import boto3
+import click
+import pytest
+from botocore import xform_name
+from cloud import ROOT, tool
+
+from infra import cloud
+from ragwb.cli import main
+
+GUIDES = ROOT / "nbs/guides"
+PAGES = [path for path in sorted(GUIDES.glob("*.md")) if path.name[:2] in ("12", "13", "15", "16", "17", "18", "19", "20", "21")]
+MAKEFILE = (ROOT / "Makefile").read_text("utf-8")
+STARTS = ("make ", "ragwb ", "python infra/", "kubectl ", "aws ", "terraform ", "export ", "CONFIRM=prod make ")
+
+
+def commands(page: Path) -> list[str]:
+    "The commands of a page: the lines of its blocks without a language."
+    blocks = re.findall(r"^```\n(.*?)^```$", page.read_text("utf-8"), re.DOTALL | re.MULTILINE)
+    return [line.partition("   #")[0].strip() for block in blocks for line in block.splitlines() if line.strip()]
+
+
+ALL = [pytest.param(command, id=f"{page.stem}: {command[:50]}") for page in PAGES for command in commands(page)]
+
+
+def check_make(words: list[str]) -> None:
+    "The target is there, and it or what it calls reads each variable."
+    assert re.search(rf"^{words[0]}:", MAKEFILE, re.MULTILINE), f"make knows no {words[0]}"
+    for word in words[1:]:
+        assert f"$({word.partition('=')[0]})" in MAKEFILE, f"the Makefile reads no {word}"
+
+
+def check_ragwb(words: list[str]) -> None:
+    "click takes the words; nothing is run."
+    command: click.Command = main
+    context = click.Context(main, info_name="ragwb")
+    while isinstance(command, click.Group):
+        name, found, words = command.resolve_command(context, words)
+        assert found is not None, name
+        command = found
+    command.make_context(command.name, words, parent=context)
+
+
+def check_kubectl(words: list[str]) -> None:
+    "kubectl's own help of the subcommand names each option."
+    told = subprocess.run([tool("kubectl"), words[0], *(words[1:2] if words[0] in ("rollout", "create", "config") else []), "--help"], capture_output=True, text=True).stdout
+    everywhere = subprocess.run([tool("kubectl"), "options"], capture_output=True, text=True).stdout
+    for option in (word.partition("=")[0] for word in words if word.startswith("-")):
+        assert re.search(rf"(?:^|[\s,]){option}(?:[=,\s])", told + everywhere), f"kubectl {words[0]} knows no {option}"
+
+
+def check_aws(words: list[str]) -> None:
+    "botocore's model of the service has the operation and its parameters."
+    client = boto3.client(words[0].replace("s3api", "s3"), region_name="us-east-1")
+    names = {xform_name(name, "-"): name for name in client.meta.service_model.operation_names}
+    assert words[1] in names, f"aws {words[0]} knows no {words[1]}"
+    shape = client.meta.service_model.operation_model(names[words[1]]).input_shape
+    known = {f"--{xform_name(name, '-')}" for name in shape.members}
+    given = {word for word in words[2:] if word.startswith("--")}
+    assert {word.replace("--no-", "--") for word in given} <= known, f"aws {words[1]} knows no {given - known}"
+    assert {f"--{xform_name(name, '-')}" for name in shape.required_members} <= given, f"aws {words[1]} wants {shape.required_members}"
+
+
+@pytest.mark.parametrize("command", ALL)
+def test_a_command_is_one(command: str) -> None:
+    assert command.startswith(STARTS), f"{command}: nothing here checks such a command"
+    words = shlex.split(command)
+    if words[0] == "CONFIRM=prod":
+        words = words[1:]
+    if words[0] == "python":
+        script, *given = words[1:]
+        assert (ROOT / script).is_file()
+        (cloud.arguments if script == "infra/cloud.py" else check_nothing)(given)
+    elif words[0] == "terraform":
+        assert words[1:] == ["force-unlock", "-force", "ID"], "tests/test_cloud_locks.py tries this one"
+    elif words[0] != "export":
+        {"make": check_make, "ragwb": check_ragwb, "kubectl": check_kubectl, "aws": check_aws}[words[0]](words[1:])
+
+
+def check_nothing(given: list[str]) -> None:
+    raise AssertionError(f"nothing here checks {given}")
+
+
+def test_every_operation_has_its_page() -> None:
+    titles = " ".join(path.read_text("utf-8").splitlines()[0].lower() for path in PAGES)
+    assert all(word in titles for word in ("deploy", "pause", "resume", "roll back", "restore", "rotate", "scale", "cost", "first day"))
+
+
+def test_wrong_commands_are_found() -> None:
+    for command in (
+        "make pauze ENV=dev", "make pause ENVIRONMENT=dev", "ragwb restore --until now", "ragwb restoor", "python infra/cloud.py stop", "kubectl get pods --namespaces x",
+                    "aws s3api list-object-versions --buckets b", "aws budgets describe-budgets", "terraform destroy", "rm -rf /",
+    ):  # fmt: skip
+        with pytest.raises((AssertionError, click.ClickException, SystemExit)):
+            test_a_command_is_one(command)
+
+
+def test_settings_named_in_the_runbooks_are_in_the_code() -> None:
+    text = "".join(page.read_text("utf-8") for page in PAGES)
+    for name in re.findall(r"`([a-z_]+) = ", text):
+        assert any(f'variable "{name}"' in path.read_text("utf-8") for path in (ROOT / "infra/stacks").rglob("variables.tf")), name
+    for path in re.findall(r"`((?:infra|k8s|tests)/[\w./-]+)`", text):
+        if "ENV" not in path:
+            assert (ROOT / path).exists(), f"{path} is not there"
