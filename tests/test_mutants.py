@@ -1,11 +1,12 @@
 "`make mutants` makes changes that parse and differ, and tells those that something notices from those that nothing does."
 
 import ast
+import json
 import random
 import subprocess
 import sys
 
-from mutants import ROOT, chosen
+from mutants import ROOT, chosen, report, sampled
 from mutations import mutants_of
 
 SOURCE = b'''
@@ -14,6 +15,7 @@ def price(amount: int = 3, label: str = "a") -> float:
     if amount < 2 and not label:
         return 0.5
     print(f"{amount + 1} of {label}")
+    sleep(5_000)
     assert amount > 1
     return amount * 2 if label in ("a", "b") else None
 '''
@@ -26,8 +28,9 @@ def test_each_kind_of_change_is_made_once_and_nothing_else_is_touched():
         (4, "amount < 2 and not label", "(amount < 2 or not label)"), (4, "amount < 2", "(amount <= 2)"), (4, "2", "3"), (4, "not label", "(label)"),
         (5, "return 0.5", "return None"), (5, "return 0.5", "pass"), (5, "0.5", "1.0"),
         (6, 'print(f"{amount + 1} of {label}")', "pass"),
-        (8, 'return amount * 2 if label in ("a", "b") else None', "return None"), (8, "amount * 2", "(amount / 2)"), (8, "2", "3"),
-        (8, 'label in ("a", "b")', "(label not in ('a', 'b'))"),
+        (7, "sleep(5_000)", "pass"), (7, "5_000", "10000"),
+        (9, 'return amount * 2 if label in ("a", "b") else None', "return None"), (9, "amount * 2", "(amount / 2)"), (9, "2", "3"),
+        (9, 'label in ("a", "b")', "(label not in ('a', 'b'))"),
     ])  # fmt: skip
 
 
@@ -36,6 +39,22 @@ def test_a_change_is_another_program():
         source = (ROOT / mutant.path).read_bytes()
         after = source[:mutant.start] + mutant.new.encode() + source[mutant.end:]
         assert ast.dump(ast.parse(after)) != ast.dump(ast.parse(source)), mutant
+
+
+def test_half_of_a_sample_is_of_what_is_favoured():
+    everything = chosen(["04_costs", "infra/cloud"])
+    favoured = {*chosen(["infra/cloud"])}
+    assert favoured and {mutant.path for mutant in favoured} == {"infra/cloud.py"}
+    sample = sampled(everything, favoured, 40, seed=1)
+    assert len({*sample}) == 40 and len(favoured & {*sample}) == 20
+    assert sample == sampled(everything, favoured, 40, seed=1) != sampled(everything, favoured, 40, seed=2)
+
+
+def test_the_report_is_what_its_rows_say_and_each_survivor_has_a_reason():
+    about, *results = map(json.loads, (ROOT / "reports/mutants.jsonl").read_text("utf-8").splitlines())
+    text = (ROOT / "reports/mutants.md").read_text("utf-8")
+    assert text == report(about, results)
+    assert "No reason is given yet" not in text
 
 
 def test_a_rank_from_another_number_is_noticed(tmp_path):

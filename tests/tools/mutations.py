@@ -12,6 +12,7 @@ COMPARISONS = {ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.G
 ARITHMETIC = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.FloorDiv: ast.Mult, ast.Mod: ast.Mult, ast.Pow: ast.Mult,
               ast.BitOr: ast.BitAnd, ast.BitAnd: ast.BitOr}
 TEXT = (ast.JoinedStr, ast.List, ast.ListComp, ast.Tuple)  # whose sum is no arithmetic
+LARGE = 100  # an integer of which one more is no other behaviour
 SETTLED = (ast.Compare, ast.BoolOp, ast.UnaryOp, ast.Constant)  # conditions that are changed in another way
 
 
@@ -71,7 +72,7 @@ def variants(parent: ast.AST, field: str, node: ast.AST) -> Iterator[tuple[str, 
         case ast.Constant(value=bool(value)):
             yield kind, str(not value)
         case ast.Constant(value=int(value)):
-            yield kind, str(value + 1)
+            yield kind, str(value + 1 if abs(value) < LARGE else value * 2)
         case ast.Constant(value=float(value)):
             yield kind, str(value * 2 or 1.0)
         case ast.Constant(value=str(value)) if value and kind == "default argument":
