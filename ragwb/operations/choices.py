@@ -59,7 +59,7 @@ CHOICES = (
     by_experiment("config.PipelineConfig.max_sentences", 3, "04_models"),
     by_experiment("config.PipelineConfig.refusal_threshold", 0.3, "05_refusal"),
     by_training("generation.sentence_ranking.WEIGHTS", {"words": 3.9, "before": -2.2, "place": 3.5, "table": 18.2, "cosine": 2.3,
-                                                       "window": 5.6, "kind": 2.0, "relevance": 5.1, "codes": 0.6, "cover": 7.1}),
+                                                       "window": 5.6, "kind": 2.0, "relevance": 5.0, "codes": 0.6, "cover": 7.1}),
     by_training("generation.extractive.TRUST", {"absent": -3.1, "codes": 6.4, "window": 2.9, "kind": 0.9, "lead": 2.1}),
     by_training("generation.extractive.TRUST_BIAS", -8.3),
     Choice("config.GuardrailConfig.attacks", True, "python -m benchmarks.guardrails", ATTACKS, CHOOSING),
