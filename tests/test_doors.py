@@ -292,7 +292,7 @@ def test_a_picture_in_a_document_or_a_question_is_loaded_by_no_notebook_and_no_e
 
 def test_the_tables_of_the_threat_model_name_tests_and_pages_that_are_there() -> None:
     root = Path(__file__).parents[1]
-    for name in ("14_threat_model.md", "15_asvs.md"):
+    for name in ("14_threat_model.md", "23_asvs.md"):
         text = (root / "nbs/guides" / name).read_text("utf-8")
         assert [test for test in re.findall(r"\btest_\w+", text) if not (root / f"tests/{test}.py").is_file()] == []
         assert [page for page in re.findall(r"\| [^|]*?(\d\d_\w+/\d\d_\w+)", text) if not (root / f"nbs/{page}.ipynb").is_file()] == []
