@@ -127,7 +127,7 @@ benchmarks: quality
 	@$(MAKE) fault-table bench-aws bench published
 
 published: dev  ## run the pages that print reports again, write README, recompute every published figure
-	@$(BIN)/python tests/tools/notebooks.py 05_indexing/01_chunking 06_retrieval/05_hybrid 11_evaluation/12_planted_attacks results index
+	@$(BIN)/python tests/tools/notebooks.py 05_indexing/01_chunking 06_retrieval/06_hybrid 11_evaluation/12_planted_attacks results index
 	@$(RAGWB) verify
 
 REPORTS     ?= reports

@@ -3,7 +3,7 @@
 Usage: python experiments/data/train_extractive.py
 
 Learns on the half dev of the sample questions alone and prints, to one decimal, the weights that nbs/07_generation/05_sentence_ranking.ipynb (WEIGHTS)
-and 09_extractive.ipynb (TRUST, TRUST_BIAS) hold. The same questions, documents and code give the same weights; tests/test_choices.py compares them.
+and 10_extractive.ipynb (TRUST, TRUST_BIAS) hold. The same questions, documents and code give the same weights; tests/test_choices.py compares them.
 What they reach is measured on the half test: `ragwb eval experiments/data/sample --split test`.
 """
 

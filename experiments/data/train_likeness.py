@@ -3,7 +3,7 @@
 Usage: python experiments/data/train_likeness.py
 
 Learns on the half dev of the sample questions, their other wordings and traps (cache/sample_paraphrases.jsonl) and on the pairs of cache/traps.jsonl, and prints the weights, the
-bias and the bar that nbs/10_answering/08_likeness.ipynb holds. The bar is the highest score of a pair that must not be served, when its group was left out, rounded up.
+bias and the bar that nbs/10_answering/12_likeness.ipynb holds. The bar is the highest score of a pair that must not be served, when its group was left out, rounded up.
 The same data and code give the same numbers; tests/test_choices.py compares them. What they reach is measured on the half test, by experiments/12_cache.ipynb.
 """
 
