@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['GivenConfig', 'PATIENCE_S', 'FRESH_S', 'Assigned', 'Experiments', 'Books', 'DataFolder', 'billed', 'gathered',
-           'noted_upload', 'Library', 'Pipelines', 'PaidQuestions', 'Workbench']
+           'noted_upload', 'Intake', 'Library', 'Pipelines', 'PaidQuestions', 'Workbench']
 
 # %% ../nbs/10_answering/22_workbench.ipynb #c03
 import atexit
@@ -214,8 +214,8 @@ def noted_upload(data: DataFolder, collection: str, sources: Sequence[Source]) -
                         documents=marks_of(source.id for source in sources))
 
 # %% ../nbs/10_answering/22_workbench.ipynb #c18
-class Library(DataFolder):
-    "The collections of a data folder, as documents come and go."
+class Intake(DataFolder):
+    "The collections of a data folder, as documents come in."
 
     def ingest(
         self, sources: Sequence[Source], collection: str, progress: Callable[[Progress], None] | None, scan: str = "", patience_s: float = float("inf"),
@@ -266,6 +266,10 @@ class Library(DataFolder):
             report = self.ingest(uploads.sources, collection, progress, "", patience_s, NameRules(keep_both)) if uploads.sources else IngestReport()
             report.leave_aside(uploads)
         return report
+
+# %% ../nbs/10_answering/22_workbench.ipynb #c18z
+class Library(Intake):
+    "The collections of a data folder, as documents come and go."
 
     def delete(self, ids: Sequence[str], collection: str = "", elsewhere: Callable[[str], Any] = lambda place: None) -> int:
         "Deletes documents from everything that ragwb has written; returns how many there were. Tells of each copy out of reach. Raises NotEverywhere."

@@ -250,8 +250,7 @@ class AccessGate:
         easy: bool,                    # as long as no key was made, everyone comes in
         wrong: WrongKeys | None = None,
     ):
-        self.app, self.keys, self.rules, self.easy, self.wrong = app, keys, rules, easy, wrong or WrongKeys()
-        self.meters = Meters()
+        self.app, self.keys, self.rules, self.easy, self.wrong, self.meters = app, keys, rules, easy, wrong or WrongKeys(), Meters()
 
     async def admit(self, scope: Scope, rule: Rule) -> Visitor | Problem:
         "The visitor of a request, or the reason to refuse it."

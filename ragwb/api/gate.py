@@ -170,7 +170,7 @@ def while_present(made: Iterable[Made]) -> Iterator[Made]:
         check_present()
         yield each
 
-
+# %% ../../nbs/14_api/02_gate.ipynb #c17pz
 class Presence:
     "Serves a request for as long as its client is there."
 

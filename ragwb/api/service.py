@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['ENDED', 'ANSWERS_AT_ONCE', 'UPLOADS_AT_ONCE', 'DELETIONS_AT_ONCE', 'PICTURES_AT_ONCE', 'PROBES_AT_ONCE', 'LOCK_S',
            'PROBE_S', 'UPLOAD_S', 'Looked', 'Serving', 'open_collection', 'find_document', 'checked_question',
-           'file_outcomes', 'failing_ledger', 'Service', 'service_of', 'admitted']
+           'file_outcomes', 'failing_ledger', 'Places', 'Service', 'service_of', 'admitted']
 
 # %% ../../nbs/14_api/03_service.ipynb #c03
 import logging
@@ -102,8 +102,8 @@ def failing_ledger() -> Iterator[None]:
 
 # %% ../../nbs/14_api/03_service.ipynb #c14s
 @dataclass
-class Service:
-    "The workbench for an event loop."
+class Places:
+    "A workbench, its metrics, and the places that requests take in its threads."
     workbench: Workbench
     metrics: Metrics = field(default_factory=Metrics)
     asking: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(ANSWERS_AT_ONCE))
@@ -131,13 +131,6 @@ class Service:
         state.index(self.workbench)
         return self.metrics.text()
 
-    async def ask(self, question: Question, collection: str) -> Answer:
-        "An answer, kept. Raises ClientGone, between two statements."
-        def work() -> Answer:
-            return next(event for event in while_present(self.workbench.stream(question, collection)) if isinstance(event, Answer))
-
-        return await to_thread.run_sync(work, limiter=CapacityLimiter(1))  # its place was taken by `admitted`
-
     async def probed(self, look: Callable[[], Looked]) -> Looked:
         "What a look at the state says, in threads that no request can take. Raises Problem 503 for a look that takes too long."
         with anyio.move_on_after(PROBE_S):
@@ -153,6 +146,17 @@ class Service:
 
         async with slot(limiter):
             return await to_thread.run_sync(patiently, limiter=CapacityLimiter(1))
+
+# %% ../../nbs/14_api/03_service.ipynb #c14sz
+class Service(Places):
+    "The workbench for an event loop."
+
+    async def ask(self, question: Question, collection: str) -> Answer:
+        "An answer, kept. Raises ClientGone, between two statements."
+        def work() -> Answer:
+            return next(event for event in while_present(self.workbench.stream(question, collection)) if isinstance(event, Answer))
+
+        return await to_thread.run_sync(work, limiter=CapacityLimiter(1))  # its place was taken by `admitted`
 
     async def stream(self, question: Question, collection: str) -> AsyncIterator[Event]:
         "An answer as it is made, kept at its end. A caller who closes the stream stops the work."

@@ -155,7 +155,7 @@ def decode_known(data: bytes, page: str) -> str:
     except LookupError:
         return data.decode("cp1252", "replace")
 
-
+# %% ../../nbs/01_documents/33_old_files.ipynb #c09z
 def as_mail(box: Container, folder: str = "", depth: int = 0) -> EmailMessage:
     "The mail that a folder of a container holds."
     mail, sent, properties = EmailMessage(), re.search(r"(?m)^Date:\s*+(.{1,80})$", property_text(box, folder, "007D")), fixed_properties(box, folder)

@@ -148,7 +148,7 @@ def odf_row(writer: OdfWriter, element: etree._Element, above: dict[int, tuple[s
             row.append(above[at][0])
     return row
 
-
+# %% ../../nbs/01_documents/30_opendocument.ipynb #c09z
 def own_rows(table: etree._Element) -> Iterator[etree._Element]:
     "The rows of a table, without those of the tables within it."
     for child in table:
@@ -245,7 +245,7 @@ def list_styles(roots: list[etree._Element]) -> dict[str, dict[int, etree._Eleme
         found[own(style, "name")] = levels
     return found
 
-
+# %% ../../nbs/01_documents/30_opendocument.ipynb #c11z
 HEADERS = ("header", "header-first", "header-left")
 
 

@@ -283,7 +283,7 @@ def printed_lines(code: str, kind: str) -> list[str]:
             lines.append(as_sentence(f"Page {kind}", said))
     return lines
 
-
+# %% ../../nbs/01_documents/29_sheets.ipynb #c19z
 def scan_sheet(part: IO[bytes], facts: SheetFacts, formats: Mapping[str, NumberFormat], relations: Mapping[str, Relation]) -> None:
     "Finds formats, formulas without results and links in a sheet's XML."
     styles = b"|".join(style.encode() for style in formats)
@@ -535,7 +535,7 @@ def write_sheets(
         builder.remark(f"hidden sheets are not read: {', '.join(hidden)}")
     return {"hidden_sheets": ", ".join(hidden)} if hidden else {}
 
-
+# %% ../../nbs/01_documents/29_sheets.ipynb #c29z
 def write_one_sheet(builder: TextBuilder, sheet: Any, name: str, book: Workbook | None, archive: zipfile.ZipFile | None, facts: SheetFacts) -> None:
     "Writes a sheet's tables, and what lies beside its cells."
     part = book.sheets.get(name, "") if book else ""
