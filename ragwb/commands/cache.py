@@ -61,7 +61,7 @@ def read_pairs(path: Path) -> list[Any]:
 # %% ../../nbs/17_commands/12_cache.ipynb #c09
 def totals(rows: Sequence[Any], verdicts: "Sequence[Verdict]") -> dict[str, Any]:
     "The sums of a trial; those that need the truth are there if the rows tell it."
-    from ragwb.experiments.cache_streams import upper_bound
+    from ragwb.evaluation.intervals import Rate
 
     served = [bool(verdict.tier) for verdict in verdicts]
     made: dict[str, Any] = {
@@ -72,7 +72,7 @@ def totals(rows: Sequence[Any], verdicts: "Sequence[Verdict]") -> dict[str, Any]
     truths = [truth_of(row) for row in rows]
     if rows and all(truth is not None for truth in truths):
         wrong = sum(hit and not truth for hit, truth in zip(served, truths, strict=True))
-        made |= {"wrong": wrong, "wrong_rate": wrong / len(rows), "wrong_rate_high": upper_bound(wrong, len(rows))}
+        made |= {"wrong": wrong, "wrong_rate": wrong / len(rows), "wrong_rate_high": Rate(wrong, len(rows)).interval[1]}
     return made
 
 # %% ../../nbs/17_commands/12_cache.ipynb #c12

@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['INK', 'ACCENT', 'SOFT', 'PANEL', 'LINE', 'LETTER', 'LONGEST', 'WIDE', 'HIGH', 'EDGE', 'BAR', 'BAR_LINE', 'QUALITY',
            'Shown', 'show_sentence', 'show_table', 'show_figure', 'number', 'findings_table', 'ladder_rows',
-           'interval_note', 'against_baseline', 'Scale', 'canvas', 'findings_figure', 'shortened', 'panel', 'curve',
-           'curve_point', 'axis_text', 'route_points', 'route_curves', 'quality_words', 'saved_share', 'bill_bar',
-           'bill_bars', 'bill_table']
+           'interval_note', 'against_baseline', 'limits_table', 'show_limits', 'Scale', 'canvas', 'findings_figure',
+           'shortened', 'panel', 'curve', 'curve_point', 'axis_text', 'route_points', 'route_curves', 'quality_words',
+           'saved_share', 'bill_bar', 'bill_bars', 'bill_table']
 
 # %% ../../nbs/12_experiments/07_findings_view.ipynb #c03
 from collections.abc import Sequence
@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from ..costs.idle import idle
 from ..costs.prices import dollars
 from ..evaluation.evaluate import score_cell
+from ..evaluation.intervals import Rate
 from .findings import Findings, sentence
 
 # %% ../../nbs/12_experiments/07_findings_view.ipynb #c08
@@ -88,6 +89,25 @@ def against_baseline(findings: Findings, label: str) -> str:
     change = findings.changes[label][findings.study.metric]
     lost = "" if findings.keeps(label) else ", loses a guard"
     return f"{change.value:+.3f} <small>{change.low:+.3f} to {change.high:+.3f}</small> {findings.verdict(change, findings.study.metric)}{lost}"
+
+# %% ../../nbs/12_experiments/07_findings_view.ipynb #c11b
+def limits_table(findings: Findings) -> str:
+    "How often what a limit is set for has happened, by config, and how often it may happen at most; HTML, empty without such metrics."
+    lines = []
+    for metric in findings.study.limits or {}:
+        for label, rows in findings.groups.items():
+            values = [row["scores"][metric] for row in rows if metric in row["scores"]]
+            if values and set(values) <= {0.0, 1.0}:
+                rate = Rate(int(sum(values)), len(values))
+                lines.append(f"<tr><td style='text-align:left'>{escape(findings.study.name(metric))}</td><td style='text-align:left'>{escape(label)}</td>"
+                             f"<td>{rate.hits:,}</td><td>{rate.of:,}</td><td>{rate.value:.2%}</td><td>{rate.interval[1]:.2%}</td></tr>")
+    head = "<th style='text-align:left'>limited</th><th style='text-align:left'>config</th><th>happened</th><th>of</th><th>share</th><th>at most (95 %)</th>"
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>" if lines else ""
+
+
+def show_limits(findings: Findings) -> Shown:
+    "The counts, for a notebook."
+    return Shown("text/html", limits_table(findings))
 
 # %% ../../nbs/12_experiments/07_findings_view.ipynb #c13
 INK, ACCENT, SOFT = "#1c2430", "#0b6bcb", "#8a94a3"  # colours that read on white

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from .findings import Findings, sentence
-from .findings_view import findings_figure, findings_table
+from .findings_view import findings_figure, findings_table, limits_table
 from .notebooks import ExperimentError
 from ragwb.experiments.reports import (
     FIGURE,
@@ -91,7 +91,7 @@ def read_run(folder: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
 # %% ../../nbs/12_experiments/10_verify.ipynb #c12
 def foreign_outputs(notebook: Mapping[str, Any], findings: Findings) -> list[Mismatch]:
     "Outputs of the executed notebook that do not follow from the rows."
-    known = {findings_table(findings), findings_figure(findings), sentence(findings)}
+    known = {findings_table(findings), findings_figure(findings), limits_table(findings), sentence(findings)}
     return [Mismatch(NOTEBOOK, f"cell {number}: an output that the rows do not give: {text[:80]!r}")
             for number, cell in enumerate(notebook["cells"]) for output in cell.get("outputs", []) for text in output_texts(output) if text not in known]
 
