@@ -44,10 +44,10 @@ class Cost:
     @staticmethod
     def workers() -> list[psutil.Process]:
         "The processes that may be workers; servers of other tests are none."
-        found = []
-        for child in psutil.Process().children():
-            with suppress(psutil.Error):
-                found += [child] if "python" in child.name() else []
+        found, this = [], psutil.Process()
+        for child in this.children():
+            with suppress(psutil.Error):  # one that has not begun its own program yet shows the memory of this one
+                found += [child] if "python" in child.name() and child.cmdline() != this.cmdline() else []
         return found
 
     def used(self) -> float:

@@ -101,7 +101,7 @@ EVERY = {  # command -> words behind it, and the extra that it needs
     "model list": ([], ""), "model use": (["qwen3", "--url", "http://127.0.0.1:1"], "openai"), "model off": ([], ""),
     "keys create": (["ann"], ""), "keys list": ([], ""), "keys rotate": (["ann"], ""), "keys revoke": (["ann"], ""), "cache try": (["data/pairs.jsonl"], ""),
     "ab list": ([], ""), "ab status": (["trial"], ""), "ab start": (["trial", "--arm", "control=now", "--arm", "other=prompt:mine:1"], ""), "ab stop": (["trial"], ""),
-    "audit": ([], ""),
+    "audit": ([], ""), "restore": (["--tag", "first"], ""),
     "collections create": (["trial"], ""), "collections list": ([], ""), "collections rename": (["trial", "A trial"], ""), "collections delete": (["trial", "--yes"], ""),
     "cost estimate": (["--config", "aws", "--per-day", "10", "--tokens", "1000", "100"], ""),
     "route outcomes": (["data", "--out", "outcomes.jsonl"], ""), "route train": (["outcomes.jsonl", "--out", "weights.json"], ""),

@@ -44,10 +44,13 @@ QUESTION = re.compile(r"\nQuestion: (.*)\Z", re.DOTALL)
 
 
 def read_prompt(prompt: str) -> tuple[str, list[PromptPassage]]:
-    "The question and the passages of a prompt; a prompt of another form is a question."
-    passages = [PromptPassage(int(number), place, text, float(relevance)) for number, relevance, place, text in PASSAGE.findall(prompt)]
-    asked = QUESTION.search(prompt, max(0, prompt.rfind(PASSAGES_END)))
-    return asked.group(1).strip() if asked else prompt.strip(), passages
+    "The question and the passages of a prompt. In one of another form the question is what stands behind the passages, else what stands before them."
+    found = list(PASSAGE.finditer(prompt))
+    passages = [PromptPassage(int(one[1]), one[3], one[4], float(one[2])) for one in found]
+    if asked := QUESTION.search(prompt, max(0, prompt.rfind(PASSAGES_END))):
+        return asked[1].strip(), passages
+    before, behind = (prompt[:found[0].start()], prompt[found[-1].end():]) if found else ("", prompt)
+    return (behind.replace(PASSAGES_END, "").strip() or before.strip()), passages
 
 # %% ../../nbs/07_generation/10_extractive.ipynb #c09
 @dataclass(frozen=True, slots=True)

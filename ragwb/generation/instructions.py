@@ -79,7 +79,7 @@ def introduced(text: str, start: int, spans: Sequence[tuple[int, int]]) -> int:
 
 def leads_in(text: str) -> bool:
     "Whether the first line or sentence of a block announces a list, or its first item is counted."
-    return COUNTED_ITEM.match(text) is not None or LEAD_IN.search(re.split(r"\n\s*+(?=[-*+•‣–▪(\d])", text, maxsplit=1)[0]) is not None
+    return COUNTED_ITEM.match(text) is not None or LEAD_IN.search(re.split(r"\n[^\S\n]*+(?=[-*+•‣–▪(\d])", text, maxsplit=1)[0]) is not None
 
 
 def blocks(text: str, spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:

@@ -48,12 +48,13 @@ class StoreReader:
 
     def find(self, name: str) -> Collection | None:
         "A collection; None if it is not there. Raises CollectionError if it is damaged."
-        if not is_name(name) or self.objects.exists(removed_key(name)) or not (self.objects.remote or has_table(self.objects, name)):
+        if not is_name(name) or not (self.objects.remote or has_table(self.objects, name)):
             return None
         for attempt in range(2):  # a table that was not there at first may have been made by another process since
             try:
                 with self.database.explained():
-                    return Collection(Table(name, self.database))
+                    found = Collection(Table(name, self.database))
+                return None if self.objects.exists(removed_key(name)) else found
             except CollectionError:
                 raise
             except LANCE_ERRORS as error:

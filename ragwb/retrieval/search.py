@@ -17,7 +17,7 @@ import numpy as np
 from ..documents.language import terms
 from ..indexing.chunking import Chunk
 from ..indexing.collection import Collection, Contained, all_chunks, chunk_count, chunks_by_id, chunks_of, contained, drop_old_copies
-from ..indexing.local_copy import keep_snapshot
+from ..indexing.local_copy import keep_snapshot, read_snapshot
 from ..indexing.schema import CHUNK_FIELDS
 from .bm25 import Weights, top
 from .fusion import Leg
@@ -228,10 +228,11 @@ def following(
 
 
 def whole(collection: Collection) -> Snapshot:
-    "The snapshot of the last commit, read as a whole."
+    "The snapshot of the last commit, read as a whole. One that this machine has kept from S3 is not asked what it contains: the first commit after it is read as a whole too."
     while True:
-        now, (version, rows) = contained(collection), all_chunks(collection)
-        if version == now.version:
+        now = contained(collection) if read_snapshot(collection.local, collection.version) is None else None
+        version, rows = all_chunks(collection)
+        if now is None or version == now.version:
             return Snapshot(version, rows, now)
 
 
