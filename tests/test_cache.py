@@ -346,6 +346,22 @@ def test_a_hundred_same_questions_at_once_are_one_call(tmp_path: Path) -> None:
     assert {answer.text for answer in answers} == {"It costs 40 euros. [1]"} and not pipeline.cache.flights.under_way
 
 
+def test_an_answer_that_lands_between_look_up_and_boarding_is_given(tmp_path: Path) -> None:
+    workbench, config = bench(tmp_path), replace(CONFIG, fast=ModelConfig(NOVA_LITE))
+    model = Slow(responses=["It costs 40 euros. [[1|costs 40 euros]]"], calls=[], wait=threading.Event())
+    pipeline = Pipeline(workbench.store.open("default"), config, embedder("local:wordllama"), model, Settings(home=tmp_path), cache=AnswerCache())
+    flights, others = pipeline.cache.flights, list[Any]()
+
+    def late(*given: Any, board: Any = flights.board) -> bool:
+        flights.board = board
+        others.append(pipeline.invoke(PRICE))  # another asker, from beginning to end
+        return board(*given)
+
+    flights.board = late
+    answer = pipeline.invoke(PRICE)
+    assert answer.cached and answer.cache["id"] == others[0].id and len(model.calls) == 1 and not flights.under_way
+
+
 def test_an_answer_of_bedrock_is_kept_under_the_name_that_it_was_called_by(tmp_path: Path) -> None:
     "The config names the bare id, the call its geography: a cache that compared the two kept nothing on AWS."
     with emulated_bedrock() as bedrock, pytest.MonkeyPatch.context() as patch:

@@ -496,9 +496,9 @@ def trusted(cache: CacheStore, id: str, scope: str, question: str) -> CachedAnsw
     return entry
 
 
-def found_in(cache: CacheStore, run: QuestionRun) -> Found:
+def found_in(cache: CacheStore, run: QuestionRun, semantic: bool) -> Found:
     "The entry that answers a question, or why the nearest does not."
-    semantic, scope = run.config.cache.mode == "semantic", scope_of(run)
+    scope = scope_of(run)
     passages: list[Passage] | None = None
     reason, damaged = "", []
     for id, question, cosine in cache.near(scope, run.query, (lambda: run.embedder.embed([run.query])[0]) if semantic else None):
@@ -538,9 +538,12 @@ def searched(cache: CacheStore, run: QuestionRun) -> Found:
     reader = run.components.reader
     try:
         sweep(cache, reader.collection, reader.version)
-        found = found_in(cache, run)
-        if found.entry is None and not cache.flights.board(same_question(run), run.id, run.deadline.left):
-            found = found_in(cache, run)  # as the first has answered; if that was no answer to keep, this run makes its own
+        semantic = run.config.cache.mode == "semantic"
+        found = found_in(cache, run, semantic)
+        if found.entry is None:
+            first = cache.flights.board(same_question(run), run.id, run.deadline.left)
+            again = found_in(cache, run, semantic and not first)  # the first asker too: another may have answered and landed since the look-up
+            found = again if again.entry or not first else found  # if that was no answer to keep, this run makes its own
         return found
     except CACHE_ERRORS as error:
         logging.getLogger("ragwb").warning("the cache of answers cannot be read: %s", error)
