@@ -8,6 +8,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import astuple, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,8 @@ Row = dict[str, Any]
 
 
 def entry(document: Document) -> Entry:
-    """A document ready to be written."""
+    """A document ready to be written, under the hash of its text: a snapshot takes another text for another by that."""
+    document = replace(document, content_hash=sha256(document.text.encode()).hexdigest())
     pieces = chunk(document, CONFIG.chunking, EMBEDDER.embed)
     return Entry(document, pieces, EMBEDDER.embed([piece.indexed for piece in pieces]), len(document.text))
 
