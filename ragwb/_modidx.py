@@ -5012,6 +5012,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                       'ragwb.generation.fit.shape': ('07_generation/fit.html#shape', 'ragwb/generation/fit.py'),
                                       'ragwb.generation.fit.statements': ('07_generation/fit.html#statements', 'ragwb/generation/fit.py'),
                                       'ragwb.generation.fit.subtitles': ('07_generation/fit.html#subtitles', 'ragwb/generation/fit.py'),
+                                      'ragwb.generation.fit.tells_names': ('07_generation/fit.html#tells_names', 'ragwb/generation/fit.py'),
                                       'ragwb.generation.fit.timely': ('07_generation/fit.html#timely', 'ragwb/generation/fit.py'),
                                       'ragwb.generation.fit.title_of': ('07_generation/fit.html#title_of', 'ragwb/generation/fit.py'),
                                       'ragwb.generation.fit.within': ('07_generation/fit.html#within', 'ragwb/generation/fit.py')},

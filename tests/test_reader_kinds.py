@@ -1,5 +1,7 @@
 "Kinds of wrong answers of the local reader, one test each: what a stranger saw quoted, and what is said instead."
 
+from unicodedata import normalize
+
 import pytest
 from test_replies import passages_of, replied
 
@@ -132,6 +134,12 @@ def test_a_name_that_is_in_no_passage_needs_more_than_a_passage_that_is_near() -
     price = "Service contract Gold costs 720 euros a year for each pump."
     assert answer_replies("What does service contract Gold cost?", [PromptPassage(1, "Service", price)], 0.3, 3)
     assert not answer_replies("What does service contract Platinum cost?", [PromptPassage(1, "Service", price)], 0.3, 3)
+
+
+def test_german_nouns_are_no_names_whose_absence_counts() -> None:
+    fee = "# Gebühren\n\nFür einen Bericht über die Prüfung werden 55 Euro berechnet."
+    for question in ("Wie hoch ist die Gebühr für den Prüfbericht?", normalize("NFD", "Wie hoch ist die Gebühr für den Prüfbericht?")):
+        assert "55 Euro" in said(question, fee, "Gebühren")
 
 
 def test_items_by_other_signs_are_statements_of_their_own() -> None:

@@ -23,7 +23,7 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 
 from ..config import PipelineConfig
 from ..documents.language import count_tokens, is_row, terms
-from .fit import about, all_named, candidates, of_reports, rows_of
+from .fit import about, all_named, candidates, of_reports, rows_of, tells_names
 from .instructions import asks_several, plain_how, with_blocks
 from .prompts import NO_ANSWER, PASSAGES_END
 from .question_words import WHY, codes_of, explains, of_amounts, valued, without_periods
@@ -188,7 +188,7 @@ def answer_replies(
         return []
     if named and (cells := table_answer(question, passages, CELL_LEAST).statements):
         return [statement.reply for statement in cells]
-    found, least = candidates(question, passages), threshold if named else max(threshold, UNNAMED)
+    found, least = candidates(question, passages), threshold if named or not tells_names(question) else max(threshold, UNNAMED)
     if not found or any(confidence(evidence(question, passages, ranked)) < least for ranked in found):
         return []
     texts = {passage.number: passage.text for passage in passages}
