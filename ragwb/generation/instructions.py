@@ -105,7 +105,7 @@ def way(text: str) -> float:
     "What a statement gains for showing or saying what to do; 0 for one that does neither."
     if CONDITION.match(text):
         return TOLD
-    shown = listing_spans(text) or re.search(r"^\s*\d{1,2}[.)]\s", text, re.M) and any(list_spans(text))
+    shown = listing_spans(text) or re.search(r"^[^\S\n]*+\d{1,2}[.)]\s", text, re.M) and any(list_spans(text))
     return SHOWN if shown else TOLD if ORDERS.search(text) else 0.0
 
 
