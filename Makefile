@@ -13,7 +13,7 @@ DOCS := experiments/data/sample/docs
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo demo-aws fault-table serve test test-slow mutants attack check lint docs notebooks sample bench bench-scale bench-aws quality benchmarks published chunking-bench savings reports experiments-full pr-report targets dvc data-versions cloud-tools image sbom deploy rollback data-sync pause resume cloud-check clean
+.PHONY: help install dev demo demo-aws fault-table serve test test-slow test-again mutants attack check lint docs notebooks sample bench bench-scale bench-aws quality benchmarks published chunking-bench savings reports experiments-full pr-report targets dvc data-versions cloud-tools image sbom deploy rollback data-sync pause resume cloud-check clean
 MAKEFLAGS += --no-print-directory
 
 help:  ## what can be made
@@ -82,6 +82,11 @@ test: dev  ## notebooks, tests, the state of the project, in random order (SEED=
 test-slow: dev  ## the tests that take half a minute or more each: kills, full disks, whole experiments, the site, demonstrations
 	@echo "Tests in the order of SEED=$(SEED)"
 	@$(PYTEST) -m slow
+
+AGAIN := 5
+test-again: dev  ## what failed in the last run of the tests, one by one; more than a handful are not tried
+	@failed=$$(grep -c '": true' .pytest_cache/v/cache/lastfailed); test "$$failed" -le $(AGAIN) || { echo "$$failed tests failed" >&2; exit 1; }
+	@$(PYTEST) -n 0 --last-failed --last-failed-no-failures none
 
 MUTANTS ?= 100
 mutants: dev  ## change the package at random, one small change at a time (MUTANTS=100): .ragwb/mutants.md lists those that nothing notices

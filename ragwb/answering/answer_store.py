@@ -29,7 +29,7 @@ class AnswerError(LookupError):
     "An unknown answer, or an unknown rating."
 
 
-ID = re.compile(r"(\d{8})-\d{6}-[0-9a-f]{8}(?:[0-9a-f]{16})?")  # 96 random bits; answers of earlier days had 32
+ID = re.compile(r"(\d{8})-\d{6}-[0-9a-f]{8}(?:[0-9a-f]{16})?")  # day, second, microseconds and 76 random bits; earlier answers had random bits alone, 96 or 32
 
 # %% ../../nbs/10_answering/17_answer_store.ipynb #c07
 class AnswerFiles:
