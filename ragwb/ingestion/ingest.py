@@ -20,14 +20,14 @@ from ..config import ChunkingConfig, GuardrailConfig, PipelineConfig
 from ..documents.document import Document, DocumentError
 from ..documents.parsing import Limits
 from ..indexing.collection import Collection, Writer
-from ..indexing.embedding import Embedder
+from ..indexing.embedding import Embedder, portable
 from ..indexing.maintenance import clean_up
 from ..indexing.schema import CollectionError, damaged
 from ..indexing.titan import EmbeddingError
 from .batches import FINAL, Batches, Incoming, Step, failure
 from .names import NameRules, Names, Settled
 from .processes import Taken, processors, spread
-from .reading import Embedding, Read, Task, cut, vetted
+from .preparation import Embedding, Prepared, Task, cut, vetted
 from .sources import Gathered, Original, Source, read_original
 from ..storage.objects import is_disk_full
 
@@ -125,8 +125,9 @@ class Intake:
         workers: int = 0,
         chunking: ChunkingConfig = ChunkingConfig(),  # noqa: B008  # frozen
         patience_s: float = float("inf"), # after which no more sources are read
+        embedder: str = "",               # that the workers can make, as `portable` names it
     ):
-        self.names, self.limits, self.guardrail, self.chunking = names, limits, guardrail, chunking
+        self.names, self.limits, self.guardrail, self.chunking, self.embedder = names, limits, guardrail, chunking, embedder
         self.workers, self.patience_s, self.until = workers or processors(), patience_s, time.monotonic() + patience_s
         self.settled: dict[str, tuple[Settled, str]] = {}  # what sources became, and the names that they came with; by document id
         self.at_work: dict[str, Original] = {}   # being read
@@ -144,16 +145,17 @@ class Intake:
         if settled.unchanged:
             return Step(settled.id, "unchanged")
         self.at_work[settled.id] = replace(original, source=replace(source, id=settled.id))
-        return Task(settled.id, original.content, self.limits, self.guardrail, original.content_hash if original.held is not None else "", self.chunking)
+        hash = original.content_hash if original.held is not None else ""
+        return Task(settled.id, original.content, self.limits, self.guardrail, hash, self.chunking, self.embedder)
 
-    def outcome(self, event: Taken | Read | DocumentError | Step) -> Step | Incoming:
+    def outcome(self, event: Taken | Prepared | DocumentError | Step) -> Step | Incoming:
         "An event of the workers as a step, or as a document for the next batch."
         match event:
             case Step():
                 return event
             case Taken():
                 return Step(event.document, "parsing")
-            case Read():
+            case Prepared():
                 assert event.cut is not None
                 id = event.document.id
                 return Incoming(event.document, self.at_work.pop(id), event.cut, event.found, self.settled[id][0].claim)
@@ -263,7 +265,7 @@ def ingest(
     with ExitStack() as stack:
         target = Target(collection, stack)
         known = (target.writer.collection.hashes(), target.writer.collection.origins()) if isinstance(collection, Collection) else ({}, {})
-        intake = Intake(Names(*known, names), limits, rules, workers, collection.built.chunking, patience_s)
+        intake = Intake(Names(*known, names), limits, rules, workers, collection.built.chunking, patience_s, portable(embedder))
         outcomes = intake.outcomes(sources, lambda texts: or_refused(embedder, texts))
         report = followed(written(outcomes, lambda: target.writer, embedder), progress, len(sources), lambda step: with_name(step, intake.settled))
         if target.open:
