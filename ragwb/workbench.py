@@ -43,6 +43,7 @@ from .indexing.schema import CollectionError
 from .indexing.store import Store
 from .ingestion.ingest import IngestReport, NewCollection, Progress, ingest, with_scan
 from .ingestion.names import NameRules, whereabouts
+from .ingestion.processes import Engine, spread
 from .ingestion.sources import Gathered, Source, gather_files, gather_objects, gather_uploads
 from .network.aws import AwsError
 from .settings import Settings
@@ -125,6 +126,7 @@ class DataFolder:
     "Collections, kept answers and charges of one data folder or bucket."
     payer = Payer()  # who pays; a view of the workbench may know a key
     experiments: Experiments | None = None  # what a server sets: tests of configs on those who ask
+    engine: Engine = staticmethod(spread)   # where documents are prepared
 
     def __init__(self, settings: Settings, config: GivenConfig = None):
         self.settings, self.given = settings, config
@@ -233,7 +235,7 @@ class Intake(DataFolder):
                 opened.check(config)
         with noted_upload(self, name, sources) as report, billed(self.embedder(opened.built.embedder), self.books.book, name, self.payer.key) as model:
             report.add(ingest(opened, model, sources, self.limits, self.settings.workers, progress, guardrail=config.guardrail, patience_s=patience_s,
-                              names=replace(names, where=lambda origin: whereabouts(origin, self.settings))))
+                              names=replace(names, where=lambda origin: whereabouts(origin, self.settings)), engine=self.engine))
         if not self.store.objects.remote and report.new + report.changed:
             keep_reserve(self.store.home)
         return report

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .common import collection_option, config_option, json_option, main, open_workbench, print_json, progress_bar, read_config
+from .common import collection_option, config_option, engine_option, json_option, main, open_workbench, print_json, progress_bar, read_config
 
 if TYPE_CHECKING:
     from ragwb.answering.pipeline import Answer
@@ -28,12 +28,15 @@ if TYPE_CHECKING:
 @collection_option
 @config_option
 @click.option("--scan", type=click.Choice(["report", "mask", "block"]), default=None, help="Look for personal data and prompt attacks, and report, cover or refuse them.")
+@engine_option
 @json_option
 @click.pass_context
-def ingest_command(ctx: click.Context, paths: Sequence[str], collection: str, config: str, scan: str | None, as_json: bool) -> None:
+def ingest_command(ctx: click.Context, paths: Sequence[str], collection: str, config: str, scan: str | None, engine: str, as_json: bool) -> None:
     "Put files, folders and s3://BUCKET/PREFIX into a collection. Unchanged documents are left alone."
+    from ragwb.ingestion.ray import engine_of
+
     workbench = open_workbench(ctx, config)
-    with progress_bar(as_json) as progress:
+    with engine_of(engine) as workbench.engine, progress_bar(as_json) as progress:
         report = workbench.ingest_paths(paths, collection, progress, scan or "")
     print_json(report.to_dict()) if as_json else print_report(report)
     if report.failed and not (report.new or report.changed or report.unchanged):

@@ -26,7 +26,7 @@ from ..indexing.schema import CollectionError, damaged
 from ..indexing.titan import EmbeddingError
 from .batches import FINAL, Batches, Incoming, Step, failure
 from .names import NameRules, Names, Settled
-from .processes import Taken, processors, spread
+from .processes import Engine, Taken, processors, spread
 from .preparation import Embedding, Prepared, Task, cut, vetted
 from .sources import Gathered, Original, Source, read_original
 from ..storage.objects import is_disk_full
@@ -126,9 +126,10 @@ class Intake:
         chunking: ChunkingConfig = ChunkingConfig(),  # noqa: B008  # frozen
         patience_s: float = float("inf"), # after which no more sources are read
         embedder: str = "",               # that the workers can make, as `portable` names it
+        engine: Engine = spread,
     ):
         self.names, self.limits, self.guardrail, self.chunking, self.embedder = names, limits, guardrail, chunking, embedder
-        self.workers, self.patience_s, self.until = workers or processors(), patience_s, time.monotonic() + patience_s
+        self.workers, self.engine, self.patience_s, self.until = workers or processors(), engine, patience_s, time.monotonic() + patience_s
         self.settled: dict[str, tuple[Settled, str]] = {}  # what sources became, and the names that they came with; by document id
         self.at_work: dict[str, Original] = {}   # being read
 
@@ -165,7 +166,7 @@ class Intake:
 
     def outcomes(self, sources: Sequence[Source], embed: Embedding | None = None) -> Iterator[Step | Incoming]:
         "Reads the sources."
-        for event in spread(map(self.task, self.names.expect(sources)), max(1, min(self.workers, len(sources))), embed):
+        for event in self.engine(map(self.task, self.names.expect(sources)), max(1, min(self.workers, len(sources))), embed):
             yield self.outcome(event)
 
 # %% ../../nbs/09_ingestion/07_ingest.ipynb #c13a
@@ -259,13 +260,14 @@ def ingest(
     guardrail: GuardrailConfig | None = None,            # whose scan the documents go through; None: the one that the collection was built with
     patience_s: float = float("inf"),                    # seconds after which no more files are read; those count as failed
     names: NameRules = NameRules(),                      # noqa: B008  # frozen
+    engine: Engine = spread,                             # where documents are prepared
 ) -> IngestReport:
     "Brings a collection up to date with some files. Raises CollectionError when the disk is full; what was committed before remains."
     begun, rules = time.perf_counter(), checked_rules(guardrail or collection.built.guardrail)
     with ExitStack() as stack:
         target = Target(collection, stack)
         known = (target.writer.collection.hashes(), target.writer.collection.origins()) if isinstance(collection, Collection) else ({}, {})
-        intake = Intake(Names(*known, names), limits, rules, workers, collection.built.chunking, patience_s, portable(embedder))
+        intake = Intake(Names(*known, names), limits, rules, workers, collection.built.chunking, patience_s, portable(embedder), engine)
         outcomes = intake.outcomes(sources, lambda texts: or_refused(embedder, texts))
         report = followed(written(outcomes, lambda: target.writer, embedder), progress, len(sources), lambda step: with_name(step, intake.settled))
         if target.open:

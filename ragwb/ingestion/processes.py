@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['SCANNING', 'GUARD', 'TOO_MUCH_MEMORY', 'JOBS', 'Answer', 'RETIRES', 'IDLE_S', 'NEEDED', 'PLAIN', 'CREW', 'Other',
-           'Budget', 'budget_of', 'Job', 'within_budget', 'limit_memory', 'limit_files', 'memory_peak', 'watch',
-           'reading', 'answered', 'serve', 'bare_environment', 'spawned', 'Child', 'killed_after', 'last_words', 'died',
-           'Left', 'vectors_frame', 'Worker', 'processors', 'Crew', 'Taken', 'one_at_a_time', 'Team', 'spread',
-           'parse_many']
+           'Engine', 'Budget', 'budget_of', 'Job', 'within_budget', 'limit_memory', 'limit_files', 'memory_peak',
+           'watch', 'reading', 'answered', 'serve', 'bare_environment', 'spawned', 'Child', 'killed_after',
+           'last_words', 'died', 'Left', 'vectors_frame', 'Worker', 'processors', 'Crew', 'Taken', 'one_at_a_time',
+           'Team', 'spread', 'parse_many']
 
 # %% ../../nbs/09_ingestion/04_processes.ipynb #c03
 import faulthandler
@@ -460,6 +460,9 @@ class Team:
 
 # %% ../../nbs/09_ingestion/04_processes.ipynb #c34
 Other = TypeVar("Other")
+
+
+Engine = Callable[..., Iterator[Any]]  # `spread`, or what does the same elsewhere
 
 
 def spread(
