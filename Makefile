@@ -13,7 +13,7 @@ DOCS := experiments/data/sample/docs
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo demo-aws fault-table serve test test-slow test-again mutants attack check lint docs notebooks sample bench bench-scale bench-aws quality benchmarks published chunking-bench savings reports experiments-full pr-report targets dvc data-versions cloud-tools image sbom deploy rollback data-sync pause resume cloud-check clean
+.PHONY: help install dev demo demo-aws demo-ray fault-table serve test test-slow test-again mutants attack check lint docs notebooks sample bench bench-scale bench-aws quality benchmarks published chunking-bench savings reports experiments-full pr-report targets dvc data-versions cloud-tools image sbom deploy rollback data-sync pause resume cloud-check clean
 MAKEFLAGS += --no-print-directory
 
 help:  ## what can be made
@@ -66,6 +66,9 @@ demo: install  ## ingest the sample company, ask three questions, serve the app 
 THROTTLE   ?= 0
 demo-aws: $(VENV)/.demo  ## profile aws on this machine: an S3 server and an emulated Bedrock, ingest, three questions (THROTTLE=0.3: throttled)
 	@$(BIN)/python -m benchmarks.demo_aws --throttle $(THROTTLE)
+
+demo-ray: dev  ## two Ray nodes and an S3 server on this machine: the sample company is ingested from S3 by the nodes, a question is asked
+	@$(BIN)/python -m benchmarks.demo_ray
 
 fault-table: $(VENV)/.demo  ## provoke each fault that profile aws has to bear: reports/faults.md
 	@$(BIN)/python -m benchmarks.fault_table
@@ -188,7 +191,7 @@ cloud-tools: dev  ## kubectl into $(VENV), for the tests of k8s/ and for a deplo
 
 TARGET ?= serving
 BASE_IMAGE ?= python:3.11-slim-bookworm
-image:  ## the image of TARGET=serving or workbench, with Docker (BASE_IMAGE=...@sha256:...)
+image:  ## the image of TARGET=serving, workbench or ray, with Docker (BASE_IMAGE=...@sha256:...)
 	@docker build --file infra/image/Dockerfile --target $(TARGET) --build-arg BASE_IMAGE=$(BASE_IMAGE) --build-arg REVISION=$(shell git rev-parse HEAD) --tag ragwb:$(TARGET) .
 
 sbom:  ## what the image holds, as CycloneDX: sbom.json (needs syft)

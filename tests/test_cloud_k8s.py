@@ -187,6 +187,32 @@ def test_the_job_whose_alert_is_drift():
     assert job["spec"]["jobTemplate"]["spec"]["backoffLimit"] == 0
 
 
+def test_an_ingestion_on_ray():
+    with tempfile.TemporaryDirectory(dir=ROOT / "k8s", prefix=".test-") as folder:
+        images = [{"name": "ragwb-ray", "newName": "registry.example/ragwb-ray", "digest": f"sha256:{'0' * 64}"}]
+        Path(folder, "kustomization.yaml").write_text(json.dumps({"kind": "Kustomization", "namespace": "ragwb", "resources": ["../base"], "components": ["../components/ray"], "images": images}))
+        made = {(each["kind"], each["metadata"]["name"]): each for each in rendered(folder)}
+    job = made["RayJob", "ragwb-ingest-ray"]
+    jsonschema.validate(job["spec"], CUSTOM["ray.io/v1/RayJob"] | {"definitions": CUSTOM["definitions"]})
+    head, nodes = job["spec"]["rayClusterSpec"]["headGroupSpec"]["template"], job["spec"]["rayClusterSpec"]["workerGroupSpecs"][0]["template"]
+    for template in (head, nodes):
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": template["metadata"] | {"name": "ray"}, "spec": template["spec"]}
+        kubernetes_validate.validate(pod, VERSION, strict=True)
+        container, = template["spec"]["containers"]
+        assert container["securityContext"] == {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
+        assert template["spec"]["securityContext"]["runAsNonRoot"] and template["spec"]["automountServiceAccountToken"] is False
+        assert container["image"].startswith("registry.example/ragwb-ray@sha256:")
+    settings, = (name for kind, name in made if kind == "ConfigMap" and name.startswith("ragwb-"))
+    assert head["spec"]["containers"][0]["envFrom"] == [{"configMapRef": {"name": settings}}]
+    assert head["spec"]["serviceAccountName"] == "ragwb-ingest" and "serviceAccountName" not in nodes["spec"], "a node that parses has no rights"
+    assert "envFrom" not in nodes["spec"]["containers"][0] and nodes["spec"]["nodeSelector"] == {"eks.amazonaws.com/capacityType": "SPOT"}
+    reaches_aws = made["NetworkPolicy", "aws"]["spec"]["podSelector"]["matchLabels"]
+    assert reaches_aws.items() <= head["metadata"]["labels"].items() and not reaches_aws.items() <= nodes["metadata"]["labels"].items()
+    for name in ("ray", "ray-operator"):
+        kubernetes_validate.validate(made["NetworkPolicy", name], VERSION, strict=True)
+    assert not [each for environment in ENVIRONMENTS for each in resources(environment) if each["apiVersion"].startswith("ray.io")], "an overlay needs no KubeRay"
+
+
 @pytest.mark.parametrize("environment", ["staging", "prod"])
 def test_canary(environment):
     rollout = of_kind(environment, "Rollout")["ragwb-api"]["spec"]
