@@ -12,7 +12,8 @@ from unittest.mock import patch
 from benchmarks import ROOT
 
 STORE = 100_000_000  # bytes of an object store
-PATIENT = {"RAY_raylet_start_wait_time_s": "180", "RAY_agent_register_timeout_ms": "180000", "RAY_worker_register_timeout_seconds": "180"}  # the machine may be busy
+PATIENT = {"RAY_raylet_start_wait_time_s": "180", "RAY_agent_register_timeout_ms": "180000", "RAY_worker_register_timeout_seconds": "180",
+           "RAY_CLIENT_SERVER_CHECK_CHANNEL_TIMEOUT_S": "180"}  # the machine may be busy
 RAYLET = """#!/bin/sh
 for word in "$@"; do case $word in --dashboard_agent_command=*) port=${word##*--listen-port=};; esac; done
 exec "%s" "$@" "--dashboard_agent_listen_port=${port%%%% *}"

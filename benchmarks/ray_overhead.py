@@ -2,7 +2,8 @@
 
     python -m benchmarks.ray_overhead [--documents 5000] [--rounds 2] [--out reports/bench_ray.jsonl]
 
-Writes a row for each round: seconds, and processor seconds of this process, its workers and the nodes. Fails if one engine writes another number of documents or chunks than the other.
+Writes a row for each round: seconds, and processor seconds of this process, its workers and the nodes.
+Fails if one engine writes another number of documents or chunks than the other.
 """
 
 import argparse

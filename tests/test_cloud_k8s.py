@@ -190,7 +190,8 @@ def test_the_job_whose_alert_is_drift():
 def test_an_ingestion_on_ray():
     with tempfile.TemporaryDirectory(dir=ROOT / "k8s", prefix=".test-") as folder:
         images = [{"name": "ragwb-ray", "newName": "registry.example/ragwb-ray", "digest": f"sha256:{'0' * 64}"}]
-        Path(folder, "kustomization.yaml").write_text(json.dumps({"kind": "Kustomization", "namespace": "ragwb", "resources": ["../base"], "components": ["../components/ray"], "images": images}))
+        kustomization = {"kind": "Kustomization", "namespace": "ragwb", "resources": ["../base"], "components": ["../components/ray"], "images": images}
+        Path(folder, "kustomization.yaml").write_text(json.dumps(kustomization))
         made = {(each["kind"], each["metadata"]["name"]): each for each in rendered(folder)}
     job = made["RayJob", "ragwb-ingest-ray"]
     jsonschema.validate(job["spec"], CUSTOM["ray.io/v1/RayJob"] | {"definitions": CUSTOM["definitions"]})

@@ -27,8 +27,6 @@ from ragwb.emulator.s3 import S3Server
 from ragwb.indexing.embedding import WordLlamaEmbedder
 from ragwb.indexing.store import Store
 from ragwb.ingestion.ingest import Progress, ingest
-from ragwb.ingestion.preparation import Task
-from ragwb.ingestion.processes import CREW
 from ragwb.ingestion.ray import EngineError, engine_of
 from ragwb.ingestion.sources import Source, gather_files
 from ragwb.settings import Settings
@@ -142,6 +140,9 @@ def test_an_embedder_that_only_the_caller_has(engine: Any, strategy: str, tmp_pa
 def seen_by_a_parser() -> tuple[str, bytes, tuple[int, int]]:
     "On a node: the secret as Ray's process has it, the environment of the worker process that parses, and its limit of file size."
     import resource
+
+    from ragwb.ingestion.preparation import Task
+    from ragwb.ingestion.processes import CREW
 
     worker = CREW.hire()
     assert worker is not None

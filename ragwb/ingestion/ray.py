@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['GROUP', 'GROUP_BYTES', 'MOST_BYTES', 'LOST', 'ANSWERS_S', 'LOCAL', 'RETRIES', 'COUNTED_S', 'EngineError', 'answers',
-           'answer', 'not_sound', 'grouped', 'weight', 'for_nodes', 'finished', 'Lost', 'Nodes', 'spread_over',
+           'weight', 'answer', 'not_sound', 'grouped', 'for_nodes', 'finished', 'Lost', 'Nodes', 'spread_over',
            'address_of', 'check_answers', 'RayNodes', 'told_as_engine_error', 'connected', 'engine_of']
 
 # %% ../../nbs/09_ingestion/10_ray.ipynb #c03
@@ -43,6 +43,12 @@ def answers(
         return [answer(worker, task) for task in tasks]
     finally:
         CREW.release(worker)
+
+
+def weight(task: Task) -> int:
+    "Bytes of a task's document, which is loaded."
+    assert isinstance(task.content, bytes)
+    return len(task.content)
 
 
 def answer(worker: Worker, task: Task) -> Answer | DocumentError:
@@ -87,12 +93,6 @@ def grouped(tasks: Iterable[Task | Other]) -> Iterator[list[Task] | DocumentErro
         size += weight(task)
     if group:
         yield group
-
-
-def weight(task: Task) -> int:
-    "Bytes of a task's document, which is loaded."
-    assert isinstance(task.content, bytes)
-    return len(task.content)
 
 # %% ../../nbs/09_ingestion/10_ray.ipynb #c13
 def for_nodes(task: Task) -> Task:
@@ -256,8 +256,9 @@ def connected(address: str) -> Iterator[Any]:
     try:
         ray.init(address=address or None, log_to_driver=False, logging_level=logging.ERROR)
     except Exception as error:  # Ray raises what it likes, also Exception itself
-        said = str(error).strip().splitlines() or [type(error).__name__]
-        raise EngineError(f"the Ray cluster {address or 'of this machine'} cannot be used: {said[0][:300]}") from error
+        lines = [line.strip(" :") for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+        said = ": ".join(dict.fromkeys((lines[0], lines[-1])))  # between them it may quote a traceback of the cluster
+        raise EngineError(f"the Ray cluster {address or 'of this machine'} cannot be used: {said[:500]}") from error
     try:
         yield ray
     finally:
