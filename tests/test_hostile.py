@@ -24,8 +24,8 @@ from ragwb.config import ChunkingConfig, GuardrailConfig
 from ragwb.documents.document import Document, DocumentError
 from ragwb.documents.pdf import parse_pdf
 from ragwb.ingestion import page_views
-from ragwb.ingestion.processes import CREW, Worker, parse_many
 from ragwb.ingestion.preparation import Prepared, Task
+from ragwb.ingestion.processes import CREW, Worker, parse_many
 from ragwb.settings import Settings
 from ragwb.storage.folder import drop_passing, passing_folder
 from ragwb.workbench import Workbench

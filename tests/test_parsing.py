@@ -22,8 +22,8 @@ from ragwb.documents import parsing
 from ragwb.documents.document import Document, DocumentError
 from ragwb.documents.files import find_files, safe_name
 from ragwb.documents.parsing import Limits, parse
-from ragwb.ingestion.processes import CREW, Worker, parse_many
 from ragwb.ingestion.preparation import Prepared
+from ragwb.ingestion.processes import CREW, Worker, parse_many
 
 CRASHING = """
 import os, time

@@ -14,8 +14,8 @@ from ragwb.cli import main
 from ragwb.config import CONFIGS, ConfigError, GuardrailConfig, PipelineConfig, config_from
 from ragwb.documents.parsing import DEFAULT_LIMITS
 from ragwb.indexing.collection import CollectionError
-from ragwb.ingestion.processes import Worker
 from ragwb.ingestion.preparation import Prepared, Task
+from ragwb.ingestion.processes import Worker
 from ragwb.settings import Settings
 from ragwb.workbench import Workbench
 

@@ -9,8 +9,11 @@ __all__ = ['PICTURE_WIDTH', 'APP_POLICY', 'POLICY_HEADERS', 'TICK_MS', 'APP_RULE
            'run_server']
 
 # %% ../../nbs/15_app/21_server.ipynb #c03
+import signal
 import socket
+import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from secrets import token_bytes
 from typing import Any
 from urllib.parse import quote
@@ -31,6 +34,7 @@ from uvicorn.protocols.http.auto import AutoHTTPProtocol
 from ..answering.conversations import ConversationError, Conversations, conversation_markdown
 from ..api.access import SESSION_COOKIE, Rule
 from ..api.problems import Problem, problem_response
+from ..api.processes import Crew, add_processes, answer_for
 from ..api.routes import create_api
 from ..api.service import Serving
 from .uploads import Uploads
@@ -281,12 +285,18 @@ def create_server(
 def run_server(
     settings: Settings,
     config: PipelineConfig | None = None,
+    processes: int = 1,  # that answer questions, this one included
 ) -> None:
     "Serves until it is stopped. Raises PortTaken."
     import uvicorn
 
     check_port(settings.host, settings.port)
     server = create_server(settings, config)
+    crew = Crew(processes, answer_for, settings, config) if processes > 1 else None
+    if crew:
+        add_processes(server, crew)
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # Uvicorn gives the signal back when all is answered; the crew is stopped too
     print(f"ragwb is at http://{settings.host}:{settings.port}  (API: /v1, its description: /docs; stop with Ctrl-C)", flush=True)
-    uvicorn.run(server, host=settings.host, port=settings.port, log_level="warning", timeout_graceful_shutdown=5, timeout_keep_alive=10, limit_concurrency=CONNECTIONS,
-                http=ImpatientProtocol)
+    with crew or nullcontext():
+        uvicorn.run(server, host=settings.host, port=settings.port, log_level="warning", timeout_graceful_shutdown=5, timeout_keep_alive=10, limit_concurrency=CONNECTIONS,
+                    http=ImpatientProtocol)

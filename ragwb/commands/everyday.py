@@ -15,7 +15,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .common import collection_option, config_option, engine_option, json_option, main, open_workbench, print_json, progress_bar, read_config
+from ragwb.commands.common import (
+    collection_option,
+    config_option,
+    engine_option,
+    json_option,
+    main,
+    open_workbench,
+    print_json,
+    progress_bar,
+    read_config,
+)
 
 if TYPE_CHECKING:
     from ragwb.answering.pipeline import Answer
@@ -257,9 +267,10 @@ def eval_command(ctx: click.Context, dataset: Path, config: str, split: str, row
 @main.command("serve")
 @click.option("--host", default="", help="Address to listen on; else the one of the settings (127.0.0.1).")
 @click.option("--port", type=click.IntRange(1, 65_535), default=None, help="Port; else the one of the settings.")
+@click.option("--processes", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes that answer questions, behind the one port: as many as cores.")
 @click.option("--insecure", is_flag=True, help="Serve on any address without an API key: everybody who reaches the server may do everything.")
 @click.pass_context
-def serve_command(ctx: click.Context, host: str, port: int | None, insecure: bool) -> None:
+def serve_command(ctx: click.Context, host: str, port: int | None, insecure: bool, processes: int) -> None:
     "Serve the API and the app on one port."
     from dataclasses import replace
 
@@ -276,7 +287,7 @@ def serve_command(ctx: click.Context, host: str, port: int | None, insecure: boo
         click.echo(click.style(told, fg="red", bold=True) if told.startswith("INSECURE") else told, err=True)
         if not settings.config:
             click.echo(in_use(chosen_model(settings), found_models(settings)))
-        run_server(settings, read_config(settings.config, settings))
+        run_server(settings, read_config(settings.config, settings), processes)
     except PortTaken as error:
         raise click.ClickException(str(error)) from None
 

@@ -26,8 +26,8 @@ from ..indexing.schema import CollectionError, damaged
 from ..indexing.titan import EmbeddingError
 from .batches import FINAL, Batches, Incoming, Step, failure
 from .names import NameRules, Names, Settled
-from .processes import Engine, Taken, processors, spread
 from .preparation import Embedding, Prepared, Task, cut, vetted
+from .processes import Engine, Taken, processors, spread
 from .sources import Gathered, Original, Source, read_original
 from ..storage.objects import is_disk_full
 
