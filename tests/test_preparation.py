@@ -61,13 +61,13 @@ class Own(WordLlamaEmbedder):
 
 def test_a_collection_is_the_same_whoever_embeds(tmp_path: Path) -> None:
     for number in range(12):
-        (tmp_path / f"{number}.md").write_text(f"# Pump {number}\n\n" + " ".join(f"Seal A{n}-990 takes {n} Nm, says Dr. Ohm." for n in range(40 * number)) + "\n\n## End\n")
+        (tmp_path / f"{number}.md").write_text(f"# Pump {number}\n\n" + " ".join(f"Seal A{n}-990 takes {n} Nm: Dr. Ohm." for n in range(40 * number)) + "\n\n## End\n")
     (tmp_path / "prices.csv").write_text("part,eur\nA1-990,42\n")
-    rows: list[Any] = []
+    rows, files = list[Any](), sorted(tmp_path.iterdir())
     for model in (wordllama_embedder(), Own()):
         collection = Store(tmp_path / f"home-{len(rows)}").create("pumps", PipelineConfig(), model.dimensions)
         assert bool(portable(model)) is (model is wordllama_embedder())
-        assert ingest(collection, model, gather_files([tmp_path / f"{n}.md" for n in range(12)] + [tmp_path / "prices.csv"]).sources, Limits(), 2).new == 13
+        assert ingest(collection, model, gather_files(files).sources, Limits(), 2).new == 13
         columns = ["kind", "id", "text", "context", "terms", "start", "end", "page", "labels", "vector", "maps"]
         rows.append(collection.rows("id IS NOT NULL", columns).sort_by("id").to_pylist())
     assert rows[0] == rows[1] and len(rows[0]) > 40
