@@ -142,6 +142,10 @@ def client_of(socket: str) -> httpx.AsyncClient:
     return httpx.AsyncClient(transport=transport, base_url="http://process", timeout=httpx.Timeout(None, connect=5.0))
 
 
+PATIENT_S = 10.0  # a process that lives as long is no failure
+LONGEST_PAUSE_S = 30.0
+
+
 @dataclass
 class Place:
     "A process that answers."
@@ -162,6 +166,23 @@ class Place:
             self.clients.append(client_of(self.socket))
         return self.clients[0]
 
+    def start(self, work: Callable[..., None], *given: Any) -> None:
+        "Starts the process."
+        Path(self.socket).unlink(missing_ok=True)
+        spawning = multiprocessing.get_context("spawn")  # a fork would copy locks that threads of this process hold
+        self.heard, says = spawning.Pipe(duplex=False)
+        self.process = spawning.Process(target=work, args=(*given, self.socket, says), name=f"ragwb {self.number}", daemon=True)
+        self.ready, self.begun = False, time.monotonic()
+        self.process.start()
+        says.close()
+
+    def lost(self) -> int | None:  # exit code
+        "Notes that the process has died, and when it is started again."
+        code, self.ready = self.process.exitcode if self.process else None, False
+        self.failures = self.failures + 1 if time.monotonic() - self.begun < PATIENT_S else 0
+        self.process, self.begun = None, time.monotonic() + min(LONGEST_PAUSE_S, 2.0**self.failures - 1)
+        return code
+
     @contextmanager
     def working(self) -> Iterator[None]:
         "Holds one more question."
@@ -172,10 +193,6 @@ class Place:
             self.in_hand -= 1
 
 # %% ../../nbs/14_api/09_processes.ipynb #c13
-PATIENT_S = 10.0  # a process that lives as long is no failure
-LONGEST_PAUSE_S = 30.0
-
-
 class Crew:
     "The processes that answer beside the first one."
 
@@ -185,20 +202,10 @@ class Crew:
         self.here, self.over = Place(1, ""), threading.Event()
         self.watching = threading.Thread(target=self.watch, daemon=True)
 
-    def start(self, place: Place) -> None:
-        "Starts a process."
-        Path(place.socket).unlink(missing_ok=True)
-        spawning = multiprocessing.get_context("spawn")  # a fork would copy locks that threads of this process hold
-        place.heard, says = spawning.Pipe(duplex=False)
-        place.process = spawning.Process(target=self.work, args=(*self.given, place.socket, says), name=f"ragwb {place.number}", daemon=True)
-        place.ready, place.begun = False, time.monotonic()
-        place.process.start()
-        says.close()
-
     def watch(self) -> None:
         "Hears who is ready, and starts again who has died."
         for place in self.places:
-            self.start(place)
+            place.start(self.work, *self.given)
         while not self.over.is_set():
             alive = [place for place in self.places if place.process]
             for seen in wait([end for place in alive for end in (place.process.sentinel, place.heard) if end is not None], 0.5) if alive else ():  # type: ignore[union-attr]
@@ -209,18 +216,10 @@ class Crew:
                         continue
                     place.heard = None
                 else:
-                    self.lost(place)
+                    logging.getLogger("ragwb").warning("process %d ended (exit code %s) and is started again", place.number, place.lost())
             for place in self.places:
                 if place.process is None and time.monotonic() >= place.begun and not self.over.is_set():
-                    self.start(place)
-
-    def lost(self, place: Place) -> None:
-        "Notes that a process has died, and when it is started again."
-        code, place.ready = place.process.exitcode if place.process else None, False
-        place.failures = place.failures + 1 if time.monotonic() - place.begun < PATIENT_S else 0
-        place.process, place.begun = None, time.monotonic() + min(LONGEST_PAUSE_S, 2.0**place.failures - 1)
-        if not self.over.is_set():
-            logging.getLogger("ragwb").warning("process %d ended (exit code %s) and is started again", place.number, code)
+                    place.start(self.work, *self.given)
 
     def least_busy(self) -> Place:
         "The process with the fewest questions in hand; of equals one beside the first."

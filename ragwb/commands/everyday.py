@@ -9,6 +9,7 @@ __all__ = ['ingest_command', 'print_report', 'print_first', 'reindex_command', '
 
 # %% ../../nbs/17_commands/02_everyday.ipynb #c04
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -282,6 +283,8 @@ def serve_command(ctx: click.Context, host: str, port: int | None, insecure: boo
     settings = load_settings(ctx.obj)
     settings = replace(settings, host=host or settings.host, port=port or settings.port, insecure=int(insecure) or settings.insecure)
     told = check_start(settings)
+    if processes > 1 and os.name == "nt":
+        raise click.ClickException("Windows has no sockets for several processes behind one port: leave --processes out")
     try:
         check_port(settings.host, settings.port)
         click.echo(click.style(told, fg="red", bold=True) if told.startswith("INSECURE") else told, err=True)

@@ -36,7 +36,7 @@ from ragwb.indexing.schema import (
     origin_in,
     quoted,
     read_info,
-    table_rows,
+    table_of,
 )
 from .table import LANCE_ERRORS, NativeIndex, PastTable, Table, TableReader, count_rows, named_versions, read_rows, rewrite
 from ..storage.objects import Objects, Payload
@@ -213,10 +213,8 @@ class Writer:
 
     def write(self, entries: Sequence[Entry], new: bool = False, leaving: Sequence[str] = ()) -> None:
         "Writes documents and replaces their older versions, and those that leave, in one commit. `new`: none of them is there yet, which spares the search for them."
-        import pyarrow as pa
-
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        rows = pa.Table.from_pylist([row for entry in entries for row in table_rows(entry, now)], schema=self.table.lance.schema)
+        rows = table_of(entries, now, self.table.lance.schema)
         if new:
             self.table.add(rows)
         else:

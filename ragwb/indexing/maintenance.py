@@ -22,7 +22,7 @@ from ..documents.document import Document
 from .chunking import chunk, chunk_spans
 from .collection import Collection, Writer, drop_old_copies
 from .embedding import Embedder
-from .schema import Claim, CollectionError, Entry, VersionGone, describe, origin_in, quoted, schema, table_rows
+from .schema import Claim, CollectionError, Entry, VersionGone, describe, origin_in, quoted, schema, table_of
 from .table import Table, build_indexes, compact, count_rows, drop_history, name_version, rewrite, small_files, stream_rows, versions_of
 from ..storage.objects import is_disk_full
 
@@ -160,12 +160,10 @@ def reindex(
 
 def rebuilt(table: Table, columns: Any, config: PipelineConfig, model: Embedder, progress: Callable[[str, int], None]) -> Iterator[Any]:  # of pyarrow.RecordBatch
     "The rows of a table's documents for another config, document by document."
-    import pyarrow as pa
-
     stored = stream_rows(table, "kind = 'document'", ["text", "maps", "info"], 64)
     for done, row in enumerate(chain.from_iterable(batch.to_pylist() for batch in stored), start=1):
         document, info = Document.from_maps(row["text"], row["maps"]), json.loads(row["info"])
         pieces = chunk(document, config.chunking, model.embed)
         entry = Entry(document, pieces, model.embed([piece.indexed for piece in pieces]), info["size"], claim=Claim(origin_in(row["info"])))
-        yield from pa.Table.from_pylist(table_rows(entry, info["updated"]), schema=columns).to_batches()
+        yield from table_of([entry], info["updated"], columns).to_batches()
         progress(document.id, done)
