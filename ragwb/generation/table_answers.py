@@ -4,15 +4,15 @@
 
 # %% auto #0
 __all__ = ['SMALL_CHANGE', 'YEAR_BEFORE', 'SAME_OF', 'FROM_TO', 'COMPARES', 'PERCENT', 'PER_SHARE', 'COUNT', 'NOT_THIS',
-           'LAST_DAY', 'TWELVE_MONTHS', 'EARNED', 'IN_TABLES', 'MID_CAPITAL', 'VAGUE', 'NEAR_DAY', 'NEAR_QUARTER',
-           'UNTIL', 'LOOSE', 'SPAN_SIGN', 'COVER', 'CORE', 'PRECISE', 'TOTAL', 'OTHER_KIND', 'CODE', 'SAID', 'UNSAID',
-           'UNSAID_EXACT', 'OTHER_COLUMN', 'NAME_SAID', 'VAGUELY', 'LITERAL', 'QUALIFIED', 'YEARLY', 'SECTION',
-           'SHARE_COUNT', 'FAR', 'SHARES', 'RATIO', 'COUNTS', 'ABOVE_ROOM', 'IN_WORDS', 'NAMED', 'MOST_ROWS', 'shifted',
-           'on_its_last_day', 'asked_periods', 'joins_two', 'table_stems', 'meant', 'TableQuestion', 'months_of',
-           'printed_periods', 'fiscal_fit', 'period_fit', 'FoundCell', 'initials_of', 'own_periods', 'RowMatch',
-           'kind_fit', 'measure_fits', 'dates_of', 'dates_fit', 'find_cells', 'unit_of', 'said_above', 'value_text',
-           'name_of', 'CellStatement', 'cell_statement', 'TableAnswer', 'compared', 'table_answer', 'names_rows',
-           'rows_beside', 'row_statement']
+           'LAST_DAY', 'TWELVE_MONTHS', 'EARNED', 'IN_TABLES', 'MID_CAPITAL', 'PARTS', 'VAGUE', 'NEAR_DAY',
+           'NEAR_QUARTER', 'UNTIL', 'LOOSE', 'SPAN_SIGN', 'COVER', 'CORE', 'PRECISE', 'TOTAL', 'OTHER_KIND', 'CODE',
+           'SAID', 'UNSAID', 'UNSAID_EXACT', 'OTHER_COLUMN', 'NAME_SAID', 'VAGUELY', 'LITERAL', 'QUALIFIED', 'YEARLY',
+           'SECTION', 'SHARE_COUNT', 'FAR', 'SHARES', 'RATIO', 'PERCENT_OF', 'COUNTS', 'ABOVE_ROOM', 'IN_WORDS',
+           'NAMED', 'MOST_ROWS', 'shifted', 'on_its_last_day', 'asked_periods', 'joins_two', 'table_stems', 'meant',
+           'TableQuestion', 'months_of', 'printed_periods', 'fiscal_fit', 'period_fit', 'FoundCell', 'initials_of',
+           'own_periods', 'is_small', 'plainness', 'RowMatch', 'measure_fits', 'kind_fit', 'dates_of', 'dates_fit',
+           'find_cells', 'unit_of', 'said_above', 'value_text', 'name_of', 'CellStatement', 'cell_statement',
+           'TableAnswer', 'compared', 'table_answer', 'names_rows', 'rows_beside', 'row_statement']
 
 # %% ../../nbs/07_generation/07_table_answers.ipynb #c03
 import re
@@ -29,7 +29,7 @@ from .question_words import AMOUNT, LIGHT, Likeness, answers_kind, counted, like
 from .sentence_ranking import PromptPassage
 from .table_rows import CHANGE, PERIODIC, UNIT, YEAR, TableRow, is_number, split_row, tables_of
 
-# %% ../../nbs/07_generation/07_table_answers.ipynb #c07
+# %% ../../nbs/07_generation/07_table_answers.ipynb #c07a
 SMALL_CHANGE = LIGHT | frozenset(terms(
     "there and compare compared comparison versus vs against between from to with than figures report reported reports total value quarter quarterly "
     "quarters month months monthly year years yearly period fiscal annual end ended ending closed start beginning opening close first second third fourth "
@@ -46,11 +46,12 @@ YEAR_BEFORE = re.compile(r"\b(?:year[- ]?(?:over[- ]year|earlier|before|ago)|(?:
 SAME_OF = re.compile(r"\bsame (?:quarter|period|months?|time)[a-z ]{0,80} (?:of|in) ((?:19|20)\d\d)\b", re.I)
 FROM_TO = re.compile(r"\b(?:from|between)\b", re.I)
 COMPARES = re.compile(r"\b(?:by how much"
+                      r"|\band\b[^?]{1,40}\byear (?:before|earlier|ago)"
                       r"|compar\w*|versus|vs\.?|against|than|or (?:down|less|fewer|lower)|from what to what|stack(?:ed)? up|which of the two|difference|both|respectively"
                       r"|how (?:did|has|have|do|does)\b[^?]{1,120}?\b(?:chang|mov|develop|evolv|differ|var|shift|trend)\w{0,6}\b"
                       r"|(?:higher|lower|larger|smaller|greater|bigger|more|less) in\b[^?]{3,60}\bor\b"
                       r"|(?:rise|fall|fell|rose|improve|drop|grow|grew|shrink) from)\b", re.I)
-PERCENT = re.compile(r"\b(?:percent(?:age)?|share of|rate|proportion|how fast)\b|%", re.I)
+PERCENT = re.compile(r"\b(?:percent(?:age)?|(?:share|fraction|portion) of|rate|proportion|how fast)\b|%", re.I)
 PER_SHARE = re.compile(r"\bper (?:\w+ ){0,2}(?:share|unit|rsu|award)\b|\beps\b", re.I)
 COUNT = re.compile(r"\bhow many\b|\bnumber of\b|\bshares?\b|\bunits\b", re.I)
 NOT_THIS = re.compile(r",?\s(?:as opposed to|rather than|instead of|not counting|excluding|without)\s[^,?]{1,60}", re.I)
@@ -58,7 +59,7 @@ LAST_DAY = re.compile(r"\b(?:end|close|finish) of (?:(?:the|its|their|that) )?$"
 TWELVE_MONTHS = re.compile(r"\b(?:trailing|last|past|preceding)[ -](?:twelve|12)[ -]months?\b", re.I)
 EARNED = re.compile(r"\b(?:earn(?:ed|s)?|profits?|profitable)\b", re.I)
 
-
+# %% ../../nbs/07_generation/07_table_answers.ipynb #c07
 def shifted(period: Period, years: int) -> Period:
     "The same period some years before."
     back = timedelta(days=round(365.25 * years))
@@ -84,14 +85,14 @@ def asked_periods(text: str) -> list[Period]:
         return [named[0], shifted(named[0], (named[0].year or named[0].end.year) - int(same[1]))]  # type: ignore[union-attr]
     return [named[0], shifted(named[0], 1)] if len(named) == 1 and YEAR_BEFORE.search(text) else named
 
-# %% ../../nbs/07_generation/07_table_answers.ipynb #c08
+# %% ../../nbs/07_generation/07_table_answers.ipynb #c08a
 def joins_two(text: str) -> bool:
     "Whether a text names two periods with `and` between them: the value of each is asked for."
     named = periods(text)
     between = text[text.find(named[0].text) + len(named[0].text):text.find(named[1].text)] if len(named) == 2 else ""
     return len(between) < 40 and bool(re.search(r"\band\b", between)) and not FROM_TO.search(text)
 
-
+# %% ../../nbs/07_generation/07_table_answers.ipynb #c08d
 IN_TABLES = {  # what tables call it
     "pay": "paid payment payments payout", "paid": "paid payment payments", "payout": "paid payments", "provide": "provision", "owe": "payable liabilities debt", "owed": "payable",
     "grant": "granted", "award": "granted", "vest": "vested", "cancel": "canceled forfeited", "forfeit": "forfeited canceled", "issue": "issuance issued proceeds",
@@ -100,9 +101,13 @@ IN_TABLES = {  # what tables call it
     "bought": "purchases repurchased repurchases", "borrow": "proceeds issuance", "borrowed": "proceeds issuance", "raise": "proceeds issuance", "raised": "proceeds issuance",
     "repay": "repayment repayments", "repaid": "repayment repayments", "restructure": "restructuring", "amortize": "amortization", "depreciate": "depreciation",
     "eps": "earnings income per share", "generate": "provided generated", "generated": "provided generated", "accrual": "accrued", "accruals": "accrued",
+    "flow": "net provided used generated activities", "flows": "net provided used generated activities", "capex": "additions purchases property equipment",
+    "capital": "additions purchases property", "expenditure": "additions purchases property", "expenditures": "additions purchases property",
 }  # fmt: skip
 MID_CAPITAL = re.compile(r"(?<=[\w,’'&] )[A-Z][\w&’'-]*|^\W*[A-Z][\w&-]*(?=['’]s\b)")
-VAGUE = frozenset(terms("expense expenses spending net chips products product unit units division business businesses segment group arm line item level balance amounts gross total worth"))
+PARTS = frozenset(("share", "fraction", "portion", "part"))
+VAGUE = frozenset(terms(
+    "expense expenses spending net chips products product unit units division business businesses segment group arm line item level balance amounts gross total worth"))
 
 
 @lru_cache(4_096)
@@ -120,7 +125,7 @@ def meant(text: str, words: tuple[str, ...]) -> tuple[str, ...]:
         return words if whole else (*(word for word in words if word not in ("profit", "profits", "net", "income")), "net", "income")
     return words if AMOUNT.search(" ".join(words)) or COUNT.search(text) else (*words, "income")
 
-
+# %% ../../nbs/07_generation/07_table_answers.ipynb #c08
 @dataclass(frozen=True)
 class TableQuestion:
     "A question as a table can answer it."
@@ -237,6 +242,18 @@ def own_periods(place: str) -> list[Period]:
     dated = any("ended" in period.text for period in found)
     return [Period(None, None, period.year, period.quarter, period.text) if dated and period.quarter else period for period in found]
 
+# %% ../../nbs/07_generation/07_table_answers.ipynb #c15p
+def is_small(word: str) -> bool:
+    "Whether a word names a period, or says nothing."
+    return all(term in SMALL_CHANGE or term.isdigit() for term in terms(word))
+
+
+def plainness(row: TableRow, column: str, alike: Likeness) -> float:
+    "What the name of a column leaves of a score: `Carrying amount of the hedged item` is not the amount that was asked for."
+    titles = {word for head in row.heads if "|" not in head for word in like_words(head)}  # are over all columns
+    said = [word for word in like_words(without_periods(column)) if word in alike.places and word not in titles and not is_small(word)]
+    return OTHER_COLUMN if int((alike.covered(said) < SAID).sum()) > 1 else 1.0
+
 # %% ../../nbs/07_generation/07_table_answers.ipynb #c15
 class RowMatch:
     "How well the words of a question match a row and what stands around it."
@@ -268,7 +285,7 @@ class RowMatch:
         match = np.maximum(here, self.above)
         if any(value < CODE for word, value in zip(self.alike.words, match, strict=True) if "&" in word or any(c.isdigit() for c in word)):
             return 0.0
-        kind_words = np.array([bool(PERCENT.search(word)) for word in self.alike.words])  # are said by the sign of a value
+        kind_words = np.array([bool(PERCENT.search(word)) or word in PARTS for word in self.alike.words])  # are said by the sign of a value
         if (self.named & (np.maximum(here, self.section) < NAME_SAID)).any():
             return 0.0
         weighed = np.where(self.vague, VAGUELY * weight, weight)
@@ -276,39 +293,21 @@ class RowMatch:
         if unsaid > (UNSAID_EXACT if self.precise >= 0.9 else UNSAID):
             return 0.0
         core = np.maximum(here, SECTION * self.section)
+        weight = np.where(match < SAID, weighed, weight)
         weight = np.where(self.whose, 0, weight) if not self.whose.all() else weight
         kind = 1.0 if self.counts else OTHER_KIND
         total = TOTAL if self.row.label.lower().startswith("total") else 0.0
-        return kind * self.plain(column) * (float(COVER * (match @ weight) + CORE * (core @ weight)) / weight.sum() + PRECISE * self.precise + total + self.literal)
-
-    @staticmethod
-    def small(word: str) -> bool:
-        "Whether a word names a period, or says nothing."
-        return all(term in SMALL_CHANGE or term.isdigit() for term in terms(word))
-
-    def plain(self, column: str) -> float:
-        "What the name of a column leaves of a score: `Carrying amount of the hedged item` is not the amount that was asked for."
-        titles = {word for head in self.row.heads if "|" not in head for word in like_words(head)}  # are over all columns
-        said = [word for word in like_words(without_periods(column)) if word in self.alike.places and word not in titles and not self.small(word)]
-        other = int((self.alike.covered(said) < SAID).sum())
-        return OTHER_COLUMN if other > 1 else 1.0
+        said = float(COVER * (match @ weight) + CORE * (core @ weight)) / weight.sum()
+        return kind * plainness(self.row, column, self.alike) * (said + PRECISE * self.precise + total + self.literal)
 
     @property
     def sectioned(self) -> bool:
         "Whether the section says a word of the question that the label does not."
         return bool((self.section > self.label + 0.2).any())
 
-# %% ../../nbs/07_generation/07_table_answers.ipynb #c16
-def kind_fit(asked: TableQuestion, row: TableRow, at: int) -> float:
-    "What a cell's kind leaves of its score: shares and changes are no amounts."
-    column = row.columns[at]
-    if CHANGE.search(column) and not CHANGE.search(asked.text) and not printed_periods(column):
-        return 0.3
-    percent = "%" in f"{row.values[at]}{row.money[at]}" or "percent" in f"{column} {row.label}".lower()
-    return 1.0 if percent == asked.percent and measure_fits(asked, row, at) else OTHER_KIND
-
-
-SHARE_COUNT = re.compile(r"^\W*(?:number of )?shares\b|\bshares (?:used|outstanding)\b|\bnumber of (?:\w+ ){0,2}(?:shares|units|rsus)\b|\bweighted[ -]average (?:\w+ )*shares\b", re.I)
+# %% ../../nbs/07_generation/07_table_answers.ipynb #c16a
+SHARE_COUNT = re.compile(
+    r"^\W*(?:number of )?shares\b|\bshares (?:used|outstanding)\b|\bnumber of (?:\w+ ){0,2}(?:shares|units|rsus)\b|\bweighted[ -]average (?:\w+ ){0,4}shares\b", re.I)
 
 
 def measure_fits(asked: TableQuestion, row: TableRow, at: int) -> bool:
@@ -321,7 +320,17 @@ def measure_fits(asked: TableQuestion, row: TableRow, at: int) -> bool:
     return not PER_SHARE.search(asked.text)
 
 
-FAR = (1.0, 1.0, 1.0, 0.97, 0.93, 0.85)  # what is left of a fit where the period is printed by the column, label, balances around, section, caption, or the document alone
+def kind_fit(asked: TableQuestion, row: TableRow, at: int) -> float:
+    "What a cell's kind leaves of its score: shares and changes are no amounts."
+    column = row.columns[at]
+    if CHANGE.search(column) and not CHANGE.search(asked.text) and not printed_periods(column):
+        return 0.3
+    percent = "%" in f"{row.values[at]}{row.money[at]}" or "percent" in f"{column} {row.label} {row.section}".lower()
+    return 1.0 if percent == asked.percent and measure_fits(asked, row, at) else OTHER_KIND
+
+# %% ../../nbs/07_generation/07_table_answers.ipynb #c16b
+# what is left of a fit where the period is printed by the column, label, balances around, section, caption, or the document alone
+FAR = (1.0, 1.0, 1.0, 0.97, 0.93, 0.85)
 
 
 def dates_of(text: str) -> str:
@@ -332,17 +341,18 @@ def dates_of(text: str) -> str:
 def dates_fit(asked: TableQuestion, wanted: Period | None, row: TableRow, at: int, place: str) -> float:
     "How well the period of a cell is the one that is asked for; without one, whether it is the document's own."
     own = own_periods(place)
-    levels = [printed_periods(text) for text in (row.columns[at], row.label, " – ".join(map(dates_of, row.span)), row.section, row.caption[-160:], place)]
+    around = " – ".join(map(dates_of, row.span))
+    levels = [printed_periods(text) for text in (row.columns[at], row.label, around, row.section, row.caption[-160:], place)]
     near, here = next(((n, level) for n, level in enumerate(levels) if level), (0, ()))
     if wanted is None:
         last = max((period.end for period in own if period.end), default=None)
         return 1.0 if not here or last is None or any(period.end and abs((period.end - last).days) < 8 and months_of(period) in (0, 3, 12) for period in here) else 0.4
     if len(asked.periods) > 1 and not asked.compares:  # all of them: "commitments at October 29, 2023 that are due in 2025"
-        return min(max((1.0 if one.end and one.start == one.end == period.end else period_fit(one, period, own) for level in levels for period in level), default=0.0)
-                   for one in asked.periods)
+        said = [period for level in levels for period in level]
+        return min(max((1.0 if one.end and one.start == one.end == period.end else period_fit(one, period, own) for period in said), default=0.0) for one in asked.periods)
     return FAR[near] * max((period_fit(wanted, period, own) for period in here), default=0.0)
 
-
+# %% ../../nbs/07_generation/07_table_answers.ipynb #c16
 def find_cells(asked: TableQuestion, passages: Sequence[PromptPassage]) -> list[FoundCell]:
     "The cells of dated tables that may answer, best first."
     read = [(passage, row) for passage in passages for table in tables_of(passage.text) for row in table if row.values and row.is_dated
@@ -367,6 +377,7 @@ def find_cells(asked: TableQuestion, passages: Sequence[PromptPassage]) -> list[
 # %% ../../nbs/07_generation/07_table_answers.ipynb #c19
 SHARES = re.compile(r"\bshares?\b[^.]{0,60}?\bin (thousands|millions)\b", re.I)
 RATIO = re.compile(r"\bper (?:\w+ )?(?:share|rsu|award|unit|hour|day|year|month)\b|\bratio\b|percent|%", re.I)
+PERCENT_OF = re.compile(r"^percent\w* of\b", re.I)  # a section whose figures are printed without a sign
 COUNTS = re.compile(r"\b(?:shares|units|employees|customers|number of)\b", re.I)
 
 
@@ -375,7 +386,7 @@ def unit_of(row: TableRow, at: int) -> str:
     column = row.columns[at]
     if not is_number(row.values[at]):
         return ""
-    if "%" in f"{row.values[at]}{row.money[at]}" or RATIO.search(f"{column} {row.label}"):
+    if "%" in f"{row.values[at]}{row.money[at]}" or PERCENT_OF.search(row.section) or RATIO.search(f"{column} {row.label}"):
         return ""
     if own := UNIT.search(column):
         return own[1].lower().removesuffix("s")
@@ -400,7 +411,7 @@ def value_text(row: TableRow, at: int) -> str:
     "A value with its currency and its unit: `$7,382 million`."
     value, unit = re.sub(r"(?<=[$€£¥])\s++|(?<!\s)\s++(?=[%)])", "", row.values[at]), unit_of(row, at)
     if not re.search(r"[$€£¥%]", value) and not COUNTS.search(f"{row.label} {row.columns[at]}"):
-        value = value + "%" if row.money[at] == "%" else row.money[at] + value
+        value = value + "%" if row.money[at] == "%" or PERCENT_OF.search(row.section) else row.money[at] + value
     return f"{value} {unit}" if unit else value
 
 
@@ -437,6 +448,8 @@ def cell_statement(row: TableRow, passage: int, columns: Sequence[int], sectione
         quotes.append(row.unit)
     if sectioned and row.section and row.section.strip(" :") in name:
         quotes.append(row.section)
+    if row.span and not any(PERIODIC.search(column) for column in named):
+        name, quotes = f"{name} ({' – '.join(row.span)})", [*quotes, *row.span]
     if len(values) == 1:
         text = ", ".join(filter(None, (name, named[0]))) + f": {values[0]}."
     else:

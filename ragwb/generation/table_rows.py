@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['NUMBER', 'YEAR', 'PAIR', 'CHANGE', 'PERIODIC', 'UNIT_NOTE', 'TWO_HEADS', 'UNIT', 'LONG_LINE', 'NEAR', 'split_row',
            'is_number', 'pair_cells', 'dealt', 'column_names', 'TableRow', 'column_sign', 'between_balances',
-           'lacks_the_last', 'OpenTable', 'is_head', 'read_lines', 'table_spans', 'tables_of']
+           'lacks_the_last', 'OpenTable', 'is_head', 'title_with_unit', 'read_lines', 'table_spans', 'tables_of']
 
 # %% ../../nbs/07_generation/06_table_rows.ipynb #c03
 import re
@@ -102,7 +102,7 @@ class TableRow:
         "Whether anything around the row names a period: then it is a row of figures over time."
         return any(PERIODIC.search(text) for text in (*self.columns, *self.span, self.section, self.label, self.caption[-160:]))
 
-# %% ../../nbs/07_generation/06_table_rows.ipynb #c15
+# %% ../../nbs/07_generation/06_table_rows.ipynb #c15a
 def column_sign(
     values: Sequence[str],  # of one column, from the top
 ) -> str:                   # empty: the column has none
@@ -132,7 +132,7 @@ def lacks_the_last(
     money = [value[:1] in tuple("$€£¥") for value in values]
     return len(values) + 1 == len(signs) == 3 and any(money) and money == [sign in tuple("$€£¥") for sign in signs[:-1]] and all(map(is_number, values))
 
-
+# %% ../../nbs/07_generation/06_table_rows.ipynb #c15
 class OpenTable:
     "The lines of a table that is being read."
 
@@ -158,13 +158,19 @@ class OpenTable:
             rows.append(TableRow(line, label, tuple(values), *given, section, tuple(self.heads), self.unit, self.caption, span))
         return rows
 
-# %% ../../nbs/07_generation/06_table_rows.ipynb #c17
+# %% ../../nbs/07_generation/06_table_rows.ipynb #c17a
 def is_head(line: str) -> bool:
     "Whether a row holds no value but years."
     cells = split_row(line)
     return len(cells) > 1 and all(YEAR.fullmatch(cell) or not is_number(cell) for cell in cells) and not all(PAIR.fullmatch(cell) for cell in cells[1:])
 
 
+def title_with_unit(line: str) -> str:  # empty: it is something else
+    "The title of a part of a table beside which only the unit stands: `Inventories: | (In millions)`."
+    cells = split_row(line)
+    return cells[0] if len(cells) == 2 and cells[0].endswith(":") and UNIT_NOTE.fullmatch(cells[1]) else ""
+
+# %% ../../nbs/07_generation/06_table_rows.ipynb #c17
 def read_lines(lines: Sequence[str], caption: str, unit: str) -> list[list[TableRow]]:
     "The tables in some consecutive lines."
     tables, table, after_row = [], OpenTable(caption, unit), False
@@ -175,6 +181,9 @@ def read_lines(lines: Sequence[str], caption: str, unit: str) -> list[list[Table
         speaks = bool(PERIODIC.search(line) or UNIT.search(line))
         table.unit = line if UNIT.search(line) else table.unit
         named = any(map(is_row, table.heads))
+        if named and not table.rows and (title := title_with_unit(line)):
+            table.section, after_row = title, True
+            continue
         if is_row(line) and is_head(line) and (speaks or not after_row and not (named and not table.rows)):
             if table.rows:
                 tables.append(table.rows_read())
