@@ -130,7 +130,7 @@ def test_only_the_ingester_writes(environment):
     assert accounts["ragwb-api"] == "ragwb-api"
     assert set(of_kind(environment, "ServiceAccount")) == {"ragwb-api", "ragwb-ingest"}
     job, = pods(environment)["ragwb-ingest"]["spec"]["containers"]
-    assert job["args"] == ["ingest", "$(DOCUMENTS)"] and settings_of(environment)["DOCUMENTS"].startswith("s3://")
+    assert job["args"] == ["ingest", "$(DOCUMENTS)", "--delete"] and settings_of(environment)["DOCUMENTS"].startswith("s3://")
     assert of_kind(environment, "CronJob")["ragwb-ingest"]["spec"]["concurrencyPolicy"] == "Forbid"
 
 

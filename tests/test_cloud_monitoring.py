@@ -24,7 +24,7 @@ RULES = yaml.safe_load((FOLDER / "rules.yaml").read_text("utf-8"))["spec"]
 ALERTS = {rule["alert"]: rule for group in RULES["groups"] for rule in group["rules"] if "alert" in rule}
 RECORDED = {rule["record"] for group in RULES["groups"] for rule in group["rules"] if "record" in rule}
 DASHBOARDS = sorted((FOLDER / "dashboards").glob("*.json"))
-ELSEWHERE = ("kube_", "up")  # of kube-state-metrics and of Prometheus itself
+ELSEWHERE = ("kube_", "container_", "up")  # of kube-state-metrics, of the nodes, and of Prometheus itself
 
 
 def requests(errors: float, others: float) -> dict[str, str]:
