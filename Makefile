@@ -85,8 +85,10 @@ test-slow: dev  ## the tests that take half a minute or more each: kills, full d
 
 AGAIN := 5
 test-again: dev  ## what failed in the last run of the tests, one by one; more than a handful are not tried
-	@failed=$$(grep -c '": true' .pytest_cache/v/cache/lastfailed); test "$$failed" -le $(AGAIN) || { echo "$$failed tests failed" >&2; exit 1; }
-	@$(PYTEST) -n 0 --last-failed --last-failed-no-failures none
+	@failed=$$(cat .pytest_cache/v/cache/lastfailed 2>/dev/null | grep -c '": true'); \
+	    test "$$failed" -gt 0 || { echo "No test failed in the last run here"; exit 0; }; \
+	    test "$$failed" -le $(AGAIN) || { echo "$$failed tests failed" >&2; exit 1; }; \
+	    $(PYTEST) -n 0 --last-failed --last-failed-no-failures none
 
 MUTANTS ?= 100
 mutants: dev  ## change the package at random, one small change at a time (MUTANTS=100): .ragwb/mutants.md lists those that nothing notices
@@ -196,24 +198,32 @@ sbom:  ## what the image holds, as CycloneDX: sbom.json (needs syft)
 
 # ENV=dev|staging|prod, URL=https://..., for deploy also IMAGE=repository@sha256:...; DEPLOY_SETTINGS: file of the account's own values; prod wants CONFIRM=prod.
 RELEASE := $(PYTHON) infra/deploy/release.py
-deploy:  ## deploy IMAGE=repository@sha256:... to ENV, ask it questions at URL, go back if it does not answer
+given-%:
+	@test -n "$($*)" || { echo "$* is missing: $(EXAMPLE_$*)" >&2; exit 2; }
+EXAMPLE_ENV       := ENV=dev, staging or prod
+EXAMPLE_IMAGE     := IMAGE=1234.dkr.ecr.us-east-1.amazonaws.com/ragwb@sha256:..., as the workflow image prints it
+EXAMPLE_URL       := URL=https://ragwb-dev.example.com, where the environment is reached
+EXAMPLE_FOLDER    := FOLDER=documents, the folder that is brought into the bucket
+EXAMPLE_DOCUMENTS := DOCUMENTS=s3://BUCKET/documents, as terraform output of foundation names it
+
+deploy: given-ENV given-IMAGE given-URL  ## deploy IMAGE=repository@sha256:... to ENV, ask it questions at URL, go back if it does not answer
 	@$(RELEASE) deploy $(ENV) --image "$(IMAGE)" --url "$(URL)" --settings "$(DEPLOY_SETTINGS)"
 
-rollback:  ## back to the image that ran in ENV before the last deployment
+rollback: given-ENV given-URL  ## back to the image that ran in ENV before the last deployment
 	@$(RELEASE) rollback $(ENV) --url "$(URL)" --settings "$(DEPLOY_SETTINGS)"
 
 JOB := ragwb-ingest-$(shell date +%s)
-data-sync: $(VENV)/.demo  ## the documents of FOLDER to DOCUMENTS=s3://..., one ingestion in ENV, and the smoke questions at URL
+data-sync: given-ENV given-FOLDER given-DOCUMENTS given-URL $(VENV)/.demo  ## the documents of FOLDER to DOCUMENTS=s3://..., one ingestion in ENV, and the smoke questions at URL
 	@$(RAGWB) sync "$(FOLDER)" "$(DOCUMENTS)" --delete
 	@kubectl create job --namespace ragwb --from cronjob/ragwb-ingest $(JOB)
 	@kubectl wait --namespace ragwb --for condition=complete --timeout 2h job/$(JOB)
 	@$(RELEASE) smoke $(ENV) --url "$(URL)"
 
 CLOUD = $(BIN)/python infra/cloud.py
-pause: $(VENV)/.demo  ## take an environment's compute away, keep all that lasts (ENV=dev; CONFIRM=prod for production)
+pause: given-ENV $(VENV)/.demo  ## take an environment's compute away, keep all that lasts (ENV=dev; CONFIRM=prod for production)
 	@$(CLOUD) pause --env "$(ENV)" --confirm "$(CONFIRM)"
 
-resume: $(VENV)/.demo  ## bring it back and ask the smoke questions (ENV=dev; IMAGE=sha256:... for another image)
+resume: given-ENV $(VENV)/.demo  ## bring it back and ask the smoke questions (ENV=dev; IMAGE=sha256:... for another image)
 	@$(CLOUD) resume --env "$(ENV)" --image "$(IMAGE)"
 
 .venv-cloud/.installed:
