@@ -110,17 +110,17 @@ def prometheus(server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     program, place = tool("prometheus"), tmp_path_factory.mktemp("prometheus")
     exporter = ThreadingHTTPServer(("127.0.0.1", 0), Exporter)
     threading.Thread(target=exporter.serve_forever, daemon=True).start()
-    recorded = [{"name": "recorded", "interval": "3s", "rules": [rule for group in RULES["groups"] for rule in group["rules"] if "record" in rule]}]
+    recorded = [{"name": "recorded", "interval": "5s", "rules": [rule for group in RULES["groups"] for rule in group["rules"] if "record" in rule]}]
     (place / "rules.yaml").write_text(yaml.safe_dump({"groups": recorded}))
     jobs = [{"job_name": name, "honor_labels": True, "static_configs": [{"targets": [address], "labels": {"pod": name}}]}
             for name, address in (("ragwb", server.removeprefix("http://")), ("cluster", f"127.0.0.1:{exporter.server_port}"))]
-    (place / "prometheus.yaml").write_text(yaml.safe_dump({"global": {"scrape_interval": "3s", "scrape_timeout": "3s", "evaluation_interval": "3s"}, "rule_files": ["rules.yaml"], "scrape_configs": jobs}))
+    (place / "prometheus.yaml").write_text(yaml.safe_dump({"global": {"scrape_interval": "5s", "scrape_timeout": "5s", "evaluation_interval": "5s"}, "rule_files": ["rules.yaml"], "scrape_configs": jobs}))
     port, = free_ports(1)
     process = subprocess.Popen([program, f"--config.file={place / 'prometheus.yaml'}", f"--storage.tsdb.path={place / 'data'}", f"--web.listen-address=127.0.0.1:{port}"],
                                stdout=subprocess.DEVNULL, stderr=(place / "log").open("w"))
     try:
         ready(f"http://127.0.0.1:{port}/-/ready")
-        time.sleep(7)  # zero is seen before something is counted
+        time.sleep(11)  # zero is seen before something is counted
         begun = time.monotonic()
         for number in range(ROUNDS):
             for question in QUESTIONS:
@@ -128,7 +128,7 @@ def prometheus(server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
             post(f"{server}/v1/feedback", {"answer_id": answer["id"], "rating": ("up", "down")[number % 2]})
             if number % 6 == 5:
                 upload(server, f"note-{number}.md", f"# Note {number}\n\nShelf {number} holds seals.\n")
-        time.sleep(7)
+        time.sleep(11)
         yield f"http://127.0.0.1:{port}", int(time.monotonic() - begun) + 5
     finally:
         process.terminate()

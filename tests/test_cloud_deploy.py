@@ -90,7 +90,8 @@ class Cluster:
 
     def run(self, act: str, environment: str = "dev", *more: str, **variables: str) -> subprocess.CompletedProcess[str]:
         questions = self.state / "questions.jsonl"
-        questions.write_text('{"question": "How many days of annual leave do I get?", "expect": "30"}\n')
+        if not questions.exists():
+            questions.write_text('{"question": "How many days of annual leave do I get?", "expect": "30"}\n')
         command = [sys.executable, str(SCRIPT), act, environment, "--url", f"http://127.0.0.1:{self.server.server_port}", "--questions", str(questions), *more]
         return subprocess.run(command, capture_output=True, text=True, cwd=self.state, env=os.environ | {"PATH": f"{self.state}:{os.environ['PATH']}"} | variables)
 

@@ -84,6 +84,7 @@ def at_a_cluster(tmp_path: Path) -> Iterator[Cluster]:
     workbench = Workbench(Settings(home=tmp_path / "home", workers=1))
     workbench.ingest_paths([DOCS])
     made = Cluster(state, workbench)
+    shutil.copy(ROOT / "infra/deploy/questions.jsonl", state)
     for name in ("Makefile", "infra", "k8s"):
         (tmp_path / name).symlink_to(ROOT / name)
     yield made
@@ -107,6 +108,7 @@ def at_cluster(made: Cluster, command: str, folder: Path) -> str:
 
 def at_account(command: str) -> str:
     "infra/cloud.py, or what make calls of it, against stacks on paper."
+    command = command.replace("sha256:...", IMAGE)
     if command.startswith("make"):
         told = run("make", "--dry-run", "-o", ".venv/.demo", *shlex.split(command)[1:])
         command = next(line for line in told.splitlines() if "infra/cloud.py" in line)
