@@ -114,7 +114,8 @@ def prometheus(server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     (place / "rules.yaml").write_text(yaml.safe_dump({"groups": recorded}))
     jobs = [{"job_name": name, "honor_labels": True, "static_configs": [{"targets": [address], "labels": {"pod": name}}]}
             for name, address in (("ragwb", server.removeprefix("http://")), ("cluster", f"127.0.0.1:{exporter.server_port}"))]
-    (place / "prometheus.yaml").write_text(yaml.safe_dump({"global": {"scrape_interval": "5s", "scrape_timeout": "5s", "evaluation_interval": "5s"}, "rule_files": ["rules.yaml"], "scrape_configs": jobs}))
+    every = {"scrape_interval": "5s", "scrape_timeout": "5s", "evaluation_interval": "5s"}
+    (place / "prometheus.yaml").write_text(yaml.safe_dump({"global": every, "rule_files": ["rules.yaml"], "scrape_configs": jobs}))
     port, = free_ports(1)
     process = subprocess.Popen([program, f"--config.file={place / 'prometheus.yaml'}", f"--storage.tsdb.path={place / 'data'}", f"--web.listen-address=127.0.0.1:{port}"],
                                stdout=subprocess.DEVNULL, stderr=(place / "log").open("w"))

@@ -343,7 +343,8 @@ class Paper:
 
     def change(self, stack, action, **variables):
         self.done.append((stack, action))
-        self.states[stack] = {"outputs": {"image_digest": {"value": variables.get("image_digest", "")}} if action == "apply" else {}, "resources": self.full if action == "apply" else []}
+        outputs = {"image_digest": {"value": variables.get("image_digest", "")}} if action == "apply" else {}
+        self.states[stack] = {"outputs": outputs, "resources": self.full if action == "apply" else []}
 
 
 def test_pause_and_resume():
