@@ -137,7 +137,7 @@ def test_every_alert_fires_and_stays_silent(tmp_path: Path) -> None:
 
 def names_in(expression: str) -> set[str]:
     "The metrics that an expression reads."
-    return set(re.findall(r"\b(?:ragwb_\w+|ragwb:[\w:]+|process_\w+|kube_\w+|up(?=\{))", expression))
+    return set(re.findall(r"\b(?:ragwb_\w+|ragwb:[\w:]+|process_\w+|kube_\w+|container_\w+(?=\{)|up(?=\{))", expression))
 
 
 def expressions(dashboard: Path) -> dict[str, str]:
