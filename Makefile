@@ -88,8 +88,10 @@ test-slow: dev  ## the tests that take half a minute or more each: kills, full d
 
 AGAIN := 5
 test-again: dev  ## what failed in the last run of the tests, one by one; more than a handful are not tried
-	@failed=$$(grep -c '": true' .pytest_cache/v/cache/lastfailed); test "$$failed" -le $(AGAIN) || { echo "$$failed tests failed" >&2; exit 1; }
-	@$(PYTEST) -n 0 --last-failed --last-failed-no-failures none
+	@failed=$$(cat .pytest_cache/v/cache/lastfailed 2>/dev/null | grep -c '": true'); \
+	    test "$$failed" -gt 0 || { echo "No test failed in the last run here"; exit 0; }; \
+	    test "$$failed" -le $(AGAIN) || { echo "$$failed tests failed" >&2; exit 1; }; \
+	    $(PYTEST) -n 0 --last-failed --last-failed-no-failures none
 
 MUTANTS ?= 100
 mutants: dev  ## change the package at random, one small change at a time (MUTANTS=100): .ragwb/mutants.md lists those that nothing notices
@@ -186,8 +188,8 @@ dvc: .venv-dvc/.installed  ## DVC, into a venv of its own; with STORAGE=s3://buc
 data-versions: install .venv-dvc/.installed  ## the stages of dvc.yaml whose inputs have changed: ingest, evaluate, report; then git add dvc.lock, dvc push
 	@$(DVC) repro
 
-cloud-tools: dev  ## kubectl into $(VENV), for the tests of k8s/ and for a deployment
-	@test -x $(BIN)/kubectl || $(BIN)/python tests/tools/cloud.py
+cloud-tools: dev  ## kubectl into $(VENV) if there is none, for the tests of k8s/ and for a deployment
+	@test -x $(BIN)/kubectl || command -v kubectl >/dev/null || $(BIN)/python tests/tools/cloud.py
 
 TARGET ?= serving
 BASE_IMAGE ?= python:3.11-slim-bookworm
@@ -199,24 +201,32 @@ sbom:  ## what the image holds, as CycloneDX: sbom.json (needs syft)
 
 # ENV=dev|staging|prod, URL=https://..., for deploy also IMAGE=repository@sha256:...; DEPLOY_SETTINGS: file of the account's own values; prod wants CONFIRM=prod.
 RELEASE := $(PYTHON) infra/deploy/release.py
-deploy:  ## deploy IMAGE=repository@sha256:... to ENV, ask it questions at URL, go back if it does not answer
+given-%:
+	@test -n "$($*)" || { echo "$* is missing: $(EXAMPLE_$*)" >&2; exit 2; }
+EXAMPLE_ENV       := ENV=dev, staging or prod
+EXAMPLE_IMAGE     := IMAGE=1234.dkr.ecr.us-east-1.amazonaws.com/ragwb@sha256:..., as the workflow image prints it
+EXAMPLE_URL       := URL=https://ragwb-dev.example.com, where the environment is reached
+EXAMPLE_FOLDER    := FOLDER=documents, the folder that is brought into the bucket
+EXAMPLE_DOCUMENTS := DOCUMENTS=s3://BUCKET/documents, as terraform output of foundation names it
+
+deploy: given-ENV given-IMAGE given-URL  ## deploy IMAGE=repository@sha256:... to ENV, ask it questions at URL, go back if it does not answer
 	@$(RELEASE) deploy $(ENV) --image "$(IMAGE)" --url "$(URL)" --settings "$(DEPLOY_SETTINGS)"
 
-rollback:  ## back to the image that ran in ENV before the last deployment
+rollback: given-ENV given-URL  ## back to the image that ran in ENV before the last deployment
 	@$(RELEASE) rollback $(ENV) --url "$(URL)" --settings "$(DEPLOY_SETTINGS)"
 
 JOB := ragwb-ingest-$(shell date +%s)
-data-sync: $(VENV)/.demo  ## the documents of FOLDER to DOCUMENTS=s3://..., one ingestion in ENV, and the smoke questions at URL
+data-sync: given-ENV given-FOLDER given-DOCUMENTS given-URL $(VENV)/.demo  ## the documents of FOLDER to DOCUMENTS=s3://..., one ingestion in ENV, and the smoke questions at URL
 	@$(RAGWB) sync "$(FOLDER)" "$(DOCUMENTS)" --delete
 	@kubectl create job --namespace ragwb --from cronjob/ragwb-ingest $(JOB)
 	@kubectl wait --namespace ragwb --for condition=complete --timeout 2h job/$(JOB)
 	@$(RELEASE) smoke $(ENV) --url "$(URL)"
 
 CLOUD = $(BIN)/python infra/cloud.py
-pause: $(VENV)/.demo  ## take an environment's compute away, keep all that lasts (ENV=dev; CONFIRM=prod for production)
+pause: given-ENV $(VENV)/.demo  ## take an environment's compute away, keep all that lasts (ENV=dev; CONFIRM=prod for production)
 	@$(CLOUD) pause --env "$(ENV)" --confirm "$(CONFIRM)"
 
-resume: $(VENV)/.demo  ## bring it back and ask the smoke questions (ENV=dev; IMAGE=sha256:... for another image)
+resume: given-ENV $(VENV)/.demo  ## bring it back and ask the smoke questions (ENV=dev; IMAGE=sha256:... for another image)
 	@$(CLOUD) resume --env "$(ENV)" --image "$(IMAGE)"
 
 .venv-cloud/.installed:
@@ -225,8 +235,8 @@ resume: $(VENV)/.demo  ## bring it back and ask the smoke questions (ENV=dev; IM
 	@.venv-cloud/bin/python -m pip install --quiet --disable-pip-version-check checkov==3.3.30
 	@touch $@
 
-cloud-check: dev .venv-cloud/.installed  ## infra/ and k8s/ without an account: Terraform for real against a provider in memory, checkov, pause and resume
-	@$(BIN)/python -m pytest -q $(wildcard tests/test_infra*.py tests/test_cloud*.py)
+cloud-check: cloud-tools .venv-cloud/.installed  ## infra/ and k8s/ without an account: Terraform for real against a provider in memory, checkov, pause and resume
+	@$(BIN)/python -m pytest -q -rs $(wildcard tests/test_infra*.py tests/test_cloud*.py)
 
 clean:  ## remove caches, builds and the demonstration's data; keeps .venv and .ragwb
 	rm -rf $(DEMO_HOME) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache _proc _docs

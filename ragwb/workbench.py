@@ -42,7 +42,7 @@ from .indexing.embedding import Embedder, Metered, embedder
 from .indexing.schema import CollectionError
 from .indexing.store import Store
 from .ingestion.ingest import IngestReport, NewCollection, Progress, ingest, with_scan
-from .ingestion.names import NameRules, whereabouts
+from .ingestion.names import NameRules, gone_from, whereabouts
 from .ingestion.processes import Engine, spread
 from .ingestion.sources import Gathered, Source, gather_files, gather_objects, gather_uploads
 from .network.aws import AwsError
@@ -279,6 +279,14 @@ class Library(Intake):
         there = delete_everywhere(Deletion(self.store, opened, tuple(dict.fromkeys(ids)), elsewhere=elsewhere))
         self.audit.note("delete", self.payer.key, collection=opened.name, deleted=there, documents=marks_of(ids))
         return there
+
+    def delete_gone(self, paths: Sequence[str | Path], collection: str = "", elsewhere: Callable[[str], Any] = lambda place: None) -> list[str]:
+        "Deletes the documents whose files are gone from folders and prefixes; returns their ids. Raises DocumentError for a place that is empty now."
+        opened = self.store.open(collection or self.settings.collection)
+        origins, whole = opened.origins(), [str(path) for path in paths if is_remote(path) or Path(path).is_dir()]
+        if gone := sorted({id for place in whole for id in gone_from(place, origins, self.settings)}):
+            self.delete(gone, opened.name, elsewhere)
+        return gone
 
     def reindex(self, collection: str = "", progress: Callable[[Progress], None] | None = None) -> int:
         "Chunks and embeds a collection's stored texts again with the given config. Returns the number of chunks."

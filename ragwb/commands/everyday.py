@@ -39,17 +39,23 @@ if TYPE_CHECKING:
 @collection_option
 @config_option
 @click.option("--scan", type=click.Choice(["report", "mask", "block"]), default=None, help="Look for personal data and prompt attacks, and report, cover or refuse them.")
+@click.option("--delete", is_flag=True, help="Also delete the documents whose files are gone from these folders and prefixes.")
 @engine_option
 @json_option
 @click.pass_context
-def ingest_command(ctx: click.Context, paths: Sequence[str], collection: str, config: str, scan: str | None, engine: str, as_json: bool) -> None:
+def ingest_command(ctx: click.Context, paths: Sequence[str], collection: str, config: str, scan: str | None, delete: bool, engine: str, as_json: bool) -> None:
     "Put files, folders and s3://BUCKET/PREFIX into a collection. Unchanged documents are left alone."
     from ragwb.ingestion.ray import engine_of
 
     workbench = open_workbench(ctx, config)
     with engine_of(engine) as workbench.engine, progress_bar(as_json) as progress:
         report = workbench.ingest_paths(paths, collection, progress, scan or "")
-    print_json(report.to_dict()) if as_json else print_report(report)
+    elsewhere = list[str]()
+    gone = workbench.delete_gone(paths, collection, elsewhere.append) if delete else []
+    print_json(report.to_dict() | ({"deleted": gone, "elsewhere": elsewhere} if delete else {})) if as_json else print_report(report)
+    if delete and not as_json:
+        print_first("deleted", [(id, "its file is gone") for id in gone], "deleted", err=False)
+        print_deleted(len(gone), elsewhere)
     if report.failed and not (report.new or report.changed or report.unchanged):
         ctx.exit(1)
 
