@@ -107,6 +107,11 @@ class Contents:
         "The documents, by id."
         return sorted((read_info(row["info"]) for row in self.select("kind = 'document'", ["info"])), key=lambda info: info.id)
 
+    def info(self, id: str) -> DocumentInfo | None:
+        "A document, by the one row that tells of it; None if it is not there."
+        found = self.select(f"kind = 'document' AND id = {quoted(id)}", ["info"])
+        return read_info(found[0]["info"]) if found else None
+
     def stored(self, id: str) -> Document:
         "A document as the table has it. Raises CollectionError if it is not there."
         found = self.select(f"kind = 'document' AND id = {quoted(id)}", ["text", "maps"])
@@ -187,6 +192,7 @@ class Writer:
         if not isinstance(collection.table, Table):
             raise CollectionError(f"index version {collection.version} of collection {collection.name!r} can only be read: write to the last version")
         self.collection, self.table, self.remote = collection, collection.table, collection.objects.remote
+        self.seen: tuple[int, dict[str, str]] = (0, {})  # an index version without rows that are there twice, and its hashes
 
     def lock(self) -> AbstractContextManager[Any]:
         "Held by a writer; another one waits."
@@ -219,6 +225,22 @@ class Writer:
             self.look_again()
             yield
 
+    def files(self) -> tuple[dict[str, str], dict[str, Origin]]:
+        "Content hash and file of each document, by id, in one read."
+        version = self.table.version
+        rows = self.collection.select("kind = 'document'", ["id", "content_hash", "info"])
+        hashes = {row["id"]: row["content_hash"] for row in rows}
+        if len(rows) == len(hashes) and version == self.table.version:
+            self.seen = (version, hashes)
+        return hashes, {row["id"]: origin_in(row["info"]) for row in rows}
+
+    def known(self) -> dict[str, str]:
+        "The hashes of the last commit, read once for a version; rows that are there twice are dropped first. Call it with the lock held."
+        if self.seen[0] != self.table.version:
+            hashes = healed(self.table)
+            self.seen = (self.table.version, hashes)
+        return self.seen[1]
+
     def write(self, entries: Sequence[Entry], new: bool = False, leaving: Sequence[str] = ()) -> None:
         "Writes documents and replaces their older versions, and those that leave, in one commit. `new`: none of them is there yet, which spares the search for them."
         import pyarrow as pa
@@ -238,7 +260,7 @@ class Writer:
         "Writes the documents that the last commit does not have and whose claims hold. Raises CollectionError if the collection was rebuilt meanwhile."
         with self.turn() as held:
             check_not_rebuilt(self.collection)
-            known = healed(self.table)
+            known, before = self.known(), self.table.version
             fresh = [entry for entry in entries if wanted(entry, known.get(entry.document.id))]
             leaving = [old for entry in fresh for old in entry.claim.instead_of if known.get(old) == entry.document.content_hash]
             if fresh and self.remote:
@@ -246,6 +268,9 @@ class Writer:
                 held.check()
             if fresh:
                 self.write(fresh, not leaving and not any(entry.document.id in known for entry in fresh), leaving)
+                if self.table.version == before + 1:  # else a writer without the lock was here
+                    stay = {id: hashed for id, hashed in known.items() if id not in leaving}
+                    self.seen = (before + 1, stay | {entry.document.id: entry.document.content_hash for entry in fresh})
         return fresh, known
 
 # %% ../../nbs/05_indexing/09_collection.ipynb #c19

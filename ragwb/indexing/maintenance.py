@@ -10,7 +10,7 @@ __all__ = ['TAG_NAME', 'MANY', 'YOUNG', 'tag', 'orphans', 'sweep', 'leaving', 'e
 import json
 import re
 import time
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import chain
@@ -49,9 +49,13 @@ def tag(
     return version
 
 # %% ../../nbs/05_indexing/10_maintenance.ipynb #c11
-def orphans(collection: Collection, grace_s: float | None = None) -> list[str]:  # seconds; None: the storage's own
+def orphans(
+    collection: Collection,
+    grace_s: float | None = None,           # seconds; None: the storage's own
+    hashes: Mapping[str, str] | None = None,  # of the documents; None: they are read
+) -> list[str]:
     "The keys of originals that no document refers to and that are older than a grace."
-    used, now, objects = set(collection.hashes().values()), time.time(), collection.objects
+    used, now, objects = set((collection.hashes() if hashes is None else hashes).values()), time.time(), collection.objects
     grace, found = objects.grace_s if grace_s is None else grace_s, []
     for item in objects.items(collection.originals.folder):
         content_hash = item.key.rpartition("/")[2].partition(".")[0]
@@ -60,9 +64,9 @@ def orphans(collection: Collection, grace_s: float | None = None) -> list[str]: 
     return found
 
 
-def sweep(collection: Collection, grace_s: float | None = None) -> int:
+def sweep(collection: Collection, grace_s: float | None = None, hashes: Mapping[str, str] | None = None) -> int:  # as above
     "Deletes these originals; returns how many. Call it with the lock held."
-    collection.objects.delete(found := orphans(collection, grace_s))
+    collection.objects.delete(found := orphans(collection, grace_s, hashes))
     return len(found)
 
 # %% ../../nbs/05_indexing/10_maintenance.ipynb #s101
@@ -153,7 +157,7 @@ def clean_up(
     with writer.turn():
         if wrote and small_files(writer.table) >= MANY:
             join_small(writer.table)
-        sweep(writer.collection)
+        sweep(writer.collection, hashes=writer.known())
 
 # %% ../../nbs/05_indexing/10_maintenance.ipynb #m02
 YOUNG = timedelta(hours=1)

@@ -261,7 +261,7 @@ def ingest(
     begun, rules = time.perf_counter(), checked_rules(guardrail or collection.built.guardrail)
     with ExitStack() as stack:
         target = Target(collection, stack)
-        known = (target.writer.collection.hashes(), target.writer.collection.origins()) if isinstance(collection, Collection) else ({}, {})
+        known = target.writer.files() if isinstance(collection, Collection) else ({}, {})
         intake = Intake(Names(*known, names), limits, rules, workers, collection.built.chunking, patience_s)
         outcomes = intake.outcomes(sources, lambda texts: or_refused(embedder, texts))
         report = followed(written(outcomes, lambda: target.writer, embedder), progress, len(sources), lambda step: with_name(step, intake.settled))
