@@ -4197,6 +4197,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                             'ragwb/experiments/benchmarks.py'),
                                               'ragwb.experiments.benchmarks.faults': ( '12_experiments/benchmarks.html#faults',
                                                                                        'ragwb/experiments/benchmarks.py'),
+                                              'ragwb.experiments.benchmarks.growth': ( '12_experiments/benchmarks.html#growth',
+                                                                                       'ragwb/experiments/benchmarks.py'),
                                               'ragwb.experiments.benchmarks.ingest': ( '12_experiments/benchmarks.html#ingest',
                                                                                        'ragwb/experiments/benchmarks.py'),
                                               'ragwb.experiments.benchmarks.kept_answer': ( '12_experiments/benchmarks.html#kept_answer',

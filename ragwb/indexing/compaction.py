@@ -10,7 +10,7 @@ __all__ = ['SMALL', 'LARGE', 'rows_of_files', 'small_files', 'write_again', 'joi
 from collections.abc import Callable, Collection
 from typing import Any
 
-from .table import Table, TableReader, dataset, versions_of
+from .table import Table, TableReader, dataset
 
 # %% ../../nbs/05_indexing/06_compaction.ipynb #c08
 SMALL, LARGE = 4_096, 16_384  # rows: a file with fewer is joined with its neighbours; none that is written here has more

@@ -14,14 +14,12 @@ import sys
 import threading
 import time
 import types
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from typing import Any, TypeVar
-
-import numpy as np
 
 from .schema import CollectionError, VersionGone, damaged, quoted
 from ..settings import Settings
