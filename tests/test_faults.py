@@ -305,7 +305,7 @@ def test_a_deletion_on_a_full_disk_takes_nothing_away_or_all(tmp_path: Path, mon
 
     def full(table: Table, ids: list[str], write_without: Callable[..., None] = maintenance.write_without) -> None:
         tries.append(len(versions_of(table)))
-        if len(tries) != 4:  # the second deletion finds room once the earlier versions are gone
+        if len(tries) < 4:  # the second deletion finds room once the earlier versions are gone
             raise RuntimeError("lance error: LanceError(IO): No space left on device (os error 28)")
         write_without(table, ids)
 
