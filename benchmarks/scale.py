@@ -86,7 +86,7 @@ class Scale:
         tidy = weight(self.home / "lancedb")
         with tempfile.TemporaryDirectory() as folder:
             rows = Writer(self.collection).table.lance.to_arrow()
-            Workbench(Settings(home=Path(folder))).store.database.connection.create_table("copy", data=rows)
+            Workbench(Settings(home=Path(folder))).store.database.connection.create_table("copy", data=rows, on_bad_vectors="null")
             copy = weight(Path(folder, "lancedb"))
         return {"figure": "small_ingests", "passages": passages, "ingests": count, "before": before, "crowded": crowded, "maintained": tidy, "copy": copy}
 
