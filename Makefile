@@ -120,8 +120,8 @@ sample: dev  ## build the sample documents from their sources
 bench: $(PEERS)/.installed  ## ragwb against its peers: table and reports/bench.json
 	@$(PEERS)/bin/python -m benchmarks.local
 
-SCALE ?= 10000
-bench-scale: dev  ## the first question after a commit at SCALE passages, against a fresh build in the same run: reports/bench_scale.jsonl
+SCALE ?= 2500 10000
+bench-scale: dev  ## what a collection costs as it grows through SCALE passages, and after 200 small ingests: reports/bench_scale.json
 	@$(BIN)/python -m benchmarks.scale --passages $(SCALE)
 
 bench-aws: dev  ## what S3 costs a question, what latency costs an ingest: table and reports/bench_aws.json

@@ -21,7 +21,7 @@ class SettingsError(ValueError):
 # %% ../nbs/00_start/01_settings.ipynb #c07
 RANGES = {"port": (1, 65_535), "workers": (0, 256), "max_file_mb": (1, 10_000), "max_question_chars": (1, 1_000_000),
           "deadline_s": (1, 3_600), "refresh_s": (0, 86_400), "concurrency": (1, 256), "insecure": (0, 1), "budget_day_usd": (0, 1e6), "budget_month_usd": (0, 1e6),
-          "audit_days": (1, 36_500), "answer_days": (0, 36_500)}  # fmt: skip
+          "audit_days": (1, 36_500), "answer_days": (0, 36_500), "version_days": (0, 36_500)}  # fmt: skip
 
 HOST = re.compile(r"[A-Za-z0-9_.-]+|\[[0-9a-fA-F:.]+\]")
 
@@ -61,6 +61,7 @@ class Settings:
     redis: str = field(default="", repr=False)  # redis://user:password@host:6379, rediss:// for TLS: shares cached answers and budgets between servers; empty: the data folder
     audit_days: int = 365              # days for which the audit log is kept
     answer_days: int = 365             # days for which answers are kept, with their feedback, conversations and caches; 0: until they are deleted
+    version_days: int = 30             # days for which index versions are kept that no answer and no tag refers to; `ragwb maintain` then drops them
     bedrock_endpoint: str = ""         # another address than AWS's own, such as that of `ragwb emulate`
     s3_endpoint: str = ""              # another S3 server, such as SeaweedFS or MinIO
     model_servers: str = "http://127.0.0.1:11434 http://127.0.0.1:1234 http://127.0.0.1:8080 http://127.0.0.1:8000"  # looked at for language models; empty: nowhere

@@ -167,7 +167,8 @@ def origin_in(
     info: str,  # as above
 ) -> Origin:
     "The file that a document was read from, as a table keeps it."
-    kept = json.loads(info).get("origin", {})
+    _, key, rest = info.rpartition('"origin": ')  # the last key; a quotation mark within a value is escaped, so no value looks like it
+    kept = json.JSONDecoder().raw_decode(rest)[0] if key else {}
     return Origin(**kept | {"formerly": tuple(kept.get("formerly", ()))})
 
 
@@ -221,11 +222,11 @@ class CollectionError(ValueError):
 
 
 class VersionGone(LookupError):
-    "An index version that a deletion has dropped."
+    "An index version that a deletion or maintenance has dropped."
 
     def __init__(self, name: str, version: int):
         super().__init__(f"index version {version} of collection {name!r} is gone: deleting a document drops all earlier versions, so that its text is gone too "
-                         "(ADR 4). The answer can still be read; to have it answered anew, ask again")
+                         "(ADR 4), and maintenance those that no answer and no tag refers to. The answer can still be read; to have it answered anew, ask again")
 
 # %% ../../nbs/05_indexing/04_schema.ipynb #c23
 def damaged(name: str, error: BaseException, place: str = "the data folder") -> CollectionError:

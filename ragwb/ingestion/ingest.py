@@ -256,7 +256,6 @@ def ingest(
     limits: Limits,
     workers: int = 0,                                    # processes that read; 0: one per core
     progress: Callable[[Progress], None] | None = None,  # told of every stage of every document
-    in_memory: int = 200_000,                            # chunks; above, LanceDB's own indexes are built
     guardrail: GuardrailConfig | None = None,            # whose scan the documents go through; None: the one that the collection was built with
     patience_s: float = float("inf"),                    # seconds after which no more files are read; those count as failed
     names: NameRules = NameRules(),                      # noqa: B008  # frozen
@@ -266,12 +265,12 @@ def ingest(
     begun, rules = time.perf_counter(), checked_rules(guardrail or collection.built.guardrail)
     with ExitStack() as stack:
         target = Target(collection, stack)
-        known = (target.writer.collection.hashes(), target.writer.collection.origins()) if isinstance(collection, Collection) else ({}, {})
+        known = target.writer.files() if isinstance(collection, Collection) else ({}, {})
         intake = Intake(Names(*known, names), limits, rules, workers, collection.built.chunking, patience_s, portable(embedder), engine)
         outcomes = intake.outcomes(sources, lambda texts: or_refused(embedder, texts))
         report = followed(written(outcomes, lambda: target.writer, embedder), progress, len(sources), lambda step: with_name(step, intake.settled))
         if target.open:
-            clean_up(target.writer, in_memory if report.new or report.changed else None)
+            clean_up(target.writer, bool(report.new or report.changed))
     report.seconds = time.perf_counter() - begun
     return report
 
