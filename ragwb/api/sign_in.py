@@ -192,6 +192,7 @@ async def to_provider(request: Request) -> Response:
         ring = await keys.now()
         if ring is None or not ring.secret:
             ring = await to_thread.run_sync(keys.store.change, with_secret)
+            await to_thread.run_sync(keys.read, 0.0)
         response = RedirectResponse(await leave_for(settings, begun, redirect), 303, {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"})
     except (AccessError, AwsError, OSError) as error:
         return refused(request, error, there)

@@ -110,7 +110,7 @@ def let_in(
     "The ring with the person's entry as it is from now on, and the entry. Raises SignInError for a person who was revoked."
     now, known = now or datetime.now(UTC), ring.of_subject(person.subject)
     if known and known.revoked:
-        raise SignInError(f"{person.name} was shut out of this server on {known.revoked[:10]}: whoever runs it lets people in again with ragwb keys readmit {known.id}")
+        raise SignInError(f"you, {person.name}, were shut out of this server on {known.revoked[:10]}: whoever runs it lets people in again with ragwb keys readmit {known.id}")
     known = known or Key(free_id(ring), "", "", (), created=stamp(now), subject=person.subject)
     until = stamp(now + timedelta(seconds=SESSION_S))
     entry = replace(known, name=person.name, scopes=grant.scopes, collections=grant.collections, expires=until, day_usd=grant.day_usd, limits=dict(grant.limits))
@@ -226,7 +226,7 @@ async def fetched(client: Any, url: str, settings: Settings) -> dict[str, Any]:
 
 def unreachable(settings: Settings, why: str) -> SignInError:
     "The error of a provider that does not answer."
-    return SignInError(f"{settings.oidc_issuer} does not answer just now ({why[:160]}): try again in a moment, or sign in with an API key, which works without it", 503)
+    return SignInError(f"the provider {settings.oidc_issuer} does not answer just now ({why[:160]}): try again in a moment, or sign in with an API key, which works without it", 503)
 
 
 async def described(client: Any, settings: Settings) -> dict[str, Any]:
@@ -237,7 +237,7 @@ async def described(client: Any, settings: Settings) -> dict[str, Any]:
     for name in ("authorization_endpoint", "token_endpoint", "jwks_uri"):
         url = str(told.get(name, ""))
         if not PROVIDER.fullmatch(url.partition("?")[0]) or (settings.oidc_issuer.startswith("https:") and not url.startswith("https:")):
-            raise SignInError(f"{settings.oidc_issuer} names {url[:200]!r} as its {name}: an address with https:// is needed", 503)
+            raise SignInError(f"the provider {settings.oidc_issuer} names {url[:200]!r} as its {name}: an address with https:// is needed", 503)
     return told
 
 # %% ../../nbs/13_operations/19_openid.ipynb #c20
@@ -260,7 +260,7 @@ async def come_back(
     from httpx2 import HTTPError
 
     if query.get("error") or not query.get("code"):
-        raise SignInError(f"{settings.oidc_issuer} did not sign you in ({query.get('error', 'no code')[:80]}): sign in again", 403)
+        raise SignInError(f"the provider {settings.oidc_issuer} did not sign you in ({query.get('error', 'no code')[:80]}): sign in again", 403)
     if query.get("iss", settings.oidc_issuer) != settings.oidc_issuer:  # RFC 9207
         raise SignInError(f"another provider than {settings.oidc_issuer} has answered: sign in again", 403)
     async with oauth(settings, redirect) as client:
@@ -272,7 +272,7 @@ async def come_back(
         except HTTPError as error:
             raise unreachable(settings, str(error) or type(error).__name__) from error
         except (AuthlibBaseError, ValueError) as error:
-            raise SignInError(f"{settings.oidc_issuer} did not take the code ({str(error)[:120]}): sign in again; if it stays, whoever runs this server compares the oidc settings") from error
+            raise SignInError(f"the provider {settings.oidc_issuer} did not take the code ({str(error)[:120]}): sign in again; if it stays, whoever runs this server compares the oidc settings") from error
         published = await fetched(client, about["jwks_uri"], settings)
     claims = verified(str(told.get("id_token", "")), published, settings, begun.nonce, str(told.get("access_token", "")))
     return person_of(claims, settings.oidc_claim)
@@ -283,7 +283,7 @@ def grant_for(settings: Settings, person: Person) -> Grant:
     grant = grant_of(read_groups(settings.oidc_groups), person.groups)
     if grant is None:
         held = ", ".join(person.groups)[:300] or f"none (the ID token has no claim {settings.oidc_claim!r} with a list)"
-        raise SignInError(f"{person.name} is in no group that may use this server. Your groups: {held}. Ask whoever runs it to name one of them in the file of the setting oidc_groups, or your provider's administrators to put you into one that it names")
+        raise SignInError(f"you are {person.name}, and in no group that may use this server. Your groups: {held}. Ask whoever runs it to name one of them in the file of the setting oidc_groups, or your provider's administrators to put you into one that it names")
     return grant
 
 
