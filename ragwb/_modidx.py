@@ -7490,6 +7490,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                    'ragwb/storage/folder.py'),
                                       'ragwb.storage.folder.FolderReader.look': ( '03_storage/folder.html#folderreader.look',
                                                                                   'ragwb/storage/folder.py'),
+                                      'ragwb.storage.folder.drop_halves': ('03_storage/folder.html#drop_halves', 'ragwb/storage/folder.py'),
                                       'ragwb.storage.folder.drop_passing': ( '03_storage/folder.html#drop_passing',
                                                                              'ragwb/storage/folder.py'),
                                       'ragwb.storage.folder.file_lock': ('03_storage/folder.html#file_lock', 'ragwb/storage/folder.py'),
