@@ -129,7 +129,8 @@ class Provider:
         "The ID token of a person, with what faults.json has wrong with it."
         faults = json.loads((self.folder / "faults.json").read_text())
         now, about = int(time.time()), self.people()[person]
-        claims = {"iss": self.issuer, "aud": CLIENT, "sub": f"id-of-{person}", "iat": now, "exp": now + 300, "nonce": nonce, "email": f"{person}@example.com", "groups": about["groups"]}
+        claims = {"iss": self.issuer, "aud": CLIENT, "sub": f"id-of-{person}", "iat": now, "exp": now + 300, "nonce": nonce,
+                  "email": f"{person}@example.com", "groups": about["groups"]}  # fmt: skip
         claims = {name: value for name, value in (claims | faults.get("claims", {})).items() if value is not None}
         algorithm = faults.get("alg", "RS256")
         key = OctKey.import_key(json.dumps(self.key.as_dict(private=False))) if algorithm.startswith("HS") else None if algorithm == "none" else self.key

@@ -76,7 +76,8 @@ class Identity:
         self.process.wait(20)
 
     def settings(self, home: Path, **more) -> Settings:
-        return Settings(home=home, workers=1, model_servers="", oidc_issuer=self.issuer, oidc_client=CLIENT, oidc_secret=SECRET, oidc_groups=str(self.folder / "groups.json"), **more)
+        oidc = {"oidc_issuer": self.issuer, "oidc_client": CLIENT, "oidc_secret": SECRET, "oidc_groups": str(self.folder / "groups.json")}
+        return Settings(home=home, workers=1, model_servers="", **oidc, **more)
 
 
 @pytest.fixture(scope="module")
@@ -165,7 +166,8 @@ def test_behind_tls_all_cookies_are_secure(identity, tmp_path):
 
 
 LIES = {
-    "wrong nonce": ({"claims": {"nonce": "of another sign-in"}}, "'nonce'"), "no nonce": ({"claims": {"nonce": None}}, "'nonce'"), "expired": ({"claims": {"exp": 1_700_000_000}}, "expired"),
+    "wrong nonce": ({"claims": {"nonce": "of another sign-in"}}, "'nonce'"), "no nonce": ({"claims": {"nonce": None}}, "'nonce'"),
+    "expired": ({"claims": {"exp": 1_700_000_000}}, "expired"),
     "wrong audience": ({"claims": {"aud": "another"}}, "'aud'"), "made out to another": ({"claims": {"aud": [CLIENT, "another"], "azp": "another"}}, "'azp'"),
     "wrong issuer": ({"claims": {"iss": "https://evil.example"}}, "'iss'"), "alg none": ({"alg": "none"}, "none"), "HMAC with the public key": ({"alg": "HS256"}, "HS256"),
     "signed by a stranger": ({"stranger": True}, "bad_signature"), "not begun yet": ({"claims": {"iat": 4_000_000_000}}, "future"),
@@ -279,7 +281,9 @@ def test_a_provider_that_is_down_or_strange(tmp_path):
         assert gone.status_code == 503 and "does not answer just now" in alert(gone)
         assert client.post("/signin", data={"key": token, "next": "/docs"}).headers["location"] == "/docs" and client.get("/docs").status_code == 200
         identity.start()
-        for strange, told in ({"issuer": "https://evil.example"}, "calls itself"), ({"token_endpoint": "file:///etc/passwd"}, "https:// is needed"), ({"jwks_uri": "http://203.0.113.7/keys"}, "https:// is needed"):
+        needed = "https:// is needed"
+        for strange, told in (({"issuer": "https://evil.example"}, "calls itself"), ({"token_endpoint": "file:///etc/passwd"}, needed),
+                              ({"jwks_uri": "http://203.0.113.7/keys"}, needed)):  # fmt: skip
             identity.wrong(description=strange)
             refused = client.get("/signin/provider")
             assert refused.status_code == 503 and told in alert(refused), alert(refused)

@@ -40,7 +40,8 @@ def local_address(
 STYLE = """
 :root{color-scheme:light dark;font:16px/1.5 Roboto,system-ui,sans-serif}body{margin:0;min-height:100vh;display:grid;place-items:center;background:Canvas;color:CanvasText}
 main{width:min(360px,88vw);display:grid;gap:16px}h1{font-size:20px;margin:0}p{margin:0}label{display:grid;gap:6px}.muted{opacity:.7;font-size:14px}
-input,button,.button{font:inherit;padding:10px 12px;border-radius:8px;border:1px solid GrayText}button,.button{cursor:pointer;background:#0b665c;color:#fff;border-color:#0b665c;text-align:center;text-decoration:none}
+input,button,.button{font:inherit;padding:10px 12px;border-radius:8px;border:1px solid GrayText}
+button,.button{cursor:pointer;background:#0b665c;color:#fff;border-color:#0b665c;text-align:center;text-decoration:none}
 form{display:grid;gap:16px}[role=alert]{padding:10px 12px;border-left:4px solid #b3261e}
 """
 PAGE_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -53,7 +54,8 @@ def page_of(
     head: str = "",  # HTML
 ) -> HTMLResponse:
     "A page that works without a script."
-    page = f"""<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">{head}<title>Sign in · ragwb</title><link rel="icon" href="data:,">
+    page = f"""<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+{head}<title>Sign in · ragwb</title><link rel="icon" href="data:,">
 <style>{STYLE}</style>
 <main>{inside}</main></html>"""
     return HTMLResponse(page, status, {"Content-Security-Policy": PAGE_POLICY, "Cache-Control": "no-store", "Referrer-Policy": "same-origin", **headers})
@@ -68,9 +70,11 @@ def sign_in_page(
 ) -> HTMLResponse:
     "The link to the provider, if there is one, and the form that takes a key."
     told = f'<p role="alert">{escape(notice)}</p>' if notice else ""
-    way = f'<a class="button" href="/signin/provider?next={escape(quote(there))}">Sign in at {escape(urlsplit(issuer).netloc)}</a><p class="muted">Or with a key:</p>' if issuer else ""
+    link = f'<a class="button" href="/signin/provider?next={escape(quote(there))}">Sign in at {escape(urlsplit(issuer).netloc)}</a>'
+    way = f'{link}<p class="muted">Or with a key:</p>' if issuer else ""
     return page_of(f"""<h1>Sign in to ragwb</h1>{told}{way}<form method="post" action="/signin"><input type="hidden" name="next" value="{escape(there)}">
-<label>API key<input name="key" type="password" autocomplete="current-password" placeholder="ragwb_…" required{"" if issuer else " autofocus"}></label><button>Sign in</button></form>
+<label>API key<input name="key" type="password" autocomplete="current-password" placeholder="ragwb_…" required{"" if issuer else " autofocus"}></label>
+<button>Sign in</button></form>
 <p class="muted">Whoever runs this server makes keys with <code>ragwb keys create</code>.</p>""", status, headers)
 
 # %% ../../nbs/14_api/07_sign_in.ipynb #c09
@@ -225,7 +229,8 @@ async def from_provider(request: Request) -> Response:
     else:
         note(request, "sign-in", key.id, scopes=list(key.scopes), collections=list(key.collections))
         on = escape(there)
-        response = page_of(f'<h1>Signed in as {escape(key.name)}</h1><p><a href="{on}">Go on</a></p>', head=f'<meta http-equiv="refresh" content="1;url={on}">', headers={"Referrer-Policy": "no-referrer"})
+        welcome = f'<h1>Signed in as {escape(key.name)}</h1><p><a href="{on}">Go on</a></p>'
+        response = page_of(welcome, head=f'<meta http-equiv="refresh" content="1;url={on}">', headers={"Referrer-Policy": "no-referrer"})
         await begin_session(request, response, ring, key, redirect.startswith("https:"))
     response.delete_cookie(BEGUN_COOKIE, path="/signin", httponly=True, samesite="lax")
     return response

@@ -122,7 +122,8 @@ The status of each route, asked about another's things. Revoked while a response
 def paired(place: Path, pairs: int) -> Iterator[str]:
     "Two tenants at random."
     shown = random_pairs(place / "tenants", pairs)
-    yield f"## Two tenants at random\n\n{pairs:,} requests of one tenant about its own and the other's things: {len(shown)} responses with text, names or ids of the other, server errors, or refusals of what is allowed."
+    yield (f"## Two tenants at random\n\n{pairs:,} requests of one tenant about its own and the other's things: {len(shown)} responses with text, names or ids of the other, "
+           "server errors, or refusals of what is allowed.")
     if shown:
         yield "\n".join(f"- failed: `{each[:300]}`" for each in shown[:20])
 
@@ -134,7 +135,7 @@ def generated(place: Path, cases: int, seconds: int) -> Iterator[str]:
     yield f"""## Generated requests
 
 Schemathesis, all checks, phases examples, coverage and fuzzing, seeds from {SEED} until there were {cases:,} cases,
-at most {RUNS} runs of {seconds} s. The two exceptions are in `tests/tools/schemathesis.toml`.
+at most {RUNS} runs of {seconds} s. The exceptions are in `tests/tools/schemathesis.toml`.
 
 | | requests | failures | by check |
 |---|---|---|---|
