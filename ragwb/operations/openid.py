@@ -154,7 +154,7 @@ def verified(
         claims = CodeIDToken(found.claims, found.header, asked, {"nonce": nonce, "client_id": settings.oidc_client, "access_token": access_token})
         claims.validate(now=int(now) if now is not None else None, leeway=LEEWAY_S)
     except (JoseError, ValueError, TypeError, KeyError) as error:
-        raise SignInError(f"what {settings.oidc_issuer} says of you cannot be believed ({str(error)[:99]}): sign in again; {IF_IT_STAYS} and the clock with the provider") from error
+        raise SignInError(f"what {settings.oidc_issuer} says of you cannot be believed ({str(error)[:99]}): sign in again; {IF_IT_STAYS} and the clock with it") from error
     return dict(claims)
 
 # %% ../../nbs/13_operations/19_openid.ipynb #c16
