@@ -123,7 +123,7 @@ async def begin_session(request: Request, response: Response, ring: KeyRing, key
         await end(request.app.state.keys, earlier.session)
     response.set_cookie(SESSION_COOKIE, new_session(ring, key), max_age=SESSION_S, path="/", httponly=True, samesite="strict", secure=tls)
 
-
+# %% ../../nbs/14_api/07_sign_in.ipynb #c09r
 @sign_in.get("/signin")
 async def show_form(request: Request) -> Response:
     "The form; those who need no key, or are signed in, go on."

@@ -112,7 +112,7 @@ def revoke(ctx: click.Context, name: str) -> None:
         note_key(key_store(ctx), "key revoked", key)
     click.echo(f"revoked: {', '.join(key.id for key in ring.named(name) if key.revoked == stamp(at)) or 'nothing, it was before'}")
 
-
+# %% ../../nbs/17_commands/16_keys.ipynb #c10r
 @keys_group.command("readmit")
 @click.argument("name")
 @click.pass_context
