@@ -193,8 +193,8 @@ async def to_provider(request: Request) -> Response:
         return RedirectResponse(f"/signin?next={quote(there)}", 303)
     begun, redirect = Begun(there), redirect_of(request)
     try:
-        ring = await keys.now()
-        if ring is None or not ring.secret:
+        ring = await keys.now() or KeyRing()
+        if not ring.secret:
             ring = await to_thread.run_sync(keys.store.change, with_secret)
             await to_thread.run_sync(keys.read, 0.0)
         response = RedirectResponse(await leave_for(settings, begun, redirect), 303, {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"})
