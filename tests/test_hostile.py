@@ -93,6 +93,7 @@ def test_a_hostile_file_costs_little_and_is_read_or_refused_in_words(name: str, 
     assert len(data) < 1_000_000
     with Cost() as cost:
         outcome = worker.run(Task(name, data, chunking=ChunkingConfig()))
+    print(f"hostile: {name} {cost.seconds:.1f} s {cost.memory / 2**20:.0f} MB")
     assert cost.seconds <= SECONDS and cost.memory <= MEMORY
     assert cost.own <= 2  # processor time of the process that asked, to check and take over the answer
     if isinstance(outcome, DocumentError):
@@ -111,6 +112,7 @@ def test_a_hostile_page_costs_little_and_is_drawn_or_refused_in_words(name: str)
             assert page_views.page_image(data, name, 1, 1_400).startswith(b"\x89PNG")
         except DocumentError as error:
             assert error.document == name and error.reason
+    print(f"hostile: page 1 of {name} {cost.seconds:.1f} s {cost.memory / 2**20:.0f} MB")
     assert cost.seconds <= SECONDS and cost.memory <= MEMORY
     good = page(WORDS)
     assert page_views.page_view(good, parse_pdf(good, "good.pdf", ""), 0, 8).marks

@@ -45,7 +45,7 @@ from ..indexing.schema import CollectionError
 from ..ingestion.page_views import Busy, page_image
 from ..operations.permission import ANY, VISITOR, seen_by
 from ..settings import Settings
-from ..storage.folder import drop_passing
+from ..storage.folder import drop_halves, drop_passing
 from ..workbench import Workbench
 
 # %% ../../nbs/15_app/21_server.ipynb #c08
@@ -276,6 +276,7 @@ def create_server(
 ) -> FastAPI:
     "The API with the app mounted at `/`."
     drop_passing(settings.home)  # what a killed server has left of its uploads
+    drop_halves(settings.home)
     workbench = Workbench(settings, config)
     api = create_api(workbench)
     add_app(api, workbench)

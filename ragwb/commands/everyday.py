@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['ingest_command', 'print_report', 'print_first', 'reindex_command', 'sync_command', 'ask_command', 'print_answer',
            'print_passages', 'documents_group', 'list_documents', 'show_document', 'print_deleted', 'delete_documents',
-           'eval_command', 'serve_command', 'check_access', 'doctor_command']
+           'eval_command', 'serve_command', 'check_access', 'check_sign_in', 'doctor_command']
 
 # %% ../../nbs/17_commands/02_everyday.ipynb #c04
 import json
@@ -316,6 +316,20 @@ def check_access(settings: "Settings") -> str:
     return told
 
 
+def check_sign_in(settings: "Settings") -> str:
+    "People can sign in, with a key or at the provider. Raises CheckFailed."
+    import asyncio
+
+    from ragwb.operations.doctor import CheckFailed
+    from ragwb.operations.keys import AccessError
+    from ragwb.operations.openid import check_provider
+
+    try:
+        return asyncio.run(check_provider(settings))
+    except AccessError as error:
+        raise CheckFailed(str(error), "compare the oidc settings with what the provider shows, and see that this machine reaches it; API keys work meanwhile") from None
+
+
 @main.command("doctor")
 @json_option
 @click.pass_context
@@ -323,7 +337,7 @@ def doctor_command(ctx: click.Context, as_json: bool) -> None:
     "Check the configuration, and print how to fix what fails."
     from ragwb.operations.doctor import checks
 
-    found = checks(ctx.obj, read_config, check_access)
+    found = checks(ctx.obj, read_config, {"access": check_access, "sign-in": check_sign_in})
     if as_json:
         print_json(found)
     else:
