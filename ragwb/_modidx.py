@@ -5746,6 +5746,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                  'ragwb/indexing/collection.py')},
             'ragwb.indexing.compaction': { 'ragwb.indexing.compaction.drop_history': ( '05_indexing/compaction.html#drop_history',
                                                                                        'ragwb/indexing/compaction.py'),
+                                           'ragwb.indexing.compaction.drop_manifests': ( '05_indexing/compaction.html#drop_manifests',
+                                                                                         'ragwb/indexing/compaction.py'),
                                            'ragwb.indexing.compaction.drop_versions': ( '05_indexing/compaction.html#drop_versions',
                                                                                         'ragwb/indexing/compaction.py'),
                                            'ragwb.indexing.compaction.join_small': ( '05_indexing/compaction.html#join_small',
