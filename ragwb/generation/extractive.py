@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['PASSAGE', 'QUESTION', 'TRUST', 'TRUST_BIAS', 'FURTHER', 'CELL_LEAST', 'WHY_REACH', 'UNNAMED', 'AMOUNT_COVER',
            'MOST_BEFORE', 'BLANK_LINES', 'LEANS', 'read_prompt', 'Evidence', 'evidence', 'confidence',
-           'select_sentences', 'goes_on', 'with_sentence_before', 'explained', 'reply_of', 'answer_replies',
+           'select_sentences', 'goes_on', 'with_sentence_before', 'explained', 'needed', 'reply_of', 'answer_replies',
            'counted_usage', 'ExtractiveChatModel']
 
 # %% ../../nbs/07_generation/10_extractive.ipynb #c03
@@ -23,7 +23,7 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 
 from ..config import PipelineConfig
 from ..documents.language import count_tokens, is_row, terms
-from .fit import about, all_named, candidates, of_reports, rows_of, tells_names
+from .fit import about, all_named, candidates, of_reports, other_name_beside, rows_of, tells_names, unnamed
 from .instructions import asks_several, plain_how, with_blocks
 from .prompts import NO_ANSWER, PASSAGES_END
 from .question_words import WHY, codes_of, explains, of_amounts, valued, without_periods
@@ -122,7 +122,7 @@ CELL_LEAST = 0.5  # score of a cell that answers
 
 
 WHY_REACH = 3.0         # log odds from the best sentence within which a reason must be
-UNNAMED = 0.85          # confidence that is needed where a name of the question is in no passage
+UNNAMED = 0.75          # confidence that is needed where a name of the question is not in the passage of the answer
 AMOUNT_COVER = 0.5      # of a question for an amount, at least, is said by a sentence that answers it
 MOST_BEFORE = 3         # sentences that one which begins inside them is said with
 BLANK_LINES = re.compile(r"\n\s*\n")
@@ -170,6 +170,16 @@ def explained(ranked: Sequence[RankedSentence], texts: Mapping[int, str]) -> lis
     return found
 
 
+def needed(question: str, passages: Sequence[PromptPassage], best: RankedSentence, threshold: float) -> float:  # 0 to 1; above 1: never
+    "The confidence that an answer needs: more where its passage lacks a name of the question, and none is enough for one of a kind that the documents know."
+    if not tells_names(question):
+        return threshold
+    unknown, here = unnamed(question, passages), unnamed(question, [passage for passage in passages if passage.number == best.passage])
+    if any(other_name_beside(question, name, passages) for name in unknown):
+        return 2.0
+    return max(threshold, UNNAMED) if unknown or any(name.isalpha() for name in here) else threshold  # a code that is in another passage may tell the document
+
+
 def reply_of(text: str, passage: int) -> str:
     "Words of a passage as a statement with its proof; the statement without blank lines, which would end it."
     return f"{BLANK_LINES.sub(chr(10), text)} [[{passage}|{text}]]"
@@ -188,8 +198,8 @@ def answer_replies(
         return []
     if named and (cells := table_answer(question, passages, CELL_LEAST).statements):
         return [statement.reply for statement in cells]
-    found, least = candidates(question, passages), threshold if named or not tells_names(question) else max(threshold, UNNAMED)
-    if not found or any(confidence(evidence(question, passages, ranked)) < least for ranked in found):
+    found = candidates(question, passages)
+    if not found or any(confidence(evidence(question, passages, ranked)) < needed(question, passages, ranked[0], threshold) for ranked in found):
         return []
     texts = {passage.number: passage.text for passage in passages}
     if WHY.search(question.lower()) and not (found := [reasons for ranked in found if (reasons := explained(ranked, texts))]):
