@@ -4,9 +4,10 @@
 
 # %% auto #0
 __all__ = ['NAME', 'FIRST_NAME', 'REPORTS', 'ENGLISH', 'OUT_OF_FORCE', 'NO_NAMES', 'CAPITAL', 'MISSPELT', 'CLOSE', 'SWAPPED',
-           'ROOT', 'KIN', 'RUN', 'BESIDE', 'FITS', 'POINTER', 'LINK_ALONE', 'SUBTITLE', 'names_of', 'title_of', 'about',
-           'tells_names', 'of_reports', 'is_kin', 'is_abbreviated', 'is_named', 'other_name_beside', 'said_otherwise',
-           'unnamed', 'all_named', 'timely', 'within', 'compares_both', 'subtitles', 'says_something', 'shape',
+           'ROOT', 'KIN', 'RUN', 'BESIDE', 'FITS', 'LINK', 'LINK_SAYS', 'CODE_SIGNS', 'LONGEST_CODE', 'POINTER',
+           'LINK_ALONE', 'SUBTITLE', 'names_of', 'title_of', 'about', 'tells_names', 'of_reports', 'is_kin',
+           'is_abbreviated', 'is_named', 'other_name_beside', 'said_otherwise', 'unnamed', 'all_named', 'timely',
+           'within', 'compares_both', 'points_elsewhere', 'is_code', 'subtitles', 'says_something', 'shape',
            'of_another', 'rows_of', 'statements', 'candidates']
 
 # %% ../../nbs/07_generation/08_fit.ipynb #c03
@@ -160,6 +161,26 @@ def compares_both(asked: TableQuestion, sentence: str) -> bool:
     said = printed_periods(sentence)
     return all(any(period_fit(one, period, ()) >= FITS for period in said) for one in asked.periods)
 
+# %% ../../nbs/07_generation/08_fit.ipynb #pt2
+LINK = re.compile(r"!?\[[^\[\]\n]{1,200}\]\([^()\s]{1,500}\)")
+LINK_SAYS = re.compile(r"^\W*(?:the |this |our )?@ (?:says?|shows?|explains?|describes?|has|lists?|tells?)\b", re.I)
+CODE_SIGNS, LONGEST_CODE = re.compile(r"[\[\]{}<>=;\"()_|\\$&*]|--|::"), 0.12  # signs of code outside of `code` and links; their share of the rest
+
+
+def points_elsewhere(text: str) -> bool:
+    "Whether a sentence or row only names a thing and a link to it, or says what a linked page is about."
+    bare = LINK.sub("@", text)
+    if bare == text:
+        return False
+    last = re.split(r"[|:]", bare.strip().rstrip("|. "))[-1]
+    return not re.search(r"\w", last) and "@" in last and len(re.split(r"[|:]", bare.strip(" |"))) > 1 or LINK_SAYS.search(bare) is not None
+
+
+def is_code(text: str) -> bool:
+    "Whether a sentence is a piece of a program or a diagram whose fences were cut off."
+    rest = LINK.sub("", re.sub(r"`[^`\n]*`", "", text))
+    return "\n" in text and len(CODE_SIGNS.findall(rest)) > LONGEST_CODE * len(re.sub(r"\s", "", rest))
+
 # %% ../../nbs/07_generation/08_fit.ipynb #c15
 # the data above a file, or a pointer elsewhere
 POINTER = re.compile(r"---|(?:note: )?(?:see|refer to|for (?:more|further|additional)|more (?:details|information)|learn more)\b", re.I)
@@ -178,6 +199,8 @@ def subtitles(text: str) -> list[tuple[int, int]]:
 
 def says_something(sentence: RankedSentence, row: TableRow | None) -> bool:
     "Whether a sentence, or a row, is a statement by itself."
+    if points_elsewhere(sentence.text) or is_code(sentence.text) or not re.search(r"[^\W\d_]{2}", sentence.text):
+        return False
     if is_row(sentence.text):
         return row is not None and any(row.columns) and not all(printed_periods(column) for column in row.columns)
     if FENCE.match(sentence.text):  # a listing says nothing without a word about it, see the next page
