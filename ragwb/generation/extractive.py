@@ -82,8 +82,8 @@ def evidence(
     )
 
 # %% ../../nbs/07_generation/10_extractive.ipynb #c12
-TRUST = {"absent": -3.1, "codes": 6.4, "window": 2.9, "kind": 0.9, "lead": 2.1}
-TRUST_BIAS = -8.3
+TRUST = {"absent": -3.1, "codes": 6.2, "window": 2.2, "kind": 0.9, "lead": 2.4}
+TRUST_BIAS = -7.9
 
 
 def confidence(found: Evidence) -> float:  # 0 to 1

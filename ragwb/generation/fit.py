@@ -126,7 +126,8 @@ def unnamed(question: str, passages: Sequence[PromptPassage]) -> list[str]:
     missing = [name for name in names_of(question) if not any(is_named(name, set(terms(name)), text) for text in texts)]
     for run in RUN.findall(question) if missing else ():
         words = run.split()
-        if any(said_otherwise(run, text) for text in texts) or words[-1] not in missing and not any(other_name_beside(question, word, passages) for word in words if word in missing):
+        first_left_out = words[-1] not in missing and not any(other_name_beside(question, word, passages) for word in words if word in missing)
+        if first_left_out or any(said_otherwise(run, text) for text in texts):
             missing = [name for name in missing if name not in words]
     return missing
 

@@ -273,9 +273,13 @@ def defines(name: str, sentence: str) -> bool:
 # %% ../../nbs/07_generation/04_question_words.ipynb #c30
 WHY = WANTED[0][0]
 AFTER_COLON = re.compile(r"(?::|;|,? (?:since|as)|, for) (?:the|this|that|it|its|they|their|no|an?|he|she|we|our)\b")
-CAUSES = re.compile(r"\b(?:because|due to|as a (?:result|means)|on the grounds|in an effort|(?:prompt|evok|trigger|motivat|provok|inspir)(?:ed|es|s|ing)|cause[sd]?|led (?:\w+ ){0,3}to"
+CAUSES = re.compile(r"\b(?:because|due to|as a (?:result|means)|"
+                    r"on the grounds|in an effort|(?:prompt|evok|trigger|motivat|provok|inspir)(?:ed|es|s|ing)|cause[sd]?"
+                    r"|led (?:\w+ ){0,3}to"
                     r"|(?:acting|aims?|aimed|want(?:s|ed)?|hop(?:es?|ed)|tr(?:y|ies|ied)|intend(?:s|ed)?|meant) to|for (?:fear|lack) of|mak(?:es|ing) it|means that|this way)\b", re.I)
-PURPOSE = re.compile(r"\b(?:creat|establish|form|found|introduc|design|us|ke?pt?|buil|set up|organi[sz]|add|ma[kd]e|need|chos|turn|limit|check|stor|separat|h[eo]ld|run|writ|wait)"
+PURPOSE = re.compile(r"\b(?:creat|establish|form|"
+                     r"found|introduc|design|us|ke?pt?|buil|set up|organi[sz]|add|ma[kd]e|need|"
+                     r"chos|turn|limit|check|stor|separat|h[eo]ld|run|writ|wait)"
                      r"(?:ed|en|es|s|t|e|d)?\b(?: [\w’'-]+){0,5}? to [a-z]{2,}|, (?:to|so) [a-z]{2,}|^\W*To [a-z]+\b[^.]{3,80},", re.M)
 
 
