@@ -156,8 +156,8 @@ def test_a_line_that_only_links_and_a_piece_of_a_program_answer_nothing() -> Non
 
 
 def test_a_sentence_that_begins_with_what_is_asked_tells_how() -> None:
-    assert said("How do I report a vulnerability?", "Report a vulnerability privately,
-        not in a public issue. `make attack` runs what attacks vulnerabilities.").startswith("Report")
+    text = "Report a vulnerability privately, not in a public issue. `make attack` runs what attacks vulnerabilities."
+    assert said("How do I report a vulnerability?", text).startswith("Report")
 
 
 def test_german_nouns_are_no_names_whose_absence_counts() -> None:

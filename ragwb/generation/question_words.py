@@ -276,7 +276,8 @@ AFTER_COLON = re.compile(r"(?::|;|,? (?:since|as)|, for) (?:the|this|that|it|its
 CAUSES = re.compile(r"\b(?:because|due to|as a (?:result|means)|"
                     r"on the grounds|in an effort|(?:prompt|evok|trigger|motivat|provok|inspir)(?:ed|es|s|ing)|cause[sd]?"
                     r"|led (?:\w+ ){0,3}to"
-                    r"|(?:acting|aims?|aimed|want(?:s|ed)?|hop(?:es?|ed)|tr(?:y|ies|ied)|intend(?:s|ed)?|meant) to|for (?:fear|lack) of|mak(?:es|ing) it|means that|this way)\b", re.I)
+                    r"|(?:acting|aims?|aimed|want(?:s|ed)?|hop(?:es?|ed)|tr(?:y|ies|ied)|intend(?:s|ed)?|meant) to|for (?:fear|lack) of|mak(?:es"
+                    r"|ing) it|means that|this way)\b", re.I)
 PURPOSE = re.compile(r"\b(?:creat|establish|form|"
                      r"found|introduc|design|us|ke?pt?|buil|set up|organi[sz]|add|ma[kd]e|need|"
                      r"chos|turn|limit|check|stor|separat|h[eo]ld|run|writ|wait)"
