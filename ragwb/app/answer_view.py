@@ -48,7 +48,8 @@ CHIP_IN_CODE = re.compile(r"(?<![^\s\]])\[(\d{1,3})\]")
 PIPE = re.compile(r"(?:^|(?<=\s))\|(?=\s|$)")  # between the cells of a row
 EDGE = re.compile(r"^\|\s*|\s*\|$")  # of a row
 RULE = re.compile(r"\|?(?:\s*:?-{2,}:?\s*\|?)+")  # the line below a table's head
-Tokens, Env = Sequence[Token], MutableMapping[str, Any]
+Tokens = Sequence[Token]
+Env = MutableMapping[str, Any]
 
 
 def chip_rule(state: StateInline, silent: bool) -> bool:
