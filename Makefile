@@ -13,7 +13,7 @@ DOCS := experiments/data/sample/docs
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo demo-aws fault-table serve test test-slow test-again mutants attack check lint docs notebooks sample bench bench-scale bench-aws quality benchmarks published chunking-bench savings reports experiments-full pr-report targets dvc data-versions cloud-tools image sbom deploy rollback data-sync pause resume cloud-check clean
+.PHONY: help install dev demo demo-aws demo-ray fault-table serve test test-slow test-again mutants attack check lint docs notebooks sample bench bench-scale bench-aws quality benchmarks published chunking-bench savings reports experiments-full pr-report targets dvc data-versions cloud-tools image sbom deploy rollback data-sync pause resume cloud-check clean
 MAKEFLAGS += --no-print-directory
 
 help:  ## what can be made
@@ -67,6 +67,9 @@ THROTTLE   ?= 0
 demo-aws: $(VENV)/.demo  ## profile aws on this machine: an S3 server and an emulated Bedrock, ingest, three questions (THROTTLE=0.3: throttled)
 	@$(BIN)/python -m benchmarks.demo_aws --throttle $(THROTTLE)
 
+demo-ray: dev  ## two Ray nodes and an S3 server on this machine: the sample company is ingested from S3 by the nodes, a question is asked
+	@$(BIN)/python -m benchmarks.demo_ray
+
 fault-table: $(VENV)/.demo  ## provoke each fault that profile aws has to bear: reports/faults.md
 	@$(BIN)/python -m benchmarks.fault_table
 
@@ -85,8 +88,10 @@ test-slow: dev  ## the tests that take half a minute or more each: kills, full d
 
 AGAIN := 5
 test-again: dev  ## what failed in the last run of the tests, one by one; more than a handful are not tried
-	@failed=$$(grep -c '": true' .pytest_cache/v/cache/lastfailed); test "$$failed" -le $(AGAIN) || { echo "$$failed tests failed" >&2; exit 1; }
-	@$(PYTEST) -n 0 --last-failed --last-failed-no-failures none
+	@failed=$$(cat .pytest_cache/v/cache/lastfailed 2>/dev/null | grep -c '": true'); \
+	    test "$$failed" -gt 0 || { echo "No test failed in the last run here"; exit 0; }; \
+	    test "$$failed" -le $(AGAIN) || { echo "$$failed tests failed" >&2; exit 1; }; \
+	    $(PYTEST) -n 0 --last-failed --last-failed-no-failures none
 
 MUTANTS ?= 100
 mutants: dev  ## change the package at random, one small change at a time (MUTANTS=100): .ragwb/mutants.md lists those that nothing notices
@@ -115,8 +120,8 @@ sample: dev  ## build the sample documents from their sources
 bench: $(PEERS)/.installed  ## ragwb against its peers: table and reports/bench.json
 	@$(PEERS)/bin/python -m benchmarks.local
 
-SCALE ?= 10000
-bench-scale: dev  ## the first question after a commit at SCALE passages, against a fresh build in the same run: reports/bench_scale.jsonl
+SCALE ?= 2500 10000
+bench-scale: dev  ## what a collection costs as it grows through SCALE passages, and after 200 small ingests: reports/bench_scale.json
 	@$(BIN)/python -m benchmarks.scale --passages $(SCALE)
 
 bench-aws: dev  ## what S3 costs a question, what latency costs an ingest: table and reports/bench_aws.json
@@ -183,12 +188,12 @@ dvc: .venv-dvc/.installed  ## DVC, into a venv of its own; with STORAGE=s3://buc
 data-versions: install .venv-dvc/.installed  ## the stages of dvc.yaml whose inputs have changed: ingest, evaluate, report; then git add dvc.lock, dvc push
 	@$(DVC) repro
 
-cloud-tools: dev  ## kubectl into $(VENV), for the tests of k8s/ and for a deployment
-	@test -x $(BIN)/kubectl || $(BIN)/python tests/tools/cloud.py
+cloud-tools: dev  ## kubectl into $(VENV) if there is none, for the tests of k8s/ and for a deployment
+	@test -x $(BIN)/kubectl || command -v kubectl >/dev/null || $(BIN)/python tests/tools/cloud.py
 
 TARGET ?= serving
 BASE_IMAGE ?= python:3.11-slim-bookworm
-image:  ## the image of TARGET=serving or workbench, with Docker (BASE_IMAGE=...@sha256:...)
+image:  ## the image of TARGET=serving, workbench or ray, with Docker (BASE_IMAGE=...@sha256:...)
 	@docker build --file infra/image/Dockerfile --target $(TARGET) --build-arg BASE_IMAGE=$(BASE_IMAGE) --build-arg REVISION=$(shell git rev-parse HEAD) --tag ragwb:$(TARGET) .
 
 sbom:  ## what the image holds, as CycloneDX: sbom.json (needs syft)
@@ -196,24 +201,32 @@ sbom:  ## what the image holds, as CycloneDX: sbom.json (needs syft)
 
 # ENV=dev|staging|prod, URL=https://..., for deploy also IMAGE=repository@sha256:...; DEPLOY_SETTINGS: file of the account's own values; prod wants CONFIRM=prod.
 RELEASE := $(PYTHON) infra/deploy/release.py
-deploy:  ## deploy IMAGE=repository@sha256:... to ENV, ask it questions at URL, go back if it does not answer
+given-%:
+	@test -n "$($*)" || { echo "$* is missing: $(EXAMPLE_$*)" >&2; exit 2; }
+EXAMPLE_ENV       := ENV=dev, staging or prod
+EXAMPLE_IMAGE     := IMAGE=1234.dkr.ecr.us-east-1.amazonaws.com/ragwb@sha256:..., as the workflow image prints it
+EXAMPLE_URL       := URL=https://ragwb-dev.example.com, where the environment is reached
+EXAMPLE_FOLDER    := FOLDER=documents, the folder that is brought into the bucket
+EXAMPLE_DOCUMENTS := DOCUMENTS=s3://BUCKET/documents, as terraform output of foundation names it
+
+deploy: given-ENV given-IMAGE given-URL  ## deploy IMAGE=repository@sha256:... to ENV, ask it questions at URL, go back if it does not answer
 	@$(RELEASE) deploy $(ENV) --image "$(IMAGE)" --url "$(URL)" --settings "$(DEPLOY_SETTINGS)"
 
-rollback:  ## back to the image that ran in ENV before the last deployment
+rollback: given-ENV given-URL  ## back to the image that ran in ENV before the last deployment
 	@$(RELEASE) rollback $(ENV) --url "$(URL)" --settings "$(DEPLOY_SETTINGS)"
 
 JOB := ragwb-ingest-$(shell date +%s)
-data-sync: $(VENV)/.demo  ## the documents of FOLDER to DOCUMENTS=s3://..., one ingestion in ENV, and the smoke questions at URL
+data-sync: given-ENV given-FOLDER given-DOCUMENTS given-URL $(VENV)/.demo  ## the documents of FOLDER to DOCUMENTS=s3://..., one ingestion in ENV, and the smoke questions at URL
 	@$(RAGWB) sync "$(FOLDER)" "$(DOCUMENTS)" --delete
 	@kubectl create job --namespace ragwb --from cronjob/ragwb-ingest $(JOB)
 	@kubectl wait --namespace ragwb --for condition=complete --timeout 2h job/$(JOB)
 	@$(RELEASE) smoke $(ENV) --url "$(URL)"
 
 CLOUD = $(BIN)/python infra/cloud.py
-pause: $(VENV)/.demo  ## take an environment's compute away, keep all that lasts (ENV=dev; CONFIRM=prod for production)
+pause: given-ENV $(VENV)/.demo  ## take an environment's compute away, keep all that lasts (ENV=dev; CONFIRM=prod for production)
 	@$(CLOUD) pause --env "$(ENV)" --confirm "$(CONFIRM)"
 
-resume: $(VENV)/.demo  ## bring it back and ask the smoke questions (ENV=dev; IMAGE=sha256:... for another image)
+resume: given-ENV $(VENV)/.demo  ## bring it back and ask the smoke questions (ENV=dev; IMAGE=sha256:... for another image)
 	@$(CLOUD) resume --env "$(ENV)" --image "$(IMAGE)"
 
 .venv-cloud/.installed:
@@ -222,8 +235,8 @@ resume: $(VENV)/.demo  ## bring it back and ask the smoke questions (ENV=dev; IM
 	@.venv-cloud/bin/python -m pip install --quiet --disable-pip-version-check checkov==3.3.30
 	@touch $@
 
-cloud-check: dev .venv-cloud/.installed  ## infra/ and k8s/ without an account: Terraform for real against a provider in memory, checkov, pause and resume
-	@$(BIN)/python -m pytest -q $(wildcard tests/test_infra*.py tests/test_cloud*.py)
+cloud-check: cloud-tools .venv-cloud/.installed  ## infra/ and k8s/ without an account: Terraform for real against a provider in memory, checkov, pause and resume
+	@$(BIN)/python -m pytest -q -rs $(wildcard tests/test_infra*.py tests/test_cloud*.py)
 
 clean:  ## remove caches, builds and the demonstration's data; keeps .venv and .ragwb
 	rm -rf $(DEMO_HOME) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache _proc _docs

@@ -12,6 +12,7 @@ import importlib.util
 import os
 import random
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -36,7 +37,7 @@ from ragwb.documents.language import KNOWN_WORDS
 from ragwb.indexing.chunking import chunk
 from ragwb.indexing.collection import all_chunks
 from ragwb.indexing.embedding import Embedder, WordLlamaEmbedder, wordllama_embedder
-from ragwb.ingestion.processes import parse_many
+from ragwb.ingestion.processes import CREW, parse_many
 from ragwb.retrieval.fusion import Leg, convex_combination
 from ragwb.retrieval.hybrid import retrieve
 from ragwb.retrieval.search import Snapshot
@@ -109,7 +110,7 @@ class Bench:
 
 
 class Turns:
-    "Two or more ways of doing something, one after the other and over again: seconds by the clock, and of all threads, which other work on the machine disturbs less."
+    "Two or more ways of doing something, one after the other and over again: seconds by the clock, and of all threads and workers, which other work on the machine disturbs less."
 
     def __init__(self, rounds: int, **sides: Callable[[], Any]):
         self.given: dict[str, Any] = {}
@@ -117,14 +118,34 @@ class Turns:
         self.processor: dict[str, list[float]] = {name: [] for name in sides}
         for _ in range(rounds):
             for name, side in sides.items():
-                begun, used = time.perf_counter(), time.process_time()
+                begun, used = time.perf_counter(), processor_s()
                 self.given[name] = side()
                 self.seconds[name].append(time.perf_counter() - begun)
-                self.processor[name].append(time.process_time() - used)
+                self.processor[name].append(processor_s() - used)
+
+
+def processor_s() -> float:
+    "Processor time of this process and of those that it has started, living and ended."
+    import psutil
+
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + ended.ru_utime + ended.ru_stime + sum(map(processor_of, children(psutil.Process())))
+
+
+def processor_of(process: "psutil.Process") -> float:
+    "Processor time of a process; 0 once it has ended."
+    from psutil import NoSuchProcess
+
+    try:
+        used = process.cpu_times()
+        return float(used.user + used.system)
+    except NoSuchProcess:
+        return 0.0
 
 
 def fresh_embedder() -> Embedder:
-    "The local embedder without the words that it has learnt, so that no side of a comparison finds them ready."
+    "The local embedder without the words that it has learnt, and no workers that have, so that no side of a comparison finds them ready."
+    CREW.dismiss()
     wordllama_embedder.cache_clear()
     KNOWN_WORDS.clear()
     return wordllama_embedder()

@@ -15,7 +15,7 @@ from typing import Any
 
 from benchmarks import SAMPLE
 from ragwb.indexing.collection import Writer
-from ragwb.indexing.table import compact
+from ragwb.indexing.compaction import join_small
 from ragwb.operations.replay import Replay
 from ragwb.settings import Settings
 from ragwb.workbench import Workbench
@@ -41,7 +41,7 @@ def ask_and_ingest(
     ids += [workbench.ask(question).id for question in parts[1]]
     changed = [path for path in files if path.suffix in (".md", ".txt")]
     workbench.ingest_files([(path.name, path.read_bytes() + b"\n\nThis sentence was added later.\n") for path in changed])
-    compact(Writer(workbench.store.open(workbench.settings.collection)).table)  # as some days of ingestion would
+    join_small(Writer(workbench.store.open(workbench.settings.collection)).table)  # as some days of ingestion would
     ids += [workbench.ask(question).id for question in parts[2]]
     workbench.ingest_files([(f"later-{n}.md", f"# Later {n}\n\nNobody has asked about number {n} yet.\n".encode()) for n in range(20)])
     return ids

@@ -42,7 +42,8 @@ from .indexing.embedding import Embedder, Metered, embedder
 from .indexing.schema import CollectionError
 from .indexing.store import Store
 from .ingestion.ingest import IngestReport, NewCollection, Progress, ingest, with_scan
-from .ingestion.names import NameRules, whereabouts
+from .ingestion.names import NameRules, gone_from, whereabouts
+from .ingestion.processes import Engine, spread
 from .ingestion.sources import Gathered, Source, gather_files, gather_objects, gather_uploads
 from .network.aws import AwsError
 from .settings import Settings
@@ -125,6 +126,7 @@ class DataFolder:
     "Collections, kept answers and charges of one data folder or bucket."
     payer = Payer()  # who pays; a view of the workbench may know a key
     experiments: Experiments | None = None  # what a server sets: tests of configs on those who ask
+    engine: Engine = staticmethod(spread)   # where documents are prepared
 
     def __init__(self, settings: Settings, config: GivenConfig = None):
         self.settings, self.given = settings, config
@@ -233,7 +235,7 @@ class Intake(DataFolder):
                 opened.check(config)
         with noted_upload(self, name, sources) as report, billed(self.embedder(opened.built.embedder), self.books.book, name, self.payer.key) as model:
             report.add(ingest(opened, model, sources, self.limits, self.settings.workers, progress, guardrail=config.guardrail, patience_s=patience_s,
-                              names=replace(names, where=lambda origin: whereabouts(origin, self.settings))))
+                              names=replace(names, where=lambda origin: whereabouts(origin, self.settings)), engine=self.engine))
         if not self.store.objects.remote and report.new + report.changed:
             keep_reserve(self.store.home)
         return report
@@ -277,6 +279,14 @@ class Library(Intake):
         there = delete_everywhere(Deletion(self.store, opened, tuple(dict.fromkeys(ids)), elsewhere=elsewhere))
         self.audit.note("delete", self.payer.key, collection=opened.name, deleted=there, documents=marks_of(ids))
         return there
+
+    def delete_gone(self, paths: Sequence[str | Path], collection: str = "", elsewhere: Callable[[str], Any] = lambda place: None) -> list[str]:
+        "Deletes the documents whose files are gone from folders and prefixes; returns their ids. Raises DocumentError for a place that is empty now."
+        opened = self.store.open(collection or self.settings.collection)
+        origins, whole = opened.origins(), [str(path) for path in paths if is_remote(path) or Path(path).is_dir()]
+        if gone := sorted({id for place in whole for id in gone_from(place, origins, self.settings)}):
+            self.delete(gone, opened.name, elsewhere)
+        return gone
 
     def reindex(self, collection: str = "", progress: Callable[[Progress], None] | None = None) -> int:
         "Chunks and embeds a collection's stored texts again with the given config. Returns the number of chunks."

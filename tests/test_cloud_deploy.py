@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -16,6 +17,7 @@ from fastapi.testclient import TestClient
 
 from ragwb.api.routes import create_api
 from ragwb.config import PipelineConfig
+from ragwb.emulator.s3 import S3Server
 from ragwb.indexing.schema import describe, schema
 from ragwb.settings import Settings
 from ragwb.workbench import Workbench
@@ -88,7 +90,8 @@ class Cluster:
 
     def run(self, act: str, environment: str = "dev", *more: str, **variables: str) -> subprocess.CompletedProcess[str]:
         questions = self.state / "questions.jsonl"
-        questions.write_text('{"question": "How many days of annual leave do I get?", "expect": "30"}\n')
+        if not questions.exists():
+            questions.write_text('{"question": "How many days of annual leave do I get?", "expect": "30"}\n')
         command = [sys.executable, str(SCRIPT), act, environment, "--url", f"http://127.0.0.1:{self.server.server_port}", "--questions", str(questions), *more]
         return subprocess.run(command, capture_output=True, text=True, cwd=self.state, env=os.environ | {"PATH": f"{self.state}:{os.environ['PATH']}"} | variables)
 
@@ -201,3 +204,56 @@ def test_the_accounts_own_values(cluster: Cluster) -> None:
     assert cluster.run("deploy", "dev", "--image", GOOD, "--settings", str(given)).returncode == 0
     found, = (yaml.safe_load(path.read_text())["data"] for path in cluster.state.glob("ConfigMap-ragwb-*") if path.name != "ConfigMap-ragwb-release")
     assert found["RAGWB_STORAGE"] == "s3://acme-dev/index" and found["RAGWB_PROFILE"] == "aws"
+
+
+def test_make_says_what_it_lacks_before_it_does_anything() -> None:
+    for words, says in (("deploy", "ENV is missing"), ("deploy ENV=dev", "IMAGE is missing"), ("rollback ENV=dev", "URL is missing"), ("data-sync ENV=dev", "FOLDER is missing"),
+                        ("data-sync ENV=dev FOLDER=docs", "DOCUMENTS is missing"), ("pause", "ENV is missing"), ("resume", "ENV is missing")):  # fmt: skip
+        done = subprocess.run(["make", *words.split()], cwd=ROOT, capture_output=True, text=True)
+        assert done.returncode == 2 and says in done.stderr and not done.stdout, done.stdout + done.stderr
+    done = subprocess.run([sys.executable, SCRIPT, "smoke", "dev", "--url", "ragwb-dev"], capture_output=True, text=True)
+    assert done.returncode == 2 and "an address is needed" in done.stderr
+
+
+# A job of the ingester is the ingester itself, with the settings of its pod.
+INGESTER = """#!{python}
+import subprocess, sys
+if sys.argv[1:3] == ["create", "job"]:
+    sys.exit(subprocess.run([{ragwb!r}, "ingest", {documents!r}, "--delete"]).returncode)
+"""
+
+
+@pytest.mark.slow
+def test_data_sync_takes_removed_documents_out_of_the_index(seaweed: S3Server, s3_settings: Settings, tmp_path: Path) -> None:
+    "As the workflow runs it: `make data-sync`, a real S3 server, the real ingester; kubectl starts it."
+    shutil.copytree(ROOT / "experiments/data/sample/docs", tmp_path / "docs")
+    (tmp_path / "docs/secret.md").write_text("# Salary\n\nMs Zyxwvut has a salary of 98765 euros.\n")
+    documents, ragwb = f"s3://{s3_settings.storage.split('/')[2]}/documents", str(Path(sys.executable).parent / "ragwb")
+    (tmp_path / "kubectl").write_text(INGESTER.format(python=sys.executable, ragwb=ragwb, documents=documents))
+    (tmp_path / "kubectl").chmod(0o755)
+    for name in ("Makefile", "infra"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    given = {"RAGWB_STORAGE": s3_settings.storage, "RAGWB_S3_ENDPOINT": s3_settings.s3_endpoint, "RAGWB_HOME": str(tmp_path / "pod"), "RAGWB_WORKERS": "1", "PYTHONPATH": str(ROOT),
+             "PATH": f"{tmp_path}:{os.environ['PATH']}"}  # fmt: skip
+    workbench = Workbench(s3_settings)
+    made = Cluster(tmp_path, workbench)
+    venv = Path(sys.prefix)
+    words = ["make", "-o", f"{venv}/.demo", "data-sync", f"VENV={venv}", f"PYTHON={sys.executable}", "ENV=dev", f"FOLDER={tmp_path / 'docs'}", f"DOCUMENTS={documents}",
+             f"URL=http://127.0.0.1:{made.server.server_port}"]  # fmt: skip
+
+    def data_sync() -> subprocess.CompletedProcess[str]:
+        return subprocess.run(words, cwd=tmp_path, env=os.environ | given, capture_output=True, text=True)
+
+    try:
+        done = data_sync()
+        assert done.returncode == 0 and "2 smoke questions answered" in done.stdout, done.stdout + done.stderr
+        assert "98765" in workbench.ask("What salary does Ms Zyxwvut have?").text
+        (tmp_path / "docs/secret.md").unlink()
+        done = data_sync()
+        assert done.returncode == 0 and "secret.md: its file is gone" in done.stdout, done.stdout + done.stderr
+        assert workbench.ask("What salary does Ms Zyxwvut have?").refused and "secret.md" not in workbench.store.open("default").hashes()
+        keys = [item["Key"] for item in seaweed.client().list_objects_v2(Bucket=documents.split("/")[2])["Contents"]]
+        assert not [key for key in keys if b"98765" in seaweed.client().get_object(Bucket=documents.split("/")[2], Key=key)["Body"].read()]
+    finally:
+        made.server.shutdown()
+        made.server.server_close()

@@ -46,9 +46,10 @@ def settings_of(environment: str) -> dict[str, str]:
 
 
 every_environment = pytest.mark.parametrize("environment", ENVIRONMENTS)
+every_overlay = pytest.mark.parametrize("environment", (*ENVIRONMENTS, "local"))
 
 
-@every_environment
+@every_overlay
 def test_schemas(environment):
     for each in resources(environment):
         if (schema := CUSTOM.get(f"{each['apiVersion']}/{each['kind']}")) is not None:
@@ -57,13 +58,13 @@ def test_schemas(environment):
             kubernetes_validate.validate(each, VERSION, strict=True)
 
 
-@every_environment
+@every_overlay
 def test_everything_lies_in_the_namespace(environment):
     assert {each["metadata"].get("namespace", each["metadata"]["name"]) for each in resources(environment)} == {"ragwb"}
     assert not [each for each in resources(environment) if each["kind"] == "Secret"], "secrets come from Secrets Manager, never from files"
 
 
-@every_environment
+@every_overlay
 def test_restricted_pod_security(environment):
     assert of_kind(environment, "Namespace")["ragwb"]["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
     for name, template in pods(environment).items():
@@ -72,14 +73,14 @@ def test_restricted_pod_security(environment):
         assert spec["securityContext"]["runAsNonRoot"] and spec["securityContext"]["runAsUser"] > 0, name
         assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}, name
         assert not {"hostNetwork", "hostPID", "hostIPC"} & spec.keys(), name
-        assert all(set(volume) & {"emptyDir", "configMap"} for volume in spec.get("volumes", ())), f"{name} has a volume that a pause would have to delete"
+        assert all(set(volume) & {"emptyDir", "configMap", "secret"} for volume in spec.get("volumes", ())), f"{name} has a volume that a pause would have to delete"
         for container in (*spec["containers"], *spec.get("initContainers", ())):
             held = container["securityContext"]
             assert held["readOnlyRootFilesystem"] and not held["allowPrivilegeEscalation"] and held["capabilities"] == {"drop": ["ALL"]}, name
             assert container["resources"]["requests"].keys() == {"cpu", "memory"} and "memory" in container["resources"]["limits"], name
 
 
-@every_environment
+@every_overlay
 def test_selectors_find_their_pods(environment):
     labels = {name: template["metadata"]["labels"] for name, template in pods(environment).items()}
     for name, each in of_kind(environment, "Deployment", "Service", "Rollout", "PodDisruptionBudget").items():
@@ -93,7 +94,7 @@ def test_selectors_find_their_pods(environment):
             assert ports[port["targetPort"]] == port["port"], name
 
 
-@every_environment
+@every_overlay
 def test_probes_are_routes_of_the_application(environment):
     container, = pods(environment)["ragwb-api"]["spec"]["containers"]
     routes = {getattr(route, "path", "") for route in watch.routes}
@@ -130,11 +131,11 @@ def test_only_the_ingester_writes(environment):
     assert accounts["ragwb-api"] == "ragwb-api"
     assert set(of_kind(environment, "ServiceAccount")) == {"ragwb-api", "ragwb-ingest"}
     job, = pods(environment)["ragwb-ingest"]["spec"]["containers"]
-    assert job["args"] == ["ingest", "$(DOCUMENTS)"] and settings_of(environment)["DOCUMENTS"].startswith("s3://")
+    assert job["args"] == ["ingest", "$(DOCUMENTS)", "--delete"] and settings_of(environment)["DOCUMENTS"].startswith("s3://")
     assert of_kind(environment, "CronJob")["ragwb-ingest"]["spec"]["concurrencyPolicy"] == "Forbid"
 
 
-@every_environment
+@every_overlay
 def test_nothing_in_or_out_but_what_is_listed(environment):
     policies = of_kind(environment, "NetworkPolicy")
     denied = policies.pop("default-deny")["spec"]
@@ -187,6 +188,33 @@ def test_the_job_whose_alert_is_drift():
     assert job["spec"]["jobTemplate"]["spec"]["backoffLimit"] == 0
 
 
+def test_an_ingestion_on_ray():
+    with tempfile.TemporaryDirectory(dir=ROOT / "k8s", prefix=".test-") as folder:
+        images = [{"name": "ragwb-ray", "newName": "registry.example/ragwb-ray", "digest": f"sha256:{'0' * 64}"}]
+        kustomization = {"kind": "Kustomization", "namespace": "ragwb", "resources": ["../base"], "components": ["../components/ray"], "images": images}
+        Path(folder, "kustomization.yaml").write_text(json.dumps(kustomization))
+        made = {(each["kind"], each["metadata"]["name"]): each for each in rendered(folder)}
+    job = made["RayJob", "ragwb-ingest-ray"]
+    jsonschema.validate(job["spec"], CUSTOM["ray.io/v1/RayJob"] | {"definitions": CUSTOM["definitions"]})
+    head, nodes = job["spec"]["rayClusterSpec"]["headGroupSpec"]["template"], job["spec"]["rayClusterSpec"]["workerGroupSpecs"][0]["template"]
+    for template in (head, nodes):
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": template["metadata"] | {"name": "ray"}, "spec": template["spec"]}
+        kubernetes_validate.validate(pod, VERSION, strict=True)
+        container, = template["spec"]["containers"]
+        assert container["securityContext"] == {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
+        assert template["spec"]["securityContext"]["runAsNonRoot"] and template["spec"]["automountServiceAccountToken"] is False
+        assert container["image"].startswith("registry.example/ragwb-ray@sha256:")
+    settings, = (name for kind, name in made if kind == "ConfigMap" and name.startswith("ragwb-"))
+    assert head["spec"]["containers"][0]["envFrom"] == [{"configMapRef": {"name": settings}}]
+    assert head["spec"]["serviceAccountName"] == "ragwb-ingest" and "serviceAccountName" not in nodes["spec"], "a node that parses has no rights"
+    assert "envFrom" not in nodes["spec"]["containers"][0] and nodes["spec"]["nodeSelector"] == {"eks.amazonaws.com/capacityType": "SPOT"}
+    reaches_aws = made["NetworkPolicy", "aws"]["spec"]["podSelector"]["matchLabels"]
+    assert reaches_aws.items() <= head["metadata"]["labels"].items() and not reaches_aws.items() <= nodes["metadata"]["labels"].items()
+    for name in ("ray", "ray-operator"):
+        kubernetes_validate.validate(made["NetworkPolicy", name], VERSION, strict=True)
+    assert not [each for environment in ENVIRONMENTS for each in resources(environment) if each["apiVersion"].startswith("ray.io")], "an overlay needs no KubeRay"
+
+
 @pytest.mark.parametrize("environment", ["staging", "prod"])
 def test_canary(environment):
     rollout = of_kind(environment, "Rollout")["ragwb-api"]["spec"]
@@ -210,6 +238,34 @@ def test_secrets_come_from_the_environments_own(environment):
     assert re.search(r"^    grafana += {", (ROOT / "infra/stacks/foundation/main.tf").read_text("utf-8"), re.MULTILINE), "Terraform makes no such secret"
     admin = yaml.safe_load((ROOT / "k8s/monitoring/values.yaml").read_text("utf-8"))["grafana"]["admin"]
     assert admin["existingSecret"] == secret["target"]["name"] and {admin["userKey"], admin["passwordKey"]} == secret["target"]["template"]["data"].keys()
+
+
+@every_environment
+def test_redis_asks_for_the_password_that_the_application_shows(environment):
+    secret = of_kind(environment, "ExternalSecret")["ragwb-redis"]["spec"]
+    assert [each["remoteRef"]["key"] for each in secret["data"]] == [f"ragwb-{environment}/redis"]
+    assert re.search(r"^    redis += {", (ROOT / "infra/stacks/foundation/main.tf").read_text("utf-8"), re.MULTILINE), "Terraform makes no such secret"
+    made = secret["target"]["template"]["data"]
+    assert made["redis.conf"] == "requirepass {{ .password }}" and "exclude_punctuation = true" in (ROOT / "infra/modules/secrets/main.tf").read_text("utf-8")
+    assert Settings(redis=made["RAGWB_REDIS"].replace("{{ .password }}", "x" * 32)).redis.endswith("@redis:6379/0")
+    spec = pods(environment)["redis"]["spec"]
+    assert spec["containers"][0]["args"][0] == "/etc/redis/redis.conf" and "ragwb-redis" in {each["secret"]["secretName"] for each in spec["volumes"] if "secret" in each}
+    for name in ("ragwb-api", "ragwb-ingest"):
+        shown = {each["name"]: each for each in pods(environment)[name]["spec"]["containers"][0]["env"]}
+        assert shown["RAGWB_REDIS"]["valueFrom"]["secretKeyRef"] == {"name": "ragwb-redis", "key": "RAGWB_REDIS"}, name
+
+
+def test_the_local_overlay_needs_no_aws():
+    kinds = {each["kind"] for each in resources("local")}
+    assert not kinds & {"TargetGroupBinding", "ScaledObject", "ExternalSecret", "Rollout"}
+    given = settings_of("local")
+    settings = load_settings(environment={name: value for name, value in given.items() if name.startswith("RAGWB_")}, folder=ROOT)
+    services = of_kind("local", "Service")
+    for address in (settings.s3_endpoint, settings.bedrock_endpoint, given["RAGWB_REDIS"]):
+        host, port = re.findall(r"//(\w+):(\d+)", address)[0]
+        assert {each["port"] for each in services[host]["spec"]["ports"]} == {int(port)}, address
+    known = json.loads((ROOT / "k8s/overlays/local/identities.json").read_text())["identities"][0]["credentials"][0]
+    assert known == {"accessKey": given["AWS_ACCESS_KEY_ID"], "secretKey": given["AWS_SECRET_ACCESS_KEY"]}
 
 
 @every_environment

@@ -24,7 +24,7 @@ RULES = yaml.safe_load((FOLDER / "rules.yaml").read_text("utf-8"))["spec"]
 ALERTS = {rule["alert"]: rule for group in RULES["groups"] for rule in group["rules"] if "alert" in rule}
 RECORDED = {rule["record"] for group in RULES["groups"] for rule in group["rules"] if "record" in rule}
 DASHBOARDS = sorted((FOLDER / "dashboards").glob("*.json"))
-ELSEWHERE = ("kube_", "up")  # of kube-state-metrics and of Prometheus itself
+ELSEWHERE = ("kube_", "container_", "up")  # of kube-state-metrics, of the nodes, and of Prometheus itself
 
 
 def requests(errors: float, others: float) -> dict[str, str]:
@@ -137,7 +137,7 @@ def test_every_alert_fires_and_stays_silent(tmp_path: Path) -> None:
 
 def names_in(expression: str) -> set[str]:
     "The metrics that an expression reads."
-    return set(re.findall(r"\b(?:ragwb_\w+|ragwb:[\w:]+|process_\w+|kube_\w+|up(?=\{))", expression))
+    return set(re.findall(r"\b(?:ragwb_\w+|ragwb:[\w:]+|process_\w+|kube_\w+|container_\w+(?=\{)|up(?=\{))", expression))
 
 
 def expressions(dashboard: Path) -> dict[str, str]:

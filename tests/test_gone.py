@@ -307,7 +307,8 @@ def killed(*given): os.kill(os.getpid(), signal.SIGKILL)
 
 home, at = Path(sys.argv[1]), sys.argv[2]
 if at == "files": deletion.forget_files = killed
-if at == "originals": maintenance.rewrite = killed
+if at == "originals": maintenance.write_without = killed
+if at == "marked": maintenance.purge = killed
 if at == "rows": maintenance.drop_history = killed
 if at == "noted": deletion.note = lambda one, key, answers=None, note=deletion.note: note(one, key, answers) if answers == () else killed()
 if at == "written": deletion.forget_written = killed
@@ -317,7 +318,7 @@ Workbench(Settings(home=home)).delete([sys.argv[3]])
 """
 
 
-@pytest.mark.parametrize("at", ["files", "originals", "rows", "noted", "written", "answers", "struck off"])
+@pytest.mark.parametrize("at", ["files", "originals", "marked", "rows", "noted", "written", "answers", "struck off"])
 def test_a_killed_deletion_is_completed_by_the_next_that_opens(at: str, tmp_path: Path) -> None:
     settings, finder = Settings(home=tmp_path / "home", workers=1), Finder(WORDS)
     workbench = Workbench(settings)

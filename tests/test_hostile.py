@@ -24,8 +24,8 @@ from ragwb.config import ChunkingConfig, GuardrailConfig
 from ragwb.documents.document import Document, DocumentError
 from ragwb.documents.pdf import parse_pdf
 from ragwb.ingestion import page_views
+from ragwb.ingestion.preparation import Prepared, Task
 from ragwb.ingestion.processes import CREW, Worker, parse_many
-from ragwb.ingestion.reading import Read, Task
 from ragwb.settings import Settings
 from ragwb.storage.folder import drop_passing, passing_folder
 from ragwb.workbench import Workbench
@@ -93,13 +93,14 @@ def test_a_hostile_file_costs_little_and_is_read_or_refused_in_words(name: str, 
     assert len(data) < 1_000_000
     with Cost() as cost:
         outcome = worker.run(Task(name, data, chunking=ChunkingConfig()))
+    print(f"hostile: {name} {cost.seconds:.1f} s {cost.memory / 2**20:.0f} MB")
     assert cost.seconds <= SECONDS and cost.memory <= MEMORY
     assert cost.own <= 2  # processor time of the process that asked, to check and take over the answer
     if isinstance(outcome, DocumentError):
         assert outcome.document == name and outcome.reason and "Traceback" not in outcome.reason
     else:
         assert outcome.document.id == name and len(outcome.document.text) <= 2_000_000 + 20 * len(data)
-    assert isinstance(worker.run(Task("good.md", GOOD)), Read)
+    assert isinstance(worker.run(Task("good.md", GOOD)), Prepared)
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=() if name in ("tall.pdf", "forms-draw.pdf") else pytest.mark.slow) for name in VIEWED])
@@ -111,6 +112,7 @@ def test_a_hostile_page_costs_little_and_is_drawn_or_refused_in_words(name: str)
             assert page_views.page_image(data, name, 1, 1_400).startswith(b"\x89PNG")
         except DocumentError as error:
             assert error.document == name and error.reason
+    print(f"hostile: page 1 of {name} {cost.seconds:.1f} s {cost.memory / 2**20:.0f} MB")
     assert cost.seconds <= SECONDS and cost.memory <= MEMORY
     good = page(WORDS)
     assert page_views.page_view(good, parse_pdf(good, "good.pdf", ""), 0, 8).marks
@@ -148,7 +150,7 @@ def test_nothing_is_parsed_cut_or_drawn_in_this_process(tmp_path: Path, monkeypa
     def forbidden(*given: object, **more: object) -> None:
         raise AssertionError("in the server's own process")
 
-    for name in ("ingestion.reading.parse", "ingestion.reading.chunk", "ingestion.reading.identity_of", "ingestion.reading.terms_of", "indexing.schema.terms_of",
+    for name in ("ingestion.preparation.parse", "ingestion.preparation.chunk", "ingestion.preparation.identity_of", "ingestion.preparation.terms_of", "indexing.schema.terms_of",
                  "indexing.schema.identity_of", "documents.pdf.open_pdf", "documents.pdf_letters.open_pdf", "guardrails.scan.scanned"):
         monkeypatch.setattr(f"ragwb.{name}", forbidden)
     workbench = Workbench(Settings(home=tmp_path, workers=1))
@@ -180,7 +182,7 @@ def test_a_page_that_cannot_be_drawn_is_a_problem_and_its_text_can_be_read(tmp_p
 def test_a_worker_has_an_empty_environment(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "RAGWB_HOME", "OPENAI_API_KEY", "HOME"):
         monkeypatch.setenv(name, "secret-of-the-server")
-    assert isinstance(worker.run(Task("good.md", GOOD)), Read) and worker.process
+    assert isinstance(worker.run(Task("good.md", GOOD)), Prepared) and worker.process
     known = psutil.Process(worker.process.pid).environ()
     assert "secret-of-the-server" not in known.values()
     assert set(known) <= {
@@ -279,7 +281,7 @@ def test_passing_folders_of_killed_processes_go_and_those_of_living_ones_stay(tm
 
 def test_vectors_come_from_the_caller_in_the_middle_of_a_job(worker: Worker) -> None:
     from ragwb.indexing.embedding import WordLlamaEmbedder
-    from ragwb.ingestion.reading import read
+    from ragwb.ingestion.preparation import prepared
 
     asked: list[int] = []
     model = WordLlamaEmbedder()
@@ -290,14 +292,14 @@ def test_vectors_come_from_the_caller_in_the_middle_of_a_job(worker: Worker) -> 
 
     task = Task("a.md", GOOD + b"The pump drips. It is blue. Nobody knows why. Ask the foreman. He is in on Mondays.\n", chunking=ChunkingConfig(strategy="semantic"))
     found = worker.run(task, embed)  # type: ignore[arg-type]
-    assert found == read(task, model.embed) and asked and isinstance(found, Read) and found.cut
+    assert found == prepared(task, model.embed) and asked and isinstance(found, Prepared) and found.cut
 
     def refuses(texts: list[str]) -> object:
         raise DocumentError("", "not embedded: the provider refused it")
 
     refused = worker.run(task, refuses)  # type: ignore[arg-type]
     assert isinstance(refused, DocumentError) and str(refused) == "a.md: not embedded: the provider refused it"
-    assert isinstance(worker.run(task, embed), Read)  # type: ignore[arg-type]
+    assert isinstance(worker.run(task, embed), Prepared)  # type: ignore[arg-type]
 
 
 def test_honest_documents_are_far_from_the_limits(worker: Worker) -> None:
@@ -315,6 +317,6 @@ def test_honest_documents_are_far_from_the_limits(worker: Worker) -> None:
     for name, data in {"prose.txt": words.encode()[:500_000], "pages.pdf": file.getvalue()}.items():
         with Cost() as cost:
             outcome = worker.run(Task(name, data, chunking=ChunkingConfig()))
-        assert isinstance(outcome, Read) and isinstance(outcome.document, Document)
+        assert isinstance(outcome, Prepared) and isinstance(outcome.document, Document)
         assert cost.seconds <= SECONDS / 3 and cost.memory <= MEMORY / 2, (name, cost.seconds, cost.memory)
-    assert isinstance(worker.run(Task("mask.txt", words.encode()[:100_000], guardrail=GuardrailConfig(scan="mask"), chunking=ChunkingConfig())), Read)
+    assert isinstance(worker.run(Task("mask.txt", words.encode()[:100_000], guardrail=GuardrailConfig(scan="mask"), chunking=ChunkingConfig())), Prepared)

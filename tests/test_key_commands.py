@@ -51,7 +51,7 @@ def test_a_new_key_is_alone_on_standard_output_and_told_once(keys: Terminal) -> 
     told = json.loads(keys("create", "ci", "--json", "--day-usd", "0.5").stdout)
     ci = keys.ring.of_token(told.pop("key"), datetime.now(UTC))
     assert ci and told == {"id": ci.id, "name": "ci", "state": "valid", "scopes": ["ask"], "collections": [],
-                          "created": ci.created, "expires": "", "used": "", "day_usd": 0.5, "limits": {}}
+                          "created": ci.created, "expires": "", "used": "", "provider": "", "day_usd": 0.5, "limits": {}}
 
 
 def test_a_name_is_taken_while_its_key_is_valid(keys: Terminal) -> None:

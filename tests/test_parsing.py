@@ -22,14 +22,14 @@ from ragwb.documents import parsing
 from ragwb.documents.document import Document, DocumentError
 from ragwb.documents.files import find_files, safe_name
 from ragwb.documents.parsing import Limits, parse
+from ragwb.ingestion.preparation import Prepared
 from ragwb.ingestion.processes import CREW, Worker, parse_many
-from ragwb.ingestion.reading import Read
 
 CRASHING = """
 import os, time
 import ragwb.ingestion.processes as processes
-import ragwb.ingestion.reading as reading
-sound = reading.parse
+import ragwb.ingestion.preparation as preparation
+sound = preparation.parse
 def parse(data, id, *given):
     if "crash" in id: os.abort()
     if "leave" in id: os._exit(3)
@@ -37,7 +37,7 @@ def parse(data, id, *given):
     if "slow" in id: time.sleep(60)
     print("a library that prints")
     return sound(data, id, *given)
-reading.parse = parse
+preparation.parse = parse
 processes.serve()
 """
 
@@ -244,7 +244,7 @@ def test_memory_stays_bounded_and_progress_is_told(monkeypatch: pytest.MonkeyPat
     begun, most, told = 0, 0, []
     run = Worker.run
 
-    def counted(self: Worker, *task: object) -> Read | DocumentError:
+    def counted(self: Worker, *task: object) -> Prepared | DocumentError:
         nonlocal begun
         begun += 1
         return run(self, *task)  # type: ignore[arg-type]

@@ -126,7 +126,7 @@ def test_versions_agree():
     assert f"## {PROJECT['project']['version']}" in (ROOT / "CHANGELOG.md").read_text("utf-8")
 
 
-USED = ("aws", "openai", "redis", "traces", "workbench")  # extras that the package imports where they are needed
+USED = ("aws", "oidc", "openai", "ray", "redis", "traces", "workbench")  # extras that the package imports where they are needed
 
 
 def requirements(*extras: str) -> list[Requirement]:

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import nbformat
@@ -16,8 +17,9 @@ from ragwb.api.routes import create_api
 from ragwb.cli import main
 from ragwb.config import PipelineConfig
 from ragwb.indexing.collection import Collection
-from ragwb.indexing.maintenance import tag
+from ragwb.indexing.maintenance import maintain, tag
 from ragwb.indexing.schema import VersionGone
+from ragwb.indexing.table import versions_of
 from ragwb.operations.config_registry import open_registry
 from ragwb.operations.replay import Replay, notebook_of
 from ragwb.settings import Settings
@@ -79,19 +81,16 @@ def test_deletion(tmp_path: Path) -> None:
     assert run.exit_code == 1 and "may have been deleted with a document that it cited" in run.output
 
 
-def test_versions_outlive_a_week(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    "LanceDB drops versions that are older than seven days whenever it compacts, unless it is told not to."
+def test_versions_outlive_a_year_of_maintenance(tmp_path: Path) -> None:
+    "LanceDB would drop versions that are older than seven days whenever it compacts."
     workbench = workbench_of(tmp_path)
     given = workbench.ask(LONG)
-    said: list[object] = []
-    for n in range(40):  # small commits, until a compaction is due
+    for n in range(35):  # until a compaction is due
         workbench.ingest_files([(f"note-{n}.md", f"# Note {n}\n\nNothing of note on day {n}.\n".encode())])
-    table = workbench.store.open("default").table.lance
-    real = type(table).optimize
-    monkeypatch.setattr(type(table), "optimize", lambda self, **given: said.append(given.get("cleanup_older_than")) or real(self, **given))
-    for n in range(40, 75):
-        workbench.ingest_files([(f"note-{n}.md", f"# Note {n}\n\nNothing of note on day {n}.\n".encode())])
-    assert said and all(kept is not None and kept.days > 3_650 for kept in said)  # type: ignore[attr-defined]
+    collection = workbench.store.open("default")
+    named = workbench.answers.replayed_on("default", versions_of(collection.table))
+    done = maintain(collection, named, timedelta(days=30), now=datetime.now(UTC) + timedelta(days=365))
+    assert done.dropped > 30 and versions_of(collection.table) == [given.index_version, collection.version]
     assert Replay(workbench, given.id).again().same
 
 

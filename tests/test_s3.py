@@ -474,17 +474,15 @@ def test_a_rewrite_does_not_undo_what_another_has_committed(s3_settings: Setting
     workbench, other = with_pump(s3_settings), Workbench(s3_settings)
     workbench.ingest_files([("valve.md", b"# Valve\n\nIt is green.\n")])
 
-    def interrupted(table: Table, where: str) -> None:
-        def meanwhile(batch: Any) -> Any:
-            monkeypatch.setattr(Bucket, "lock", lambda self, name: nullcontext(Mock()))  # this process has lost its lease and does not know
-            other.ingest_files([("late.md", b"# Late\n\nIt came meanwhile.\n")])
-            return batch
+    def meanwhile(batch: Any) -> Any:
+        monkeypatch.setattr(Bucket, "lock", lambda self, name: nullcontext(Mock()))  # this process has lost its lease and does not know
+        other.ingest_files([("late.md", b"# Late\n\nIt came meanwhile.\n")])
+        return batch
 
-        rewrite(table, where, meanwhile)
-
-    monkeypatch.setattr("ragwb.indexing.maintenance.rewrite", interrupted)
+    table = workbench.store.open("default").table
+    assert isinstance(table, Table)
     with pytest.raises(CollectionError, match="somebody wrote.*run the same command again"):
-        workbench.delete(["pump.md"])
+        rewrite(table, "document <> 'pump.md'", meanwhile)
     monkeypatch.undo()
     use_identity(monkeypatch, ADMIN)
     assert sorted(other.store.open("default").hashes()) == ["late.md", "pump.md", "valve.md"]

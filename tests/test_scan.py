@@ -14,8 +14,8 @@ from ragwb.cli import main
 from ragwb.config import CONFIGS, ConfigError, GuardrailConfig, PipelineConfig, config_from
 from ragwb.documents.parsing import DEFAULT_LIMITS
 from ragwb.indexing.collection import CollectionError
+from ragwb.ingestion.preparation import Prepared, Task
 from ragwb.ingestion.processes import Worker
-from ragwb.ingestion.reading import Read, Task
 from ragwb.settings import Settings
 from ragwb.workbench import Workbench
 
@@ -115,7 +115,7 @@ def test_a_worker_process_scans() -> None:
         outcome = worker.run(Task("letter.txt", LETTER, DEFAULT_LIMITS, GuardrailConfig(scan="mask")))
     finally:
         worker.close()
-    assert isinstance(outcome, Read) and outcome.found == "1 × EMAIL" and "anna.novak" not in outcome.document.text
+    assert isinstance(outcome, Prepared) and outcome.found == "1 × EMAIL" and "anna.novak" not in outcome.document.text
 
 
 def test_a_config_with_another_scan_is_refused_and_reindex_keeps_the_scan(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from ragwb.config import ChunkingConfig, PipelineConfig
 from ragwb.documents.document import Document
 from ragwb.indexing.chunking import chunk
 from ragwb.indexing.collection import Collection, Writer, all_chunks
-from ragwb.indexing.maintenance import clean_up, delete, reindex
+from ragwb.indexing.maintenance import delete, maintain, reindex
 from ragwb.indexing.schema import Entry
 from ragwb.indexing.store import Store
 from ragwb.retrieval import search, segments
@@ -138,7 +139,7 @@ def test_a_collection_that_is_written_to_answers_as_one_that_is_opened_now(tmp_p
             case "reopen":
                 collection = store.open("c")
             case "compact":
-                clean_up(Writer(collection), 1_000)
+                maintain(collection, (), timedelta(0), 1_000)
             case "reindex":
                 reindex(collection, config, SmallEmbedder())
                 collection = store.open("c")

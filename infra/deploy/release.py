@@ -210,6 +210,8 @@ def main() -> None:
     parser.add_argument("--wait", type=int, default=1_800, help="seconds for the pods of a deployment, canary and all")
     given = parser.parse_args()
     given.key = os.environ.get("SMOKE_KEY", "")
+    if not given.url.startswith(("http://", "https://")):
+        parser.error(f"--url {given.url!r}: an address is needed, as in https://ragwb-dev.example.com (make: URL=…)")
     if given.environment == "prod" and given.act != "smoke" and os.environ.get("CONFIRM") != "prod":
         parser.error("this changes production: set CONFIRM=prod")
     try:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from .answer import Answer
-from .answer_index import AnswerIndex, mark, rests_on
+from .answer_index import AnswerIndex, mark, rests_on, version_mark
 from ..costs.ledger import Charge
 from ..generation.fallback import ModelError
 from ..indexing.collection import Collection as DocumentCollection
@@ -130,6 +130,14 @@ class AnswerStore(KeptAnswers):
             marked = [id for id, marks in self.index.of_day(day, names, ids, load).items() if not wanted.isdisjoint(marks)]
             rests = self.objects.at_once(lambda id: rests_on(load(id), collection, documents), marked)
             found += [id for id, does in zip(marked, rests, strict=True) if does]
+        return found
+
+    def replayed_on(self, collection: str, versions: Collection[int]) -> set[int]:
+        "Those of some index versions that kept answers are replayed on."
+        wanted, found = {version_mark(collection, version): version for version in versions}, set[int]()
+        for day, names, ids in self.days():
+            for marks in self.index.of_day(day, names, ids, lambda id: self.read(self.key(id))).values():
+                found |= {wanted[each] for each in marks if each in wanted}
         return found
 
     def wrote(self, id: str, path: Path) -> None:

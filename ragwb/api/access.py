@@ -6,7 +6,7 @@
 __all__ = ['RULES', 'OTHERWISE', 'CHALLENGE', 'MOST_WRONG', 'WRONG_S', 'MOST_ADDRESSES', 'SESSION_COOKIE', 'WATCH_S', 'Rule',
            'rule_for', 'no_key', 'wrong_key', 'wrong_scope', 'WrongKeys', 'shown_key', 'of_session', 'identify',
            'still_in', 'KeyEnded', 'Watch', 'fixes_session', 'holds', 'over_limit', 'telling_limits', 'to_sign_in',
-           'AccessGate', 'open_to_everyone', 'start_fault', 'access_told', 'check_start']
+           'AccessGate', 'valid_keys', 'open_to_everyone', 'start_fault', 'access_told', 'check_start']
 
 # %% ../../nbs/14_api/05_access.ipynb #c03
 import asyncio
@@ -31,6 +31,7 @@ from .problems import Problem, problem_of, problem_response
 from ..network.aws import AwsError
 from ..operations.keys import AccessError, KeyRing, Keys, KeyStore, session_id
 from ..operations.limits import Meters, OverLimit
+from ..operations.openid import read_groups
 from ..operations.permission import ANY, EVERYONE, NOBODY, VISITOR, Visitor, visitor_of
 from ..settings import Settings
 from ..storage.bucket import objects
@@ -47,7 +48,7 @@ class Rule:
 
 RULES = (
     Rule("/healthz|/readyz", ""),
-    Rule("/signin|/signout", "", page=True),
+    Rule("/signin(/provider|/callback)?|/signout", "", page=True),
     Rule("/metrics", "metrics"),
     Rule("/docs(/.*)?|/openapi.json", ANY, page=True),
     Rule("/v1/documents(/.*)?", "ask", ("GET", "HEAD", "OPTIONS")),
@@ -301,9 +302,14 @@ class AccessGate:
             watch.end()
 
 # %% ../../nbs/14_api/05_access.ipynb #c23
+def valid_keys(ring: KeyRing | None) -> int:
+    "The number of keys that open something now, without the people of a provider."
+    return sum(key.state(datetime.now(UTC)) == "valid" and not key.subject for key in ring.keys) if ring else 0
+
+
 def open_to_everyone(settings: Settings) -> bool:
     "Whether a server asks nobody for a key as long as none was made."
-    return bool(settings.insecure) or (is_loopback(settings.host) and not settings.hosts)
+    return bool(settings.insecure) or (is_loopback(settings.host) and not settings.hosts and not settings.oidc_issuer)
 
 
 def start_fault(
@@ -313,18 +319,20 @@ def start_fault(
     "The reason that a server must not start, with what to do."
     if open_to_everyone(settings):
         return ""
-    if not valid:
+    if not valid and not settings.oidc_issuer:
         return (f"others can reach a server at {settings.host}{f' ({settings.hosts})' if settings.hosts else ''}, and there is no valid API key: make one with "
                 "`ragwb keys create admin --scope admin`, or let everybody who reaches the server do everything, with --insecure")
-    if not settings.hosts:
+    if not settings.hosts and not is_loopback(settings.host):
         return f"others can reach a server at {settings.host}, and it does not know the names that it is called by: set hosts, such as RAGWB_HOSTS=ragwb.example.com"
     return ""
 
 
 def access_told(settings: Settings, ring: KeyRing | None) -> str:
     "Who may use a server that starts with some settings and keys."
+    if settings.oidc_issuer and not settings.insecure:
+        return f"people sign in at {settings.oidc_issuer}; {valid_keys(ring)} valid API keys, and each request of a program needs one"
     if ring is not None:
-        return f"{sum(key.state(datetime.now(UTC)) == 'valid' for key in ring.keys)} valid API keys; each request and each person needs one"
+        return f"{valid_keys(ring)} valid API keys; each request and each person needs one"
     if settings.insecure and not is_loopback(settings.host):
         return f"INSECURE: everybody who reaches {settings.host}:{settings.port} may read, upload and delete all documents, without a key"
     return "no API key was made: everyone on this machine may do everything"
@@ -333,7 +341,8 @@ def access_told(settings: Settings, ring: KeyRing | None) -> str:
 def check_start(settings: Settings) -> str:
     "Who may use the server. Raises AccessError if it must not start."
     ring = KeyStore(objects(settings)).look()[0]
-    valid = sum(key.state(datetime.now(UTC)) == "valid" for key in ring.keys) if ring else 0
-    if fault := start_fault(settings, valid):
+    if fault := start_fault(settings, valid_keys(ring)):
         raise AccessError(fault)
+    if settings.oidc_issuer:
+        read_groups(settings.oidc_groups)
     return access_told(settings, ring)

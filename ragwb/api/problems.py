@@ -173,8 +173,11 @@ def log_problem(request: Request, error: Exception, problem: Problem) -> None:
 
 
 def methods_of(app: FastAPI, path: str) -> list[str]:
-    "The methods of an address, over all routes that it fits."
-    fits = (operations for template, operations in app.openapi()["paths"].items() if re.fullmatch(re.sub(r"\\{\w+\\}", ".+", re.escape(template)), path, re.DOTALL))
+    "The methods of an address, over all routes that it fits; a part of an address is one between slashes where some route fits so, and else it may hold slashes."
+    for part in ("[^/]+", ".+"):
+        fits = [operations for template, operations in app.openapi()["paths"].items() if re.fullmatch(re.sub(r"\\{\w+\\}", part, re.escape(template)), path, re.DOTALL)]
+        if fits:
+            break
     return sorted({method.upper() for operations in fits for method in operations})
 
 

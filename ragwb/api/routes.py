@@ -308,7 +308,7 @@ def create_api(workbench: Workbench) -> FastAPI:
     app.state.service = service = Service(workbench)
     workbench.keeper.listeners.append(Expiry(workbench.store, workbench.settings.answer_days).heard)
     app.state.keys, app.state.wrong_keys, app.state.rules = Keys(KeyStore(workbench.store.objects)), WrongKeys(), list(RULES)
-    app.state.easy, app.state.audit = open_to_everyone(workbench.settings), workbench.audit
+    app.state.easy, app.state.audit, app.state.settings = open_to_everyone(workbench.settings), workbench.audit, workbench.settings
     for routes in (router, ab_router, chat, measured):
         app.include_router(routes, dependencies=[Security(HTTPBearer(auto_error=False, description="a key of `ragwb keys create`"))])
     for routes in (watch, sign_in):

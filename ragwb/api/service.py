@@ -45,9 +45,8 @@ def open_collection(
 
 def find_document(collection: Collection, id: str) -> DocumentInfo:
     "A document of a collection by id. Raises Problem 404."
-    for info in collection.documents():
-        if info.id == id:
-            return info
+    if info := collection.info(id):
+        return info
     raise Problem(404, "unknown-document", f"no document {id[:1024]!r} in collection {collection.name!r}")
 
 # %% ../../nbs/14_api/03_service.ipynb #c09

@@ -22,9 +22,9 @@ def key_row(key: Key, asked: str, now: datetime) -> list[str]:
     "A key in the list; revoking is asked about first."
     state = key.state(now)
     most = [f"{size:,} {LIMITS[name]}" for name, size in key.limits.items()] + ([f"${key.day_usd:g} a day"] if key.day_usd else [])
-    buttons = f'<button data-act="key-rotate" data-key="{key.id}" title="A new key in its place; this one holds for a day more">Rotate</button> '
+    buttons = "" if key.subject else f'<button data-act="key-rotate" data-key="{key.id}" title="A new key in its place; this one holds for a day more">Rotate</button> '
     sure = f'<button data-act="key-really-revoke" data-key="{key.id}">Really revoke</button>' if asked == key.id else f'<button data-act="key-revoke" data-key="{key.id}">Revoke</button>'
-    return [f"<code>{key.id}</code>", escape(key.name), escape(", ".join(key.scopes)), escape(", ".join(key.collections) or "all"), escape(", ".join(most) or "none"),
+    return [f"<code>{key.id}</code>", escape(key.name) + (f' <span class="muted small">signs in at {escape(key.subject.partition(" ")[0])}</span>' if key.subject else ""), escape(", ".join(key.scopes)), escape(", ".join(key.collections) or "all"), escape(", ".join(most) or "none"),
             f'{state}{f" until {key.expires[:10]}" if key.expires and state == "valid" else ""}', key.used or "never", buttons + sure if state == "valid" else ""]
 
 

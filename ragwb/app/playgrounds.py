@@ -40,7 +40,7 @@ from ..evaluation.scoring import located_spans
 from ..generation.prompts import register_template, template
 from ..indexing.chunking import Chunk, chunk
 from ..indexing.embedding import Embedder
-from ..indexing.schema import Entry, describe, schema, table_rows
+from ..indexing.schema import Entry, describe, schema, table_of
 from ..retrieval.hybrid import Hit, fuse_legs, retrieve, search_legs
 from ..retrieval.search import Snapshot
 
@@ -49,17 +49,17 @@ class TrialIndex(Snapshot):
     "Documents cut and embedded in memory, searchable like an index."
 
     def __init__(self, documents: Sequence[Document], config: ChunkingConfig, embedder: Embedder):
-        import pyarrow as pa
+        import pyarrow.compute as pc
 
         self.by_document = {document.id: chunk(document, config, embedder.embed) for document in documents}
         flat = [piece for group in self.by_document.values() for piece in group]
-        vectors, rows, at = embedder.embed([piece.indexed for piece in flat]), list[dict[str, Any]](), 0
+        vectors, entries, at = embedder.embed([piece.indexed for piece in flat]), list[Entry](), 0
         for document in documents:
             group = self.by_document[document.id]
-            rows += [row for row in table_rows(Entry(document, group, vectors[at:at + len(group)], 0), "") if row["kind"] == "chunk"]
+            entries.append(Entry(document, group, vectors[at:at + len(group)], 0))
             at += len(group)
         columns = schema(embedder.dimensions, describe(PipelineConfig(chunking=config, embedder=embedder.name)))
-        super().__init__(0, pa.Table.from_pylist(rows, schema=columns).sort_by("id").combine_chunks())
+        super().__init__(0, table_of(entries, "", columns).filter(pc.field("kind") == "chunk").sort_by("id").combine_chunks())
 
 # %% ../../nbs/15_app/13_playgrounds.ipynb #c10
 @dataclass(frozen=True)

@@ -9,8 +9,11 @@ __all__ = ['PICTURE_WIDTH', 'APP_POLICY', 'POLICY_HEADERS', 'TICK_MS', 'APP_RULE
            'run_server']
 
 # %% ../../nbs/15_app/21_server.ipynb #c03
+import signal
 import socket
+import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from secrets import token_bytes
 from typing import Any
 from urllib.parse import quote
@@ -31,6 +34,7 @@ from uvicorn.protocols.http.auto import AutoHTTPProtocol
 from ..answering.conversations import ConversationError, Conversations, conversation_markdown
 from ..api.access import SESSION_COOKIE, Rule
 from ..api.problems import Problem, problem_response
+from ..api.processes import Crew, add_processes, answer_for
 from ..api.routes import create_api
 from ..api.service import Serving
 from .uploads import Uploads
@@ -41,7 +45,7 @@ from ..indexing.schema import CollectionError
 from ..ingestion.page_views import Busy, page_image
 from ..operations.permission import ANY, VISITOR, seen_by
 from ..settings import Settings
-from ..storage.folder import drop_passing
+from ..storage.folder import drop_halves, drop_passing
 from ..workbench import Workbench
 
 # %% ../../nbs/15_app/21_server.ipynb #c08
@@ -272,6 +276,7 @@ def create_server(
 ) -> FastAPI:
     "The API with the app mounted at `/`."
     drop_passing(settings.home)  # what a killed server has left of its uploads
+    drop_halves(settings.home)
     workbench = Workbench(settings, config)
     api = create_api(workbench)
     add_app(api, workbench)
@@ -281,12 +286,18 @@ def create_server(
 def run_server(
     settings: Settings,
     config: PipelineConfig | None = None,
+    processes: int = 1,  # that answer questions, this one included
 ) -> None:
     "Serves until it is stopped. Raises PortTaken."
     import uvicorn
 
     check_port(settings.host, settings.port)
     server = create_server(settings, config)
+    crew = Crew(processes, answer_for, settings, config) if processes > 1 else None
+    if crew:
+        add_processes(server, crew)
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # Uvicorn gives the signal back when all is answered; the crew is stopped too
     print(f"ragwb is at http://{settings.host}:{settings.port}  (API: /v1, its description: /docs; stop with Ctrl-C)", flush=True)
-    uvicorn.run(server, host=settings.host, port=settings.port, log_level="warning", timeout_graceful_shutdown=5, timeout_keep_alive=10, limit_concurrency=CONNECTIONS,
-                http=ImpatientProtocol)
+    with crew or nullcontext():
+        uvicorn.run(server, host=settings.host, port=settings.port, log_level="warning", timeout_graceful_shutdown=5, timeout_keep_alive=10, limit_concurrency=CONNECTIONS,
+                    http=ImpatientProtocol)

@@ -5,17 +5,28 @@
 # %% auto #0
 __all__ = ['ingest_command', 'print_report', 'print_first', 'reindex_command', 'sync_command', 'ask_command', 'print_answer',
            'print_passages', 'documents_group', 'list_documents', 'show_document', 'print_deleted', 'delete_documents',
-           'eval_command', 'serve_command', 'check_access', 'doctor_command']
+           'eval_command', 'serve_command', 'check_access', 'check_sign_in', 'doctor_command']
 
 # %% ../../nbs/17_commands/02_everyday.ipynb #c04
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from .common import collection_option, config_option, json_option, main, open_workbench, print_json, progress_bar, read_config
+from ragwb.commands.common import (
+    collection_option,
+    config_option,
+    engine_option,
+    json_option,
+    main,
+    open_workbench,
+    print_json,
+    progress_bar,
+    read_config,
+)
 
 if TYPE_CHECKING:
     from ragwb.answering.pipeline import Answer
@@ -28,14 +39,23 @@ if TYPE_CHECKING:
 @collection_option
 @config_option
 @click.option("--scan", type=click.Choice(["report", "mask", "block"]), default=None, help="Look for personal data and prompt attacks, and report, cover or refuse them.")
+@click.option("--delete", is_flag=True, help="Also delete the documents whose files are gone from these folders and prefixes.")
+@engine_option
 @json_option
 @click.pass_context
-def ingest_command(ctx: click.Context, paths: Sequence[str], collection: str, config: str, scan: str | None, as_json: bool) -> None:
+def ingest_command(ctx: click.Context, paths: Sequence[str], collection: str, config: str, scan: str | None, delete: bool, engine: str, as_json: bool) -> None:
     "Put files, folders and s3://BUCKET/PREFIX into a collection. Unchanged documents are left alone."
+    from ragwb.ingestion.ray import engine_of
+
     workbench = open_workbench(ctx, config)
-    with progress_bar(as_json) as progress:
+    with engine_of(engine) as workbench.engine, progress_bar(as_json) as progress:
         report = workbench.ingest_paths(paths, collection, progress, scan or "")
-    print_json(report.to_dict()) if as_json else print_report(report)
+    elsewhere = list[str]()
+    gone = workbench.delete_gone(paths, collection, elsewhere.append) if delete else []
+    print_json(report.to_dict() | ({"deleted": gone, "elsewhere": elsewhere} if delete else {})) if as_json else print_report(report)
+    if delete and not as_json:
+        print_first("deleted", [(id, "its file is gone") for id in gone], "deleted", err=False)
+        print_deleted(len(gone), elsewhere)
     if report.failed and not (report.new or report.changed or report.unchanged):
         ctx.exit(1)
 
@@ -254,9 +274,10 @@ def eval_command(ctx: click.Context, dataset: Path, config: str, split: str, row
 @main.command("serve")
 @click.option("--host", default="", help="Address to listen on; else the one of the settings (127.0.0.1).")
 @click.option("--port", type=click.IntRange(1, 65_535), default=None, help="Port; else the one of the settings.")
+@click.option("--processes", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes that answer questions, behind the one port: as many as cores.")
 @click.option("--insecure", is_flag=True, help="Serve on any address without an API key: everybody who reaches the server may do everything.")
 @click.pass_context
-def serve_command(ctx: click.Context, host: str, port: int | None, insecure: bool) -> None:
+def serve_command(ctx: click.Context, host: str, port: int | None, insecure: bool, processes: int) -> None:
     "Serve the API and the app on one port."
     from dataclasses import replace
 
@@ -268,12 +289,14 @@ def serve_command(ctx: click.Context, host: str, port: int | None, insecure: boo
     settings = load_settings(ctx.obj)
     settings = replace(settings, host=host or settings.host, port=port or settings.port, insecure=int(insecure) or settings.insecure)
     told = check_start(settings)
+    if processes > 1 and os.name == "nt":
+        raise click.ClickException("Windows has no sockets for several processes behind one port: leave --processes out")
     try:
         check_port(settings.host, settings.port)
         click.echo(click.style(told, fg="red", bold=True) if told.startswith("INSECURE") else told, err=True)
         if not settings.config:
             click.echo(in_use(chosen_model(settings), found_models(settings)))
-        run_server(settings, read_config(settings.config, settings))
+        run_server(settings, read_config(settings.config, settings), processes)
     except PortTaken as error:
         raise click.ClickException(str(error)) from None
 
@@ -293,6 +316,20 @@ def check_access(settings: "Settings") -> str:
     return told
 
 
+def check_sign_in(settings: "Settings") -> str:
+    "People can sign in, with a key or at the provider. Raises CheckFailed."
+    import asyncio
+
+    from ragwb.operations.doctor import CheckFailed
+    from ragwb.operations.keys import AccessError
+    from ragwb.operations.openid import check_provider
+
+    try:
+        return asyncio.run(check_provider(settings))
+    except AccessError as error:
+        raise CheckFailed(str(error), "compare the oidc settings with what the provider shows, and see that this machine reaches it; API keys work meanwhile") from None
+
+
 @main.command("doctor")
 @json_option
 @click.pass_context
@@ -300,7 +337,7 @@ def doctor_command(ctx: click.Context, as_json: bool) -> None:
     "Check the configuration, and print how to fix what fails."
     from ragwb.operations.doctor import checks
 
-    found = checks(ctx.obj, read_config, check_access)
+    found = checks(ctx.obj, read_config, {"access": check_access, "sign-in": check_sign_in})
     if as_json:
         print_json(found)
     else:

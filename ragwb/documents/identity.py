@@ -4,13 +4,13 @@
 
 # %% auto #0
 __all__ = ['HEAD', 'LEGAL_FORM', 'LEGAL', 'LEGAL_LINE', 'REGISTRANT', 'FILE_NUMBER', 'REPORTS', 'NO_NAME', 'WRITTEN', 'SYMBOL',
-           'FORM_WORD', 'FILE_WORDS', 'TABLES', 'FORM', 'KINDS', 'SPAN', 'PERIOD_LINE', 'STATED', 'EVENT', 'YEAR_END',
-           'QUARTER_NAME', 'YEAR_NAME', 'MONTHS_OF_KIND', 'HEADER', 'BREAK', 'NOT_AFTER', 'VERSION', 'SHORT_VERSION',
-           'SUPERSEDED', 'ENDED_WORDS', 'ENDED', 'DRAFT', 'VALID', 'FROM', 'UNTIL', 'VERSION_KEYS', 'FROM_KEYS',
-           'FUNCTION_WORDS', 'Identity', 'said', 'identity_labels', 'from_labels', 'name_line', 'printed_name',
-           'plain_case', 'short_name', 'initials', 'tickers', 'file_words', 'organisation_of', 'kind_of', 'called',
-           'fiscal_of', 'reported', 'named_period', 'period_of', 'cell_below', 'version_of', 'validity_of', 'state_of',
-           'language_of', 'identity_of', 'found_identity', 'telling_title']
+           'FORM_WORD', 'FILE_WORDS', 'TABLES', 'FORM', 'KINDS', 'ANY_KIND', 'SPAN', 'PERIOD_LINE', 'STATED', 'EVENT',
+           'YEAR_END', 'QUARTER_NAME', 'YEAR_NAME', 'MONTHS_OF_KIND', 'HEADER', 'BREAK', 'NOT_AFTER', 'VERSION',
+           'SHORT_VERSION', 'SUPERSEDED', 'ENDED_WORDS', 'ENDED', 'DRAFT', 'VALID', 'FROM', 'UNTIL', 'VERSION_KEYS',
+           'FROM_KEYS', 'FUNCTION_WORDS', 'Identity', 'said', 'identity_labels', 'from_labels', 'name_line',
+           'printed_name', 'plain_case', 'short_name', 'initials', 'tickers', 'file_words', 'organisation_of',
+           'kind_of', 'called', 'fiscal_of', 'reported', 'named_period', 'period_of', 'cell_below', 'version_of',
+           'validity_of', 'state_of', 'language_of', 'identity_of', 'found_identity', 'telling_title']
 
 # %% ../../nbs/01_documents/26_identity.ipynb #c03
 import re
@@ -206,6 +206,7 @@ KINDS = tuple((kind, re.compile(rf"\b(?:{words})\b", re.IGNORECASE)) for kind, w
     ("price list", r"price list|pricing"), ("bulletin", r"bulletin"), ("specification", r"specification"), ("standard", r"standard"), ("report", r"report|review|audit"),
     ("invoice", r"invoice"), ("checklist", r"check ?list"), ("FAQ", r"FAQ|frequently asked questions"),
 ))
+ANY_KIND = re.compile("|".join(words.pattern for _, words in KINDS), re.IGNORECASE)
 
 
 def kind_of(
@@ -217,7 +218,8 @@ def kind_of(
         form = re.sub(r"\s", "", found[1].upper())
         return form if "-" in form or form.startswith("DEF") else re.sub(r"(?<=\d)(?=[KQF])", "-", form)
     first = "" if document.format in TABLES else document.text[:200].split("\n")[0]
-    return next((kind for text in (document.title, file_words(document), first) for kind, words in KINDS if words.search(text)), "")
+    telling = (text for text in (document.title, file_words(document), first) if ANY_KIND.search(text))  # most say nothing
+    return next((kind for text in telling for kind, words in KINDS if words.search(text)), "")
 
 # %% ../../nbs/01_documents/26_identity.ipynb #c24
 SPAN = r"(?:(?:quarterly|annual|fiscal|monthly)\s+)?(?:period|quarter|year|(?:three|six|nine|twelve)\s+months)\s+(?:ended|ending)[:|\s_]*"

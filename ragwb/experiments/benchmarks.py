@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['Raw', 'FIGURES', 'BENCHMARKS', 'ratio_of_best', 'ingest', 'parts', 'pdf', 'memory', 'query', 'legs', 'start', 'ask',
            'p50_p95', 'warm_query', 'kept_answer', 'restart', 'embedding', 'timings_report', 'faults',
-           'units_by_component', 'share_below', 'fault_table', 'benchmark_rows', 'benchmark_summary', 'write_benchmark',
-           'read_rows']
+           'units_by_component', 'share_below', 'fault_table', 'growth', 'benchmark_rows', 'benchmark_summary',
+           'write_benchmark', 'read_rows']
 
 # %% ../../nbs/12_experiments/15_benchmarks.ipynb #c03
 import hashlib
@@ -191,10 +191,30 @@ def fault_table(about: Row, rows: Sequence[Row]) -> str:
     lines = "".join(f"| {row['fault']} | {row['how']} | `{row['line']}` | {row['fix']} | `{row['test']}` |\n" for row in rows)
     return f"{about['head']}\n| fault | how | what a person reads | what to do | test |\n|---|---|---|---|---|\n{lines}"
 
+# %% ../../nbs/12_experiments/15_benchmarks.ipynb #c18
+def growth(
+    about: Row,
+    rows: Sequence[Raw],  # "ingest", "one_document", "one_deletion", "first_question", "size" and "small_ingests", each of a number of passages
+) -> Row:
+    "The summary of a collection that grew: a line for each size, and what many small ingests left on the disk."
+    by_size: dict[int, Row] = {}
+    for size in (row for row in rows if row["figure"] == "size"):
+        def middle(figure: str, side: str, passages: int = size["passages"]) -> float:
+            return median(row[side][0] for row in rows if row["figure"] == figure and abs(row["passages"] - passages) < 100)
+
+        by_size[size["passages"]] = {
+            "passages": size["passages"], "one_document_s": middle("one_document", "took"), "one_deletion_s": middle("one_deletion", "took"),
+            "first_question_s": middle("first_question", "following"), "fresh_s": middle("first_question", "fresh"),
+            "disk_mb": size["disk"] / 1e6, "files": size["files"], "memory_mb": size["memory"] / 1e6,
+        }
+    small = next(row for row in rows if row["figure"] == "small_ingests")
+    shares = {f"{when}_copies": small[when][0] / small["copy"][0] for when in ("before", "crowded", "maintained")}
+    return about | {"growth": list(by_size.values()), "small_ingests": {"ingests": small["ingests"], "files": small["maintained"][1]} | shares}
+
 # %% ../../nbs/12_experiments/15_benchmarks.ipynb #c15
 BENCHMARKS: dict[str, tuple[str, Callable[[Row, Sequence[Row]], Any]]] = {  # name -> summary's file, and how it follows from the rows
     "quality": ("quality.json", quality), "bench": ("bench.json", timings_report), "bench_aws": ("bench_aws.json", timings_report), "faults_aws": ("faults_aws.json", faults),
-    "guardrails": ("guardrails.json", guardrails), "parity_aws": ("parity_aws.json", parity), "faults": ("faults.md", fault_table),
+    "guardrails": ("guardrails.json", guardrails), "parity_aws": ("parity_aws.json", parity), "faults": ("faults.md", fault_table), "bench_scale": ("bench_scale.json", growth),
 }
 
 

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Embedder', 'WordTokens', 'add_up', 'WordLlamaEmbedder', 'LangChainEmbedder', 'VectorCache', 'embed_counted',
            'embed_partly', 'vector_key', 'CachedEmbedder', 'Metered', 'wordllama_embedder', 'provider_embedder',
-           'langchain_embedder', 'embedder']
+           'langchain_embedder', 'embedder', 'portable']
 
 # %% ../../nbs/05_indexing/03_embedding.ipynb #c03
 import hashlib
@@ -278,3 +278,9 @@ def embedder(
     if ":" not in name or name.startswith("local:"):
         raise ConfigError(f"unknown embedder {name!r}: use {WordLlamaEmbedder.name}, {TITAN} or provider:model, e.g. openai:text-embedding-3-small")
     return provider_embedder(name, settings)
+
+
+def portable(embedder: Embedder) -> str:
+    "The name by which any process with this package makes the same embedder; empty for one that needs a provider, a key, or code of its own."
+    inner = embedder.inner if isinstance(embedder, Metered) else embedder
+    return inner.name if type(inner) is WordLlamaEmbedder else ""

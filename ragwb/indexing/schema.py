@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['FORMAT', 'CHUNK_FIELDS', 'SNAPSHOT_COLUMNS', 'UPLOAD', 'schema', 'describe', 'built_with', 'described', 'labels_of',
-           'Origin', 'Claim', 'DocumentInfo', 'terms_of', 'Entry', 'read_info', 'origin_in', 'table_rows', 'is_name',
-           'quoted', 'CollectionError', 'VersionGone', 'damaged', 'check_format', 'check_age', 'check_config',
-           'check_scan', 'scan_in_words']
+           'Origin', 'Claim', 'DocumentInfo', 'terms_of', 'Entry', 'read_info', 'origin_in', 'columns_of', 'table_of',
+           'is_name', 'quoted', 'CollectionError', 'VersionGone', 'damaged', 'check_format', 'check_age',
+           'check_config', 'check_scan', 'scan_in_words']
 
 # %% ../../nbs/05_indexing/04_schema.ipynb #c03
 import json
@@ -155,7 +155,7 @@ class Entry:
 
 
 def read_info(
-    info: str,  # JSON, as `table_rows` writes it; of an index of format 1 without an identity
+    info: str,  # JSON, as `columns_of` writes it; of an index of format 1 without an identity
 ) -> DocumentInfo:
     "What a table keeps of a document."
     values = json.loads(info)
@@ -167,25 +167,44 @@ def origin_in(
     info: str,  # as above
 ) -> Origin:
     "The file that a document was read from, as a table keeps it."
-    kept = json.loads(info).get("origin", {})
+    _, key, rest = info.rpartition('"origin": ')  # the last key; a quotation mark within a value is escaped, so no value looks like it
+    kept = json.JSONDecoder().raw_decode(rest)[0] if key else {}
     return Origin(**kept | {"formerly": tuple(kept.get("formerly", ()))})
 
 
-def table_rows(
+def columns_of(
     entry: Entry,
     updated: str,  # ISO 8601
-) -> list[dict[str, Any]]:
-    "A document's row and the rows of its chunks."
-    document = entry.document
-    shared = {"document": document.id, "content_hash": document.content_hash, "labels": labels_of(document, entry.known)}
+) -> dict[str, list[Any]]:  # by column, all but the vectors
+    "A document's row and then the rows of its chunks."
+    document, chunks, count = entry.document, entry.chunks, len(entry.chunks)
     origin = {"origin": asdict(entry.claim.origin)} if entry.claim.origin != Origin() else {}
-    info = json.dumps(asdict(entry.info(updated)) | origin)
-    rows: list[dict[str, Any]] = [shared | {"kind": "document", "id": document.id, "text": document.text, "info": info, "maps": document.maps()}]
-    for piece, words, vector in zip(entry.chunks, entry.terms, entry.vectors, strict=True):
-        place = {"start": piece.start, "end": piece.end, "parent_start": piece.parent_start, "parent_end": piece.parent_end, "page": piece.page}
-        own = {"kind": "chunk", "id": f"{document.id}#{piece.start}-{piece.end}", "text": piece.text, "context": piece.context}
-        rows.append(shared | place | own | {"terms": words, "vector": vector})
-    return rows
+    rows = {"document": document.id, "content_hash": document.content_hash, "labels": labels_of(document, entry.known)}
+    of_document = {"info": json.dumps(asdict(entry.info(updated)) | origin), "maps": document.maps()}
+    of_chunks = {name: [None, *(getattr(piece, name) for piece in chunks)] for name in ("context", "start", "end", "parent_start", "parent_end", "page")}
+    return {name: [value] * (count + 1) for name, value in rows.items()} | {name: [value] + [None] * count for name, value in of_document.items()} | of_chunks | {
+        "kind": ["document"] + ["chunk"] * count,
+        "id": [document.id, *(f"{document.id}#{piece.start}-{piece.end}" for piece in chunks)],
+        "text": [document.text, *(piece.text for piece in chunks)],
+        "terms": [None, *entry.terms],
+    }
+
+
+def table_of(
+    entries: Sequence[Entry],
+    updated: str,  # ISO 8601
+    columns: Any,  # pyarrow.Schema
+) -> Any:          # pyarrow.Table
+    "The rows of documents and their chunks."
+    import pyarrow as pa
+
+    each = [columns_of(entry, updated) for entry in entries]
+    missing = np.concatenate([np.arange(len(entry.chunks) + 1) == 0 for entry in entries] or [np.zeros(0, bool)])  # a document has no vector
+    kind = columns.field("vector").type
+    vectors = np.zeros((len(missing), kind.list_size), np.float32)
+    vectors[~missing] = np.concatenate([entry.vectors for entry in entries] or [vectors])
+    made = {"vector": pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), type=kind, mask=pa.array(missing))}
+    return pa.table({name: made[name] if name in made else [value for one in each for value in one[name]] for name in columns.names}, schema=columns)
 
 # %% ../../nbs/05_indexing/04_schema.ipynb #c19
 def is_name(name: str) -> bool:
@@ -203,11 +222,11 @@ class CollectionError(ValueError):
 
 
 class VersionGone(LookupError):
-    "An index version that a deletion has dropped."
+    "An index version that a deletion or maintenance has dropped."
 
     def __init__(self, name: str, version: int):
         super().__init__(f"index version {version} of collection {name!r} is gone: deleting a document drops all earlier versions, so that its text is gone too "
-                         "(ADR 4). The answer can still be read; to have it answered anew, ask again")
+                         "(ADR 4), and maintenance those that no answer and no tag refers to. The answer can still be read; to have it answered anew, ask again")
 
 # %% ../../nbs/05_indexing/04_schema.ipynb #c23
 def damaged(name: str, error: BaseException, place: str = "the data folder") -> CollectionError:

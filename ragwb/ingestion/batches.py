@@ -17,7 +17,7 @@ from ..indexing.collection import Collection, Writer
 from ..indexing.embedding import Embedder
 from ..indexing.schema import Claim, Entry
 from ..indexing.titan import EmbeddingError
-from .reading import Cut
+from .preparation import Cut
 from .sources import Original, bytes_of
 
 # %% ../../nbs/09_ingestion/05_batches.ipynb #c06
@@ -58,12 +58,14 @@ def entries(
     embedder: Embedder,
 ) -> list[Entry | DocumentError]:                    # in the same order
     "Documents embedded."
-    vectors, failed = embedded([piece.indexed for _, pieces, _ in documents for piece in pieces.chunks], embedder)
+    texts = [piece.indexed for _, pieces, _ in documents if pieces.vectors is None for piece in pieces.chunks]
+    vectors, failed = embedded(texts, embedder) if texts else (np.zeros((0, embedder.dimensions), np.float32), {})
     made, at = list[Entry | DocumentError](), 0
     for document, pieces, size in documents:
-        end = at + len(pieces.chunks)
+        end = at + (len(pieces.chunks) if pieces.vectors is None else 0)
         reasons = [failed[place] for place in range(at, end) if place in failed]
-        made.append(not_embedded(document, reasons[0]) if reasons else Entry(document, pieces.chunks, vectors[at:end], size, pieces.terms, pieces.identity))
+        own = vectors[at:end] if pieces.vectors is None else pieces.vectors
+        made.append(not_embedded(document, reasons[0]) if reasons else Entry(document, pieces.chunks, own, size, pieces.terms, pieces.identity))
         at = end
     return made
 

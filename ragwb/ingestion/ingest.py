@@ -20,14 +20,14 @@ from ..config import ChunkingConfig, GuardrailConfig, PipelineConfig
 from ..documents.document import Document, DocumentError
 from ..documents.parsing import Limits
 from ..indexing.collection import Collection, Writer
-from ..indexing.embedding import Embedder
+from ..indexing.embedding import Embedder, portable
 from ..indexing.maintenance import clean_up
 from ..indexing.schema import CollectionError, damaged
 from ..indexing.titan import EmbeddingError
 from .batches import FINAL, Batches, Incoming, Step, failure
 from .names import NameRules, Names, Settled
-from .processes import Taken, processors, spread
-from .reading import Embedding, Read, Task, cut, vetted
+from .preparation import Embedding, Prepared, Task, cut, vetted
+from .processes import Engine, Taken, processors, spread
 from .sources import Gathered, Original, Source, read_original
 from ..storage.objects import is_disk_full
 
@@ -125,9 +125,11 @@ class Intake:
         workers: int = 0,
         chunking: ChunkingConfig = ChunkingConfig(),  # noqa: B008  # frozen
         patience_s: float = float("inf"), # after which no more sources are read
+        embedder: str = "",               # that the workers can make, as `portable` names it
+        engine: Engine = spread,
     ):
-        self.names, self.limits, self.guardrail, self.chunking = names, limits, guardrail, chunking
-        self.workers, self.patience_s, self.until = workers or processors(), patience_s, time.monotonic() + patience_s
+        self.names, self.limits, self.guardrail, self.chunking, self.embedder = names, limits, guardrail, chunking, embedder
+        self.workers, self.engine, self.patience_s, self.until = workers or processors(), engine, patience_s, time.monotonic() + patience_s
         self.settled: dict[str, tuple[Settled, str]] = {}  # what sources became, and the names that they came with; by document id
         self.at_work: dict[str, Original] = {}   # being read
 
@@ -144,16 +146,17 @@ class Intake:
         if settled.unchanged:
             return Step(settled.id, "unchanged")
         self.at_work[settled.id] = replace(original, source=replace(source, id=settled.id))
-        return Task(settled.id, original.content, self.limits, self.guardrail, original.content_hash if original.held is not None else "", self.chunking)
+        hash = original.content_hash if original.held is not None else ""
+        return Task(settled.id, original.content, self.limits, self.guardrail, hash, self.chunking, self.embedder)
 
-    def outcome(self, event: Taken | Read | DocumentError | Step) -> Step | Incoming:
+    def outcome(self, event: Taken | Prepared | DocumentError | Step) -> Step | Incoming:
         "An event of the workers as a step, or as a document for the next batch."
         match event:
             case Step():
                 return event
             case Taken():
                 return Step(event.document, "parsing")
-            case Read():
+            case Prepared():
                 assert event.cut is not None
                 id = event.document.id
                 return Incoming(event.document, self.at_work.pop(id), event.cut, event.found, self.settled[id][0].claim)
@@ -163,7 +166,7 @@ class Intake:
 
     def outcomes(self, sources: Sequence[Source], embed: Embedding | None = None) -> Iterator[Step | Incoming]:
         "Reads the sources."
-        for event in spread(map(self.task, self.names.expect(sources)), max(1, min(self.workers, len(sources))), embed):
+        for event in self.engine(map(self.task, self.names.expect(sources)), max(1, min(self.workers, len(sources))), embed):
             yield self.outcome(event)
 
 # %% ../../nbs/09_ingestion/07_ingest.ipynb #c13a
@@ -253,21 +256,21 @@ def ingest(
     limits: Limits,
     workers: int = 0,                                    # processes that read; 0: one per core
     progress: Callable[[Progress], None] | None = None,  # told of every stage of every document
-    in_memory: int = 200_000,                            # chunks; above, LanceDB's own indexes are built
     guardrail: GuardrailConfig | None = None,            # whose scan the documents go through; None: the one that the collection was built with
     patience_s: float = float("inf"),                    # seconds after which no more files are read; those count as failed
     names: NameRules = NameRules(),                      # noqa: B008  # frozen
+    engine: Engine = spread,                             # where documents are prepared
 ) -> IngestReport:
     "Brings a collection up to date with some files. Raises CollectionError when the disk is full; what was committed before remains."
     begun, rules = time.perf_counter(), checked_rules(guardrail or collection.built.guardrail)
     with ExitStack() as stack:
         target = Target(collection, stack)
-        known = (target.writer.collection.hashes(), target.writer.collection.origins()) if isinstance(collection, Collection) else ({}, {})
-        intake = Intake(Names(*known, names), limits, rules, workers, collection.built.chunking, patience_s)
+        known = target.writer.files() if isinstance(collection, Collection) else ({}, {})
+        intake = Intake(Names(*known, names), limits, rules, workers, collection.built.chunking, patience_s, portable(embedder), engine)
         outcomes = intake.outcomes(sources, lambda texts: or_refused(embedder, texts))
         report = followed(written(outcomes, lambda: target.writer, embedder), progress, len(sources), lambda step: with_name(step, intake.settled))
         if target.open:
-            clean_up(target.writer, in_memory if report.new or report.changed else None)
+            clean_up(target.writer, bool(report.new or report.changed))
     report.seconds = time.perf_counter() - begun
     return report
 

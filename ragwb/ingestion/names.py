@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['Whereabouts', 'whereabouts', 'object_there', 'numbered', 'with_folders', 'NameRules', 'Settled', 'KnownNames',
-           'FileNames', 'Names']
+           'FileNames', 'Names', 'gone_from']
 
 # %% ../../nbs/09_ingestion/06_names.ipynb #c03
 import os
@@ -16,6 +16,7 @@ from itertools import chain, count
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
+from ..documents.document import DocumentError
 from ..indexing.schema import UPLOAD, Claim, Origin
 from .sources import Source
 from ..network.aws import AwsError
@@ -205,3 +206,19 @@ class Names(FileNames):
             if not beside and id not in self.taken and (by_program or not self.rules.keep_both):
                 return Settled(id, Claim(source.origin), said="" if by_program else f"replaces the earlier {id}")
         raise AssertionError("numbers do not end")
+
+# %% ../../nbs/09_ingestion/06_names.ipynb #c26
+def gone_from(
+    place: str,                    # a folder or s3://bucket/prefix that is ingested as a whole
+    origins: Mapping[str, Origin], # the files that the documents were read from
+    settings: Settings,            # how S3 is reached
+) -> list[str]:
+    "The documents whose files were in a place and are there no more. Raises DocumentError if none of its files is left."
+    if is_remote(place):
+        bucket = Bucket(replace(settings, storage=place))
+        place, listed = bucket.place, {item.key for item in bucket.items("")}
+    of_place = {id: origin for id, origin in origins.items() if origin.place and os.path.realpath(origin.place) == os.path.realpath(place)}
+    gone = sorted(id for id, origin in of_place.items() if (origin.name not in listed if is_remote(place) else whereabouts(origin) == "gone"))
+    if gone and len(gone) == len(of_place):
+        raise DocumentError(place, f"none of its {len(gone)} documents is there any more: nothing was deleted", "if that is meant, delete them with `ragwb documents delete`")
+    return gone

@@ -14,8 +14,8 @@ from ..documents.document import Document, DocumentError, PageRun
 from ..documents.parsing import DEFAULT_LIMITS
 from ..documents.pdf import Rectangle, page_size, picture_scale, places_of, render_page, runs_of
 from .frames import FrameError, checked, rows
+from .preparation import Embedding
 from .processes import CREW, Answer, Budget, Crew, Job
-from .reading import Embedding
 
 # %% ../../nbs/09_ingestion/08_page_views.ipynb #c08
 def page_job(given: Mapping[str, Any], data: bytes, embed: Embedding) -> Answer:

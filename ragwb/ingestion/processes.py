@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['SCANNING', 'GUARD', 'TOO_MUCH_MEMORY', 'JOBS', 'Answer', 'RETIRES', 'IDLE_S', 'NEEDED', 'PLAIN', 'CREW', 'Other',
-           'Budget', 'budget_of', 'Job', 'within_budget', 'limit_memory', 'limit_files', 'memory_peak', 'watch',
-           'reading', 'answered', 'serve', 'bare_environment', 'spawned', 'Child', 'killed_after', 'last_words', 'died',
-           'Left', 'vectors_frame', 'Worker', 'processors', 'Crew', 'Taken', 'one_at_a_time', 'Team', 'spread',
-           'parse_many']
+           'Engine', 'Budget', 'budget_of', 'Job', 'within_budget', 'limit_memory', 'limit_files', 'memory_peak',
+           'watch', 'reading', 'answered', 'serve', 'bare_environment', 'spawned', 'Child', 'killed_after',
+           'last_words', 'died', 'Left', 'vectors_frame', 'Worker', 'processors', 'Crew', 'Taken', 'one_at_a_time',
+           'Team', 'spread', 'parse_many']
 
 # %% ../../nbs/09_ingestion/04_processes.ipynb #c03
 import faulthandler
@@ -32,7 +32,7 @@ import numpy as np
 from ..documents.document import Document, DocumentError
 from ..documents.parsing import DEFAULT_LIMITS, SMALLER, FileContent, Limits, too_much_memory
 from .frames import FrameError, framed, packed, packed_task, receive, unpacked, unpacked_task
-from .reading import Embedding, Read, Task, read
+from .preparation import Embedding, Prepared, Task, prepared
 
 # %% ../../nbs/09_ingestion/04_processes.ipynb #c08
 @dataclass(frozen=True)
@@ -125,10 +125,10 @@ Answer = tuple[dict[str, Any], bytes]
 
 def reading(given: Mapping[str, Any], data: bytes, embed: Embedding) -> Answer:
     "The job of reading a document."
-    outcome = read(unpacked_task(given, data), embed)
+    outcome = prepared(unpacked_task(given, data), embed)
     if isinstance(outcome, DocumentError):
         raise outcome
-    return packed(outcome), b""
+    return packed(outcome)
 
 
 def answered(asked: Mapping[str, Any], data: bytes, embed: Embedding) -> bytes:
@@ -322,12 +322,12 @@ class Worker(Child):
                 return answer
         raise DocumentError(job.id, "its worker process left again and again", "try again")
 
-    def run(self, task: Task, embed: Embedding | None = None) -> Read | DocumentError:
+    def run(self, task: Task, embed: Embedding | None = None) -> Prepared | DocumentError:
         "The outcome of reading one document."
         try:
             size = len(task.content) if isinstance(task.content, bytes) else task.content.stat().st_size
-            values, _ = self.ask(Job("read", task.id, *packed_task(task), budget_of(size, task.limits, bool(task.guardrail.scan))), embed)
-            return unpacked(values, task)
+            answer = self.ask(Job("read", task.id, *packed_task(task), budget_of(size, task.limits, bool(task.guardrail.scan))), embed)
+            return unpacked(*answer, task)
         except DocumentError as error:
             return DocumentError(task.id, error.reason, error.hint)
         except FrameError as error:
@@ -402,7 +402,7 @@ class Team:
 
     def __init__(self, count: int, embed: Embedding | None = None):
         self.count, self.running, self.embed = count, 0, one_at_a_time(embed) if embed else None
-        self.threads, self.events = ThreadPoolExecutor(count), SimpleQueue[Taken | Read | BaseException]()
+        self.threads, self.events = ThreadPoolExecutor(count), SimpleQueue[Taken | Prepared | BaseException]()
         self.lock, self.closed, self.busy = threading.Lock(), False, set[Worker]()
 
     @property
@@ -433,7 +433,7 @@ class Team:
                 self.busy.discard(worker)
             CREW.release(worker)
 
-    def happened(self) -> Iterator[Taken | Read | DocumentError]:
+    def happened(self) -> Iterator[Taken | Prepared | DocumentError]:
         "What has happened since the last look; waits for the first event."
         wait = True
         while True:
@@ -462,11 +462,14 @@ class Team:
 Other = TypeVar("Other")
 
 
+Engine = Callable[..., Iterator[Any]]  # `spread`, or what does the same elsewhere
+
+
 def spread(
     tasks: Iterable[Task | Other],
     workers: int,                    # at most
     embed: Embedding | None = None,  # for the strategies of chunking that embed
-) -> Iterator[Taken | Read | DocumentError | Other]:  # in the order in which they happen
+) -> Iterator[Taken | Prepared | DocumentError | Other]:  # in the order in which they happen
     "Reads documents in worker processes."
     pulled, more = iter(tasks), True
     with closing(Team(workers, embed)) as team:
@@ -493,4 +496,4 @@ def parse_many(
     for done, outcome in enumerate((event for event in events if not isinstance(event, Taken)), start=1):
         if progress:
             progress(done, len(tasks))
-        yield outcome.document if isinstance(outcome, Read) else outcome
+        yield outcome.document if isinstance(outcome, Prepared) else outcome

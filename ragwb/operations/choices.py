@@ -60,7 +60,7 @@ CHOICES = (
     by_experiment("config.PipelineConfig.refusal_threshold", 0.3, "05_refusal"),
     by_training("generation.sentence_ranking.WEIGHTS", {"words": 4.0, "before": -2.0, "place": 3.7, "table": 17.4, "cosine": 2.2,
                                                        "window": 5.6, "kind": 1.9, "relevance": 5.2, "codes": 0.7, "cover": 7.1}),
-    by_training("generation.extractive.TRUST", {"absent": -3.1, "codes": 6.2, "window": 2.2, "kind": 0.9, "lead": 2.4}),
+    by_training("generation.extractive.TRUST", {"absent": -2.9, "codes": 6.2, "window": 2.0, "kind": 0.8, "lead": 2.5}),
     by_training("generation.extractive.TRUST_BIAS", -7.9),
     Choice("config.GuardrailConfig.attacks", True, "python -m benchmarks.guardrails", ATTACKS, CHOOSING),
     by_hand("config.GuardrailConfig.grounding", 0.0, "off: nobody has chosen a threshold"),

@@ -13,7 +13,7 @@ import os
 import platform
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -287,7 +287,7 @@ def run_check(name: str, check: Callable[[], str]) -> dict[str, Any]:
 def checks(
     profile: str = "",
     read: Callable[[str, Settings], Any] = lambda name, settings: named_config(name) if name else None,  # gives the config of that name, or a function that gives it
-    access: Callable[[Settings], str] | None = None,  # says who may use a server; None: not asked
+    doors: Mapping[str, Callable[[Settings], str]] = {},  # name -> check of who comes in, and how
 ) -> list[dict[str, Any]]:  # name, ok, detail, fix
     "All checks, in order; they end with settings or a config that cannot be read."
     found = [run_check("python", check_python), run_check("packages", check_packages)]
@@ -310,4 +310,4 @@ def checks(
     if settings.redis:
         found.append(run_check("redis", lambda: check_redis(settings)))
     found.append(run_check("collections", lambda: check_collections(settings, config)))
-    return [*found, run_check("access", lambda: access(settings))] if access else found
+    return [*found, *(run_check(name, partial(check, settings)) for name, check in doors.items())]

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['SCOPES', 'WHOLE', 'LIMITS', 'KEY', 'SPAN', 'UNITS', 'NO_HASH', 'SESSION_S', 'KEYS_OBJECT', 'FRESH_S', 'STALE_S',
-           'AccessError', 'Key', 'span', 'hashed', 'check_grants', 'limits_from', 'KeyRing', 'stamp', 'add_key',
-           'changed_keys', 'revoke_key', 'rotate_key', 'signer', 'new_session', 'session_id', 'end_session', 'KeyStore',
-           'note_key', 'Keys']
+           'AccessError', 'Key', 'span', 'hashed', 'check_grants', 'limits_from', 'KeyRing', 'stamp', 'free_id',
+           'with_secret', 'add_key', 'changed_keys', 'revoke_key', 'rotate_key', 'signer', 'new_session', 'session_id',
+           'end_session', 'KeyStore', 'note_key', 'Keys']
 
 # %% ../../nbs/13_operations/12_keys.ipynb #c03
 import hashlib
@@ -55,6 +55,7 @@ class Key:
     used: str = ""                     # the last day on which it was used
     day_usd: float = 0.0               # the most that its questions may cost in a day (UTC), US dollars; 0: no limit of its own
     limits: Mapping[str, int] = field(default_factory=dict)  # names of LIMITS; what is not named has no limit
+    subject: str = ""                  # issuer and id of a person who signs in at a provider, and has no secret here; empty: a key
 
     def state(self, now: datetime) -> str:
         "valid, expired or revoked."
@@ -122,6 +123,10 @@ class KeyRing:
         "The key of an id, valid or not."
         return next((key for key in self.keys if key.id == id), None)
 
+    def of_subject(self, subject: str) -> Key | None:
+        "The entry of a person who signs in at a provider, valid or not."
+        return next((key for key in self.keys if key.subject == subject), None)
+
     def of_token(self, token: str, now: datetime) -> Key | None:
         "The key that a request shows, if it is valid."
         found = KEY.fullmatch(token)
@@ -142,6 +147,18 @@ def stamp(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="seconds")
 
 
+def free_id(ring: KeyRing) -> str:
+    "An id that no key has."
+    while ring.of_id(id := secrets.token_hex(4)):
+        pass
+    return id
+
+
+def with_secret(ring: KeyRing) -> KeyRing:
+    "The ring, able to sign."
+    return replace(ring, secret=ring.secret or secrets.token_hex(32))
+
+
 def add_key(
     ring: KeyRing,
     name: str,
@@ -156,13 +173,11 @@ def add_key(
     check_grants(name, scopes, collections)
     if not 0 <= day_usd < inf:
         raise AccessError(f"a key may spend {day_usd:g} USD a day: 0 (no limit of its own) or more is needed")
-    now, id = now or datetime.now(UTC), secrets.token_hex(4)
-    while ring.of_id(id):
-        id = secrets.token_hex(4)
+    now, id = now or datetime.now(UTC), free_id(ring)
     token = f"ragwb_{id}_{secrets.token_hex(20)}"
     granted = tuple(dict.fromkeys(scopes)), tuple(dict.fromkeys(collections))
     key = Key(id, name.strip(), hashed(token), *granted, stamp(now), stamp(now + lifetime) if lifetime else "", day_usd=day_usd, limits=dict(limits or {}))
-    return replace(ring, keys=(*ring.keys, key), secret=ring.secret or secrets.token_hex(32)), key, token
+    return with_secret(replace(ring, keys=(*ring.keys, key))), key, token
 
 
 def changed_keys(ring: KeyRing, changed: Mapping[str, Key]) -> KeyRing:
@@ -184,7 +199,9 @@ def rotate_key(
 ) -> tuple[KeyRing, Key, str]:   # the ring, the new key, and the new key as its holder needs it
     "Makes a key in the place of another. Raises AccessError if no valid key has this name, or several have."
     now = now or datetime.now(UTC)
-    valid = [key for key in ring.named(name) if key.state(now) == "valid"]
+    valid = [key for key in ring.named(name) if key.state(now) == "valid" and not key.subject]
+    if not valid and any(key.subject for key in ring.named(name)):
+        raise AccessError(f"{name!r} signs in at a provider and has no key that could be rotated: ragwb keys revoke ends what was opened")
     if len(valid) != 1:
         raise AccessError(f"{len(valid)} valid keys are called {name!r}: name one by its id (ragwb keys list)")
     old = valid[0]

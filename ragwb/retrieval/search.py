@@ -19,6 +19,7 @@ from ..indexing.chunking import Chunk
 from ..indexing.collection import Collection, Contained, all_chunks, chunk_count, chunks_by_id, chunks_of, contained, drop_old_copies
 from ..indexing.local_copy import keep_snapshot, read_snapshot
 from ..indexing.schema import CHUNK_FIELDS
+from ..indexing.search_indexes import can_search
 from .bm25 import Weights, top
 from .fusion import Leg
 from .scope import Scopes
@@ -241,10 +242,10 @@ def searcher(
     in_memory: int = 200_000,        # chunks; more are searched by LanceDB
     before: Searcher | None = None,  # of an earlier version of the same collection
 ) -> Searcher:
-    "The way to search a collection of this size. Drops what this machine keeps of earlier versions."
+    "The way to search a collection of this size; in memory also a larger one that maintenance has not indexed yet. Drops what this machine keeps of earlier versions."
     latest = following(collection, before) if isinstance(before, Snapshot) else None
-    if latest is None or len(latest.ids) > in_memory:
-        latest = whole(collection) if chunk_count(collection) <= in_memory else None
+    if latest is None or (len(latest.ids) > in_memory and can_search(collection.table)):
+        latest = whole(collection) if chunk_count(collection) <= in_memory or not can_search(collection.table) else None
     elif collection.objects.remote:
         keep_snapshot(collection.local, latest.version, latest.taken(np.arange(len(latest.ids)), latest.columns))
     drop_old_copies(collection)

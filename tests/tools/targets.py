@@ -18,6 +18,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 KEPT = re.compile(r"PATH|LANG|TERM|CI|PIP_\w+|\w+_proxy|SSL_CERT_\w+|REQUESTS_CA_BUNDLE", re.IGNORECASE)  # of the environment: what a machine needs to install packages
 VARIABLES = {"demo": {"DEMO_SERVE": "0"}}
+# What only a cluster can do says which variable it lacks, before anything is installed or changed.
+REFUSED = {"deploy": "ENV is missing", "rollback": "ENV is missing", "data-sync": "ENV is missing", "pause": "ENV is missing", "resume": "ENV is missing"}
+# A command that ends with 0 where a target can be run.
+NEEDS = {"image": ["docker", "info"], "sbom": ["syft", "version"]}
+DATA = ("quality", "chunking-bench")  # want the public data of --bench
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,18 @@ def listed() -> list[str]:
     "The targets of `make help`."
     said = subprocess.run(["make", "--no-print-directory", "help"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
     return re.findall(r"^ *make ([a-z-]+) ", said, re.MULTILINE)
+
+
+def lacking(target: str, bench: Path) -> str:
+    "What a target needs and this machine has not; empty: it can be run."
+    if target in DATA and not bench.is_dir():
+        return f"needs public data in {bench.name}/: name it with --bench"
+    command = NEEDS.get(target)
+    try:
+        there = command is None or subprocess.run(command, capture_output=True).returncode == 0
+    except FileNotFoundError:
+        there = False
+    return "" if there else f"needs {' '.join(command or ())} to work"
 
 
 def surroundings(home: Path, bench: Path) -> dict[str, str]:
@@ -68,8 +85,8 @@ def served(process: "subprocess.Popen[bytes]", port: int, until: float) -> tuple
 
 def run(target: str, folder: Path, bench: Path, limit: float) -> Ran:
     "Runs a target in a clone of its own; its output is kept beside the clone."
-    if target == "quality" and not bench.is_dir():
-        return Ran(target, None, 0, f"needs public data in {bench.name}/: name it with --bench")
+    if lacks := lacking(target, bench):
+        return Ran(target, None, 0, lacks)
     clone, log = folder / target / "ragwb", folder / f"{target}.log"
     subprocess.run(["git", "clone", "--quiet", "--no-hardlinks", str(ROOT), str(clone)], check=True)
     with socket.socket() as free:
@@ -88,6 +105,9 @@ def run(target: str, folder: Path, bench: Path, limit: float) -> Ran:
             code, note = 1, f"not done after {limit:.0f} s"
         finally:
             end(process, signal.SIGKILL, 10)
+    if target in REFUSED:
+        told = REFUSED[target] in log.read_text("utf-8", "replace")
+        code, note = (0, f"refused as it should be: {REFUSED[target]}") if code and told else (1, "does not say which variable it needs")
     return Ran(target, code, time.monotonic() - begun, note)
 
 

@@ -10,10 +10,13 @@ locals {
   )
   embedding_arns = [for model in var.embedding_models : "arn:aws:bedrock:${var.region}::foundation-model/${model}"]
 
-  # The workbench keeps everything below index/ (RAGWB_STORAGE); raw documents come in at documents/.
-  index_prefixes  = ["index/documents", "index/lancedb"]
-  answer_prefixes = [for name in ["answers", "conversations", "prompts", "configs", "aliases", "access", "deletions", "locks", "models"] : "index/${name}"]
-  ingest_prefixes = ["index/documents", "index/lancedb", "index/deletions", "index/locks", "ledger", "versions", "reports"]
+  # The workbench keeps everything below index/ (RAGWB_STORAGE); raw documents come in at documents/. tests/test_cloud_roles.py does a day's work with these.
+  index_prefixes  = ["index/documents", "index/lancedb", "index/removed"]
+  answer_names    = ["answers", "conversations", "candidates", "prompts", "configs", "aliases", "ab", "access", "audit", "deletions", "ledger", "locks", "titles"]
+  answer_prefixes = [for name in local.answer_names : "index/${name}"]
+  choice          = "index/model.json" # the model that was chosen in the app
+  # Whose documents go takes answers, conversations and candidates that rest on them along.
+  ingest_prefixes = concat(local.index_prefixes, [for name in ["answers", "conversations", "candidates", "audit", "deletions", "ledger", "locks"] : "index/${name}"], ["versions", "reports"])
 
   list_bucket = {
     Sid      = "List"
@@ -86,13 +89,13 @@ locals {
           Sid      = "ReadTheIndex"
           Effect   = "Allow"
           Action   = "s3:GetObject"
-          Resource = [for prefix in concat(local.index_prefixes, local.answer_prefixes) : "${local.bucket}/${prefix}/*"]
+          Resource = concat([for prefix in concat(local.index_prefixes, local.answer_prefixes) : "${local.bucket}/${prefix}/*"], ["${local.bucket}/${local.choice}"])
         },
         {
           Sid      = "KeepAnswers"
           Effect   = "Allow"
           Action   = ["s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"]
-          Resource = [for prefix in concat(["ledger"], local.answer_prefixes, var.api_may_ingest ? local.index_prefixes : []) : "${local.bucket}/${prefix}/*"]
+          Resource = concat([for prefix in concat(local.answer_prefixes, var.api_may_ingest ? local.index_prefixes : []) : "${local.bucket}/${prefix}/*"], ["${local.bucket}/${local.choice}"])
         },
       ], local.chat)
     }
@@ -111,7 +114,7 @@ locals {
           Sid      = "ReadDocumentsAndConfigs"
           Effect   = "Allow"
           Action   = "s3:GetObject"
-          Resource = [for prefix in ["documents", "index/configs", "index/aliases", "index/prompts"] : "${local.bucket}/${prefix}/*"]
+          Resource = concat([for prefix in ["documents", "index/configs", "index/aliases", "index/prompts"] : "${local.bucket}/${prefix}/*"], ["${local.bucket}/${local.choice}"])
         },
         {
           Sid      = "ScanForPersonalData"

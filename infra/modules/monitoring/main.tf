@@ -32,6 +32,26 @@ resource "aws_cloudwatch_metric_alarm" "this" {
   tags                = var.tags
 }
 
+# ACM renews a certificate that it validates by DNS by itself, two months before its end. Less than a month left: it cannot.
+resource "aws_cloudwatch_metric_alarm" "certificate" {
+  count = var.certificate_arn == "" ? 0 : 1
+
+  alarm_name          = "${var.name}-certificate"
+  alarm_description   = "The load balancer's certificate ends in less than a month and was not renewed. Runbook: guides/13_deploy_and_watch.md"
+  namespace           = "AWS/CertificateManager"
+  metric_name         = "DaysToExpiry"
+  dimensions          = { CertificateArn = var.certificate_arn }
+  statistic           = "Minimum"
+  period              = 86400
+  evaluation_periods  = 1
+  comparison_operator = "LessThanThreshold"
+  threshold           = 30
+  treat_missing_data  = "missing"
+  alarm_actions       = [var.topic_arn]
+  ok_actions          = [var.topic_arn]
+  tags                = var.tags
+}
+
 resource "aws_cloudwatch_dashboard" "this" {
   dashboard_name = var.name
   dashboard_body = jsonencode({

@@ -60,3 +60,9 @@ variable "throttles_in_5_minutes" {
   type        = number
   default     = 10
 }
+
+variable "certificate_arn" {
+  description = "Certificate of the load balancer, whose end is watched. Empty: there is none."
+  type        = string
+  default     = ""
+}

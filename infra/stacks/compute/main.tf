@@ -96,5 +96,6 @@ module "monitoring" {
   topic_arn               = local.foundation.topic_arn
   alb_arn_suffix          = module.alb.arn_suffix
   target_group_arn_suffix = module.alb.target_group_arn_suffix
+  certificate_arn         = var.certificate_arn
   tags                    = local.tags
 }

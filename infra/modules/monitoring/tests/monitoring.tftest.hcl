@@ -18,6 +18,19 @@ run "every_alarm_tells_somebody" {
   }
 }
 
+run "a_certificate_is_watched" {
+  command = apply
+
+  variables {
+    certificate_arn = "arn:aws:acm:us-east-1:111122223333:certificate/c"
+  }
+
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.certificate[0].dimensions["CertificateArn"] == var.certificate_arn && length(aws_cloudwatch_metric_alarm.certificate[0].alarm_actions) == 1
+    error_message = "nobody is told that a certificate ends"
+  }
+}
+
 run "a_deadline_is_the_limit" {
   command = plan
 
