@@ -279,7 +279,7 @@ def says_something(sentence: RankedSentence, row: TableRow | None) -> bool:
         return False
     return not LINK_ALONE.fullmatch(sentence.text) and not looks_like_heading(sentence.text) and not POINTER.match(sentence.text) and sentence.text.rstrip()[-1] not in ":?"
 
-
+# %% ../../nbs/07_generation/08_fit.ipynb #c15b
 def shape(code: str) -> str:
     "What a code looks like: `a9-9` for `A1-990`, `aaa-9` for `FLX-2`."
     return re.sub(r"[^\W\d_]", "a", re.sub(r"\d+", "9", code.lower()))
