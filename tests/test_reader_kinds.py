@@ -136,6 +136,30 @@ def test_a_name_that_is_in_no_passage_needs_more_than_a_passage_that_is_near() -
     assert not answer_replies("What does service contract Platinum cost?", [PromptPassage(1, "Service", price)], 0.3, 3)
 
 
+def test_a_name_of_a_known_kind_is_refused_however_sure_and_one_in_other_letters_is_not() -> None:
+    gold = [PromptPassage(1, "Service", "Service contract Gold costs 720 euros a year for each pump."), PromptPassage(2, "Service",
+        "What a Platinum fountain pen costs: 90 euros.")]
+    assert not answer_replies("What does service contract Platinum cost a year for each pump?", gold[:1], 0.0, 3)
+    assert "720" in said("What does service contract Gold cost in the United States?", gold[0].text + " It holds in the US only.")
+    assert "eleven" in said("How many branches has the Indian bank?", "The bank has eleven branches in India.")
+
+
+def test_reasons_are_given_without_because() -> None:
+    assert "to coordinate" in said("Why was the office created?", "The office was created in 1973 to coordinate the response. It has ten rooms.")
+    assert said("Why was the office created?", "The office was created in 1973. It has ten rooms.") == ""
+
+
+def test_a_line_that_only_links_and_a_piece_of_a_program_answer_nothing() -> None:
+    links = "| to | read |\n|---|---|\n| rotate a secret | [Rotate a secret](17.md) |\n\nThe [threat model](14.md) says what a secret is."
+    assert said("How do I rotate a secret?", links) == ""
+    assert said("Which buckets does the limiter have?", 'limiter["Limiter<br/>buckets"]:::api\n  bucket(["Buckets"]):::core --> limiter') == ""
+
+
+def test_a_sentence_that_begins_with_what_is_asked_tells_how() -> None:
+    text = "Report a vulnerability privately, not in a public issue. `make attack` runs what attacks vulnerabilities."
+    assert said("How do I report a vulnerability?", text).startswith("Report")
+
+
 def test_german_nouns_are_no_names_whose_absence_counts() -> None:
     fee = "# Gebühren\n\nFür einen Bericht über die Prüfung werden 55 Euro berechnet."
     for question in ("Wie hoch ist die Gebühr für den Prüfbericht?", normalize("NFD", "Wie hoch ist die Gebühr für den Prüfbericht?")):

@@ -131,8 +131,10 @@ CONVERSATION_STYLE = """
 
 # %% ../../nbs/15_app/01_theme.ipynb #c26
 ANSWER_STYLE = """
-.answer{overflow-wrap:anywhere;white-space:pre-wrap}
-.cursor::after{content:"";display:inline-block;width:.5em;height:1em;background:var(--accent);vertical-align:-2px;animation:breathe 1s infinite}
+.answer{overflow-wrap:anywhere}.answer :is(p,li){white-space:pre-wrap}.answer>*+*{margin-top:.6em}.answer :is(ul,ol){padding-left:1.4em}.answer li+li{margin-top:.2em}
+.answer code{font-size:.92em;background:var(--tint);border-radius:4px;padding:1px 4px}.answer pre{overflow-x:auto;background:var(--tint);border-radius:8px;padding:10px 12px;max-width:100%}
+.answer pre code{background:none;padding:0;white-space:pre}.answer blockquote{margin-left:0;padding-left:12px;border-left:3px solid var(--line)}
+p.cursor::after,.cursor>p:last-child::after,.cursor>:not(p):last-child::after{content:"";display:inline-block;width:.5em;height:1em;background:var(--accent);vertical-align:-2px;animation:breathe 1s infinite}
 .chip{font-size:13px;line-height:1.35;min-height:0;min-width:1.6em;padding:0 6px;margin:0 1px;border-radius:99px;border-color:var(--accent);color:var(--accent);vertical-align:1px;font-weight:700}
 .chip[aria-current=true]{background:var(--accent);color:var(--on)}
 .chip:hover{background:var(--tint);color:var(--accent)}.together{white-space:nowrap}

@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['HAS_NUMBER', 'MONTHS', 'DAYS', 'HAS_DATE', 'HAS_DURATION', 'HAS_MONEY', 'HAS_REASON', 'HAS_NAME', 'WANTED', 'NEAR',
            'SAME_THING', 'LIKE', 'LIKE_WORD', 'LIGHT', 'ABOVE', 'BEFORE', 'AMOUNT', 'NOT_AMOUNT', 'COUNTED', 'ALIKE',
-           'ASKS_VALUE', 'OWN_NUMBER', 'THING', 'DEFINITION', 'FOOTNOTE', 'SAYS_WHAT', 'WHY', 'AFTER_COLON', 'rarity',
-           'question_weights', 'word_stems', 'word_weight', 'code_parts', 'whole_codes', 'codes_of', 'answers_kind',
-           'content_words', 'WordMatcher', 'like_words', 'Likeness', 'without_periods', 'Coverage', 'of_amounts',
-           'counted', 'has_figure', 'valued', 'defines', 'explains', 'kind_of_answer']
+           'ASKS_VALUE', 'OWN_NUMBER', 'THING', 'DEFINITION', 'FOOTNOTE', 'SAYS_WHAT', 'WHY', 'AFTER_COLON', 'CAUSES',
+           'PURPOSE', 'rarity', 'question_weights', 'word_stems', 'word_weight', 'code_parts', 'whole_codes',
+           'codes_of', 'answers_kind', 'content_words', 'WordMatcher', 'like_words', 'Likeness', 'without_periods',
+           'Coverage', 'of_amounts', 'counted', 'has_figure', 'valued', 'defines', 'explains', 'kind_of_answer']
 
 # %% ../../nbs/07_generation/04_question_words.ipynb #c03
 import re
@@ -272,12 +272,21 @@ def defines(name: str, sentence: str) -> bool:
 
 # %% ../../nbs/07_generation/04_question_words.ipynb #c30
 WHY = WANTED[0][0]
-AFTER_COLON = re.compile(r"(?::|;|,? since|, for) (?:the|this|that|it|its|they|their|no|an?|he|she|we|our)\b")
+AFTER_COLON = re.compile(r"(?::|;|,? (?:since|as)|, for) (?:the|this|that|it|its|they|their|no|an?|he|she|we|our)\b")
+CAUSES = re.compile(r"\b(?:because|due to|as a (?:result|means)|"
+                    r"on the grounds|in an effort|(?:prompt|evok|trigger|motivat|provok|inspir)(?:ed|es|s|ing)|cause[sd]?"
+                    r"|led (?:\w+ ){0,3}to"
+                    r"|(?:acting|aims?|aimed|want(?:s|ed)?|hop(?:es?|ed)|tr(?:y|ies|ied)|intend(?:s|ed)?|meant) to|for (?:fear|lack) of|mak(?:es"
+                    r"|ing) it|means that|this way)\b", re.I)
+PURPOSE = re.compile(r"\b(?:creat|establish|form|"
+                     r"found|introduc|design|us|ke?pt?|buil|set up|organi[sz]|add|ma[kd]e|need|"
+                     r"chos|turn|limit|check|stor|separat|h[eo]ld|run|writ|wait)"
+                     r"(?:ed|en|es|s|t|e|d)?\b(?: [\w’'-]+){0,5}? to [a-z]{2,}|, (?:to|so) [a-z]{2,}|^\W*To [a-z]+\b[^.]{3,80},", re.M)
 
 
 def explains(sentence: str) -> bool:
-    "Whether a sentence gives a reason, be it only after a colon."
-    return bool(re.search(HAS_REASON, sentence) or AFTER_COLON.search(sentence))
+    "Whether a sentence gives a reason, a cause or a purpose, be it only after a colon."
+    return any(pattern.search(sentence) for pattern in (re.compile(HAS_REASON), AFTER_COLON, CAUSES, PURPOSE))
 
 
 def kind_of_answer(

@@ -123,7 +123,7 @@ def similarities(question: str, groups: Sequence[Sequence[str]]) -> list[Similar
     return [Similarity(matcher.match(at), float(cosines[at]), float(cosines[len(flat) + at])) for at in range(len(flat))]
 
 # %% ../../nbs/07_generation/05_sentence_ranking.ipynb #c20
-WEIGHTS = {"words": 3.9, "before": -2.2, "place": 3.5, "table": 18.2, "cosine": 2.3, "window": 5.6, "kind": 2.0, "relevance": 5.0, "codes": 0.6, "cover": 7.1}
+WEIGHTS = {"words": 4.0, "before": -2.0, "place": 3.7, "table": 17.4, "cosine": 2.2, "window": 5.6, "kind": 1.9, "relevance": 5.2, "codes": 0.7, "cover": 7.1}
 
 
 @dataclass(frozen=True, slots=True)
