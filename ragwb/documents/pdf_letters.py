@@ -43,9 +43,9 @@ def end_fault(data: bytes) -> str:
     return "something else follows the end of the file" if last >= 0 and b" obj" not in data[last:] else "the end of the file is missing: pages may be missing, too"
 
 
-def mended(data: bytes) -> bytes:
-    "A PDF from its mark on, with a trailer that points to its catalogue. Raises ValueError for one without a catalogue."
-    data = data[max(0, data.find(b"%PDF-")):]
+def mended(data: bytes, cut: bool = False) -> bytes:
+    "A PDF from its mark on, with a trailer that points to its catalogue; cut: after its last whole object. Raises ValueError for one without a catalogue."
+    data = data[max(0, data.find(b"%PDF-")):data.rfind(b"endobj") + 6 if cut else len(data)]
     *_, root = CATALOG.finditer(data)
     return data + b"\ntrailer\n<</Root %s %s R>>\nstartxref\n0\n%%%%EOF\n" % (root[1], root[2])
 
@@ -57,8 +57,9 @@ def pdfium_document(data: bytes, id: str) -> pdfium.PdfDocument:
     except pdfium.PdfiumError as error:
         if error.err_code == raw.FPDF_ERR_PASSWORD:
             raise DocumentError(id, "it is protected by a password", "remove the password first") from None
-        with suppress(pdfium.PdfiumError, ValueError):
-            return pdfium.PdfDocument(mended(data))
+        for cut in (False, True):
+            with suppress(pdfium.PdfiumError, ValueError):
+                return pdfium.PdfDocument(mended(data, cut))
         if b"%PDF" not in data[:1024]:
             raise DocumentError(id, "this is not a PDF", "copy or download it again") from None
         if end_fault(data):
