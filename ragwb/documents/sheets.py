@@ -362,7 +362,7 @@ def fill_merged(row: list[str], merged: Sequence[Merged]) -> None:
 
 def first_column(sheet: Any, facts: SheetFacts) -> int:
     "The first column with a value, or with a formula that has none."
-    return min([sheet.start[1]] * bool(sheet.start) + [column for _, column in facts.formulas], default=0)
+    return min([*([sheet.start[1]] if sheet.start else []), *(column for _, column in facts.formulas)], default=0)
 
 
 def all_cells(sheet: Any, facts: SheetFacts) -> Iterator[list[Any]]:
