@@ -2765,6 +2765,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                            'ragwb/documents/page_blocks.py')},
             'ragwb.documents.page_columns': { 'ragwb.documents.page_columns.Gutter': ( '01_documents/page_columns.html#gutter',
                                                                                        'ragwb/documents/page_columns.py'),
+                                              'ragwb.documents.page_columns.beside_gutter': ( '01_documents/page_columns.html#beside_gutter',
+                                                                                              'ragwb/documents/page_columns.py'),
                                               'ragwb.documents.page_columns.column_rows': ( '01_documents/page_columns.html#column_rows',
                                                                                             'ragwb/documents/page_columns.py'),
                                               'ragwb.documents.page_columns.find_columns': ( '01_documents/page_columns.html#find_columns',

@@ -181,7 +181,8 @@ def along(text: str, shown: np.ndarray, turns: np.ndarray, box: np.ndarray) -> N
     across, down = np.diff(middle, axis=0).T
     height = (box[:, 3] - box[:, 1])[1:]
     same = np.diff(shown) <= 2
-    odd = same & ((across < 0) & (np.abs(down) < 0.3 * height) | (np.abs(across) < 0.1 * height) & (down < 0))
+    falling = (np.abs(across) < 0.1 * height) | (np.abs(across) < 0.6 * height) & (1.5 * np.abs(across) < np.abs(down))  # a full stop stands beside the middle
+    odd = same & ((across < 0) & (np.abs(down) < 0.3 * height) | falling & (down < 0))
     if not odd.any():
         return
     rtl = np.array([RIGHT_TO_LEFT.match(text[at]) is not None for at in shown.tolist()])

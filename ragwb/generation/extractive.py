@@ -82,8 +82,8 @@ def evidence(
     )
 
 # %% ../../nbs/07_generation/10_extractive.ipynb #c12
-TRUST = {"absent": -3.1, "codes": 6.4, "window": 2.9, "kind": 0.9, "lead": 2.1}
-TRUST_BIAS = -8.3
+TRUST = {"absent": -3.0, "codes": 6.8, "window": 3.6, "kind": 0.9, "lead": 1.6}
+TRUST_BIAS = -8.6
 
 
 def confidence(found: Evidence) -> float:  # 0 to 1
