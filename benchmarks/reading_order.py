@@ -6,6 +6,7 @@ paragraphs as a person reads them. A page counts the characters of the longest r
 """
 import argparse
 import random
+import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from io import BytesIO
@@ -20,14 +21,19 @@ from reportlab.pdfgen.canvas import Canvas
 from ragwb.documents.pdf import parse_pdf
 
 WORDS = {
-    "english": "the keeper of harbour opens gate when water rises over lower wall and boats wait near north pier until lamp turns green again while crews carry ropes along narrow bridge before "
-               "evening bell rings for all who still work under old roof".split(),
-    "german": "der Wärter öffnet am Morgen die Schleuse sobald das Wasser steigt und alle Boote warten vor dem Tor bis die Lampe grün leuchtet während Fischer ihre Netze über lange Stege tragen".split(),
+    "english": "the keeper of harbour opens gate when water rises over lower wall and boats wait near north pier until lamp turns green again while crews carry ropes "
+               "along narrow bridge before evening bell rings for all who still work under old roof".split(),
+    "german": "der Wärter öffnet am Morgen die Schleuse sobald das Wasser steigt und alle Boote warten vor dem Tor bis die Lampe "
+              "grün leuchtet während Fischer ihre Netze über lange Stege tragen".split(),
     "hebrew": "הספרייה נפתחת בבוקר ונסגרת בערב והקוראים יושבים ליד החלון הגדול כאשר השומר מדליק את האור בחדר השני לפני שהשעון מצלצל".split(),
     "arabic": "ﺍﻟﻤﻜﺘﺒﺔ ﺗﻔﺘﺢ ﺻﺒﺎﺣﺎ ﻭﺗﻐﻠﻖ ﻣﺴﺎﺀ ﻭﺍﻟﻘﺮﺍﺀ ﻳﺠﻠﺴﻮﻥ ﻗﺮﺏ ﺍﻟﻨﺎﻓﺬﺓ ﺍﻟﻜﺒﻴﺮﺓ ﺣﻴﻦ ﻳﻀﻲﺀ ﺍﻟﺤﺎﺭﺱ ﺍﻟﻤﺼﺒﺎﺡ".split(),
 }
-JAPANESE = ("倉庫は八時に開きます。鍵は守衛が持っています。荷物は左側の棚に置き、書類は二階の窓口へ届けてください。", "会議は毎週火曜日の午後に行われ、議事録は翌日までに配られます。欠席する人は前日に電話で知らせます。",
-            "船は桟橋の東側に着きます。切符は待合室で売られ、子供は半額です。強い風の日は出航しません。", "図書の貸出は二週間で、延長は一度だけできます。破れた本は直さずに係へ渡してください。")
+JAPANESE = (
+    "倉庫は八時に開きます。鍵は守衛が持っています。荷物は左側の棚に置き、書類は二階の窓口へ届けてください。",
+    "会議は毎週火曜日の午後に行われ、議事録は翌日までに配られます。欠席する人は前日に電話で知らせます。",
+    "船は桟橋の東側に着きます。切符は待合室で売られ、子供は半額です。強い風の日は出航しません。",
+    "図書の貸出は二週間で、延長は一度だけできます。破れた本は直さずに係へ渡してください。",
+)
 Page = tuple[str, bytes, list[str]]  # kind and name, the file, its paragraphs in the order of a person
 
 
@@ -162,8 +168,6 @@ def in_order(label: Sequence[str], read: Sequence[str]) -> int:
 
 def share(page: Page) -> float:
     "The share of a page's characters that are read in order."
-    import unicodedata
-
     _, data, order = page
     label, read = (tokens(unicodedata.normalize("NFKC", text)) for text in (" ".join(order), parse_pdf(data, "a.pdf", "0" * 64).text))
     return in_order(label, read) / max(sum(map(len, label)), 1)

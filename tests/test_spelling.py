@@ -132,7 +132,8 @@ def test_the_first_word_of_each_sentence_may_be_misspelt():
 LANGUAGES = {
     "pl": ("Klucze wydaje portier, a rowery są w piwnicy. Nie ma ich na dworze, bo to się nie opłaca od lat i po prostu jest zimno.", "Gdzie jest rower?", "rower", "rowery"),
     "tr": ("Anahtarlar güvenlikten alınır ve bisikletler bodrumda durur. Bu da bir kural için çok önemli, her gün olarak var.", "Bisiklet nerede?", "Bisiklet", "Bisikletler"),
-    "de": ("Die Kündigungsfrist ist für den Mieter nicht kurz und die Regel von der Verwaltung ist auf eine Seite gedruckt, mit Zähler und Wasser.", "Wie lang ist die Frist?", "Frist", "Kündigungsfrist"),
+    "de": ("Die Kündigungsfrist ist für den Mieter nicht kurz und die Regel von der Verwaltung ist auf eine Seite gedruckt, mit Zähler und Wasser.",
+           "Wie lang ist die Frist?", "Frist", "Kündigungsfrist"),
 }
 
 

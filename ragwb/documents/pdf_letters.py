@@ -233,8 +233,7 @@ def is_bold(letters: Letters, first: int, last: int) -> bool:
     "Whether the letters from `first` to `last` are set in a bold font."
     name = ctypes.create_string_buffer(128)
     asked = [at for at in {first, (first + last) // 2, last} if letters.text[at].isalnum()]
-    fonts = [FONT_INFO(letters.address, at, ctypes.addressof(name), 128, None) and name.value for at in asked]
-    return bool(fonts) and all(BOLD.search(font) for font in fonts)
+    return bool(asked) and all(FONT_INFO(letters.address, at, ctypes.addressof(name), 128, None) and BOLD.search(name.value) for at in asked)
 
 # %% ../../nbs/01_documents/20_pdf_letters.ipynb #s02
 def spaced_words(letters: Letters) -> list[tuple[int, int]]:  # first and one past the last, as indexes of the letters that show

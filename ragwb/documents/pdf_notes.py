@@ -127,6 +127,7 @@ class PageNotes:
     "What the letters of a page do not say."
     lines: list[str] = field(default_factory=list)
     links_left_out: int = 0
+    page: pdfium.PdfPage | None = None  # the page, still open, if nothing has to be drawn onto it: to load it is most of the work
 
 
 def bare(text: str) -> str:
@@ -136,11 +137,14 @@ def bare(text: str) -> str:
 
 def page_notes(pdf: pdfium.PdfDocument, number: int) -> PageNotes:  # number from 1
     "The fields, notes and links of a page, as far as its letters do not show them. Call it before `flat_page`. Raises PdfiumError."
-    page, notes = loaded_page(pdf, number), PageNotes()
-    if not raw.FPDFPage_GetAnnotCount(page):
-        page.close()
+    page = loaded_page(pdf, number)
+    notes, links, found = PageNotes(), dict[str, str](), list[tuple[str, str]]()
+    if not any(kind in DRAWN for kind, _ in annotations(page)):
+        lean_over(page)
+        notes.page = page
+    if not any(kind != raw.FPDF_ANNOT_LINK or link_target(pdf, one) for kind, one in annotations(page)):
         return notes
-    text_page, links, found = page.get_textpage(), dict[str, str](), list[tuple[str, str]]()
+    text_page = page.get_textpage()
     for kind, one in annotations(page):
         if kind == raw.FPDF_ANNOT_WIDGET:
             found.append(field_line(pdf, one))
@@ -150,11 +154,14 @@ def page_notes(pdf: pdfium.PdfDocument, number: int) -> PageNotes:  # number fro
         elif kind != raw.FPDF_ANNOT_POPUP and (said := wide(raw.FPDFAnnot_GetStringValue, one, b"Contents")):
             author = wide(raw.FPDFAnnot_GetStringValue, one, b"T")
             found.append((f"Note by {author}" if author else "Note", said))
+    if notes.page is None:  # what is printed counts what is drawn onto the page
+        text_page.close()
+        page.close()
+        page = flat_page(pdf, number)
+        text_page = page.get_textpage()
+    printed = bare(text_page.get_text_range())
     text_page.close()
-    page.close()
-    shown = flat_page(pdf, number)
-    printed = bare(shown.get_textpage().get_text_range())
-    shown.close()
+    notes.page = page
     notes.lines = list(dict.fromkeys(f"{label}: {said}" if label else said for label, said in found if said and (bare(said) not in printed or said == "ticked")))
     hidden = {target: anchor for target, anchor in links.items() if bare(re.sub(r"^(?:https?|mailto|tel):(?://)?(?:www\.)?", "", target)) not in printed}
     notes.links_left_out = len(hidden) if len(hidden) > MOST_LINKS else 0
