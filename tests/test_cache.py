@@ -130,6 +130,13 @@ def test_traps_of_kinds_that_templates_make_are_never_served() -> None:
     assert [pair for pair in pairs if not difference(*reversed(pair))] == [], "whichever was asked first"
 
 
+def test_near_misses_of_all_kinds_of_documents_are_not_served() -> None:
+    "What only looks alike, in both directions: another thing, another act, one more condition; one in a hundred may be taken for the same."
+    rows = [json.loads(line) for line in (DATA / "cache/near_misses.jsonl").read_text().splitlines()]
+    served = {row["question"] for row in rows if not difference(row["question"], row["trap"]) or not difference(row["trap"], row["question"])}
+    assert len(rows) >= 200 and len(served) <= len(rows) // 100, served
+
+
 def test_free_rewordings_are_served_and_their_traps_are_not() -> None:
     "Of the half that nothing was chosen on: as many as the table of targets asks for."
     asked = {row["id"]: row["question"] for row in map(json.loads, (DATA / "sample/questions.jsonl").read_text().splitlines())}

@@ -145,3 +145,21 @@ def test_german_nouns_are_no_names_whose_absence_counts() -> None:
 def test_items_by_other_signs_are_statements_of_their_own() -> None:
     text = "▪ Notebook volume decreased 37% due to customers tempering purchases.\n▪ Desktop revenue was $1.9 billion, down $762 million."
     assert "Desktop" not in said("Why did notebook volume decrease?", text)
+
+
+def test_a_figure_of_a_report_is_taken_only_from_a_sentence_that_says_what_was_asked_for() -> None:
+    place = "Intel Corporation 10-Q, quarter ended July 1, 2023, Q2 fiscal 2023"
+    near = "The Gaudi deep learning accelerator was recognized in 2 benchmarks. Revenue was $232 million in Q2 2023, driven by higher packaging revenue."
+    assert said("What revenue did Intel get from Gaudi accelerators in Q2 2023?", near, place) == ""
+    told = "Gaudi accelerators revenue was $40 million in Q2 2023, driven by higher demand."
+    assert "$40 million" in said("What was Intel's revenue from Gaudi accelerators in Q2 2023?", told, place)
+
+
+def test_the_measure_the_day_and_the_part_that_are_asked_for_choose_the_row() -> None:
+    place = "Amazon.com, Inc. 10-Q, quarter ended March 31, 2023, Q1 fiscal 2023"
+    flows = "(in millions)\nThree Months Ended March 31,\n2022 | 2023\nAccounts payable | $ (9,380) | $ (11,264)\nOperating income | 3,669 | 4,774"
+    assert said("How much did Amazon owe its suppliers (accounts payable) at the end of the first quarter of 2023?", flows, place) == ""
+    balance = "(in millions)\nDecember 31, 2022 | March 31, 2023\nAccounts payable | $ 79,600 | $ 66,907"
+    assert "66,907" in said("How much did Amazon owe its suppliers (accounts payable) at the end of the first quarter of 2023?", balance, place)
+    assert said("What was Twitch's operating income in the first quarter of 2023?", f"Twitch has viewers.\n\n{flows}", place) == ""
+    assert "4,774" in said("What was Amazon's operating income in the first quarter of 2023?", flows, place)

@@ -43,6 +43,7 @@ PHRASES = (
     (r"\bmakes? sure\b", "ensure"), (r"\bget in touch with\b", "contact"), (r"\bin charge of\b|\b(?:is|are) responsible for\b", "responsible for"),
     (r"\bfree of charge|for free|at no (?:cost|charge)\b", "free"),
     (r"\bdue date\b", "deadline"), (r"\bgive (\w+ )?back\b", r"return \1"), (r"\bget rid of\b", "remove"), (r"\bturn(s|ed|ing)? down\b", "decline"),
+    (r"\b(?:turn|switch)(?:s|es|ed|ing)? on\b", "enable"), (r"\b(?:turn|switch)(?:s|es|ed|ing)? off\b", "disable"),
     (r"\bstands? in for\b", "is deputy of"), (r"\bhand in\b", "submit"),
     (r"\bas soon as possible\b", "immediately"),
     (r"\bright now\b|\bat (?:the|this) (?:moment|present)\b|\bthese days\b", "currently"),
@@ -235,7 +236,7 @@ def phrases_of(
         elif low not in NEGATIONS and (low not in SILENT or (token in names and low not in VERBS)):
             fixed = fixed_form(low)
             stem = fixed or stem_of(low)
-            named = bool(fixed) or token in names
+            named = bool(fixed) or token in names or "_" in token
             if fresh:
                 found.append(Phrase(lead, joined, []))
             found[-1].words.append(Word(low, stem, frozenset() if named else groups_of(stem), named, lead))

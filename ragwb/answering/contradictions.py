@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from .agreement import ASKING, LATER, NEGATIONS, NOW, PAST, SILENT, TOKEN, YES_OR_NO
+from .agreement import ASKING, LATER, NEGATIONS, NOW, PAST, SILENT, TOKEN, VERBS, YES_OR_NO
 from .synonyms import stem_of
 
 # %% ../../nbs/10_answering/11_contradictions.ipynb #c06
@@ -130,8 +130,13 @@ SCOPES = """
 all every everyone everybody everything entire|some several|only alone solely merely exclusively|prior previous previously earlier former formerly
 wrong wrongly incorrect|child children kid kids|last_year last_month last_week last_quarter|next_year next_month next_week next_quarter
 this_year this_month this_week this_quarter|yesterday|tomorrow|outside beyond|out_of|except besides else
+deputy deputies deputise deputises standin substitute substitutes proxy covers_for cover_for fills_for fill_for;absence absent
+difference differences differ differs compare compared comparison
+guest guests visitor visitors|contractor contractors freelancer freelancers|student students pupil pupils
+senior seniors pensioner pensioners|trainee trainees apprentice apprentices|tenant tenants|landlord landlords|patient patients
+boss bosses supervisor supervisors superior superiors reports_to report_to
 """
-JOINED_WORDS = re.compile(r"\b(last|next|this|out) (year|month|week|quarter|of)\b")
+JOINED_WORDS = re.compile(r"\b(last|next|this|out|covers?|fills?|reports?) (year|month|week|quarter|of|for|to)\b")
 
 
 def word_classes(lines: str) -> dict[str, frozenset[tuple[int, int]]]:
@@ -201,6 +206,9 @@ def part_of(tokens: Sequence[str], verb: int, at: int) -> str:
         return "doer" if led else "" if at > verb else "object"
     if PARTICIPLE.search(tokens[verb]) and at > verb and "by" in between:
         return "doer"
+    helped = next((place for place, token in enumerate(between) if token in VERBS), None)
+    if at < verb and helped is not None and any(token not in SILENT for token in between[helped:]):
+        return "object"  # in front of its helper: which browsers does the app support
     return "doer" if at < verb else "object"
 
 

@@ -39,7 +39,7 @@ def stem_of(
 ACTIONS = """
 use used employ utilize utilise utilization usage apply; begin began begun start commence; end finish conclude terminate; stop halt cease; complete finish; help assist
 aid; build built construct; create make made produce generate; build create; show shown display; allow permit enable let; allowed permitted; need require necessary
-requirement must mandatory obligatory; change modify alter; edit modify; adjust adapt; replace substitute; find found locate; seek sought search look; detect discover;
+requirement must mandatory obligatory; change modify alter; edit modify; adjust adapt; replace substitute; find found locate see; seek sought search look; detect discover;
 choose chose chosen select pick; choice selection option; fix repair mend; remove delete erase; give gave given provide offer; provide supply; send sent dispatch; receive
 get obtain; get obtain acquire; buy bought purchase; keep kept retain; save store; keep maintain; happen occur; work function operate; operate run ran; live reside;
 reside dwell; increase rise rose risen grow grew grown growth; increase raise; decrease decline drop fall fell fallen; decrease reduce reduction; lower reduce cut;
@@ -107,7 +107,7 @@ mail; message note; sign symbol; sign signal; warning alert alarm; device gadget
 display monitor; button key; cable wire cord; power electricity; light lamp; software program application app; program programme; app application; code program; function
 feature; repository repo; library package; argument parameter; setting option; option alternative; version release edition; folder directory; path location; list listing;
 table chart; group set; set collection; bundle package; pack package; order command; duty responsibility; task duty; task job assignment; project undertaking; meeting
-conference; deadline due limit; date day; duration period; period interval; moment instant; year annual yearly; month monthly; week weekly; day daily; hour hourly;
+conference; deadline due time_limit; date day; duration period; period interval; moment instant; year annual yearly; month monthly; week weekly; day daily; hour hourly;
 quarter quarterly; birthday birth; population inhabitant people; ceo chief-executive; founder creator; inventor creator; owner proprietor; owner possessor; citizen
 national; tenant renter; landlord owner; profit gain; debt liability; tax duty; discount rebate reduction; refund reimbursement reimburse repay; invoice bill; receipt
 slip; contract agreement; warranty guarantee; insurance coverage; licence license permit; permission consent; certificate certification; approval permission; requirement

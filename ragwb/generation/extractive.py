@@ -23,7 +23,7 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 
 from ..config import PipelineConfig
 from ..documents.language import count_tokens, is_row, terms
-from .fit import about, all_named, candidates, of_reports, rows_of, tells_names
+from .fit import about, all_named, candidates, figure_fits, of_reports, rows_of, tells_names
 from .instructions import asks_several, plain_how, with_blocks
 from .prompts import NO_ANSWER, PASSAGES_END
 from .question_words import WHY, codes_of, explains, of_amounts, valued, without_periods
@@ -37,6 +37,7 @@ from ragwb.generation.sentence_ranking import (
     statement_spans,
 )
 from .table_answers import names_rows, row_statement, rows_beside, table_answer
+from .table_rows import is_number
 
 # %% ../../nbs/07_generation/10_extractive.ipynb #c06
 PASSAGE = re.compile(r'<passage n="(\d+)" relevance="([\d.]+)" place="([^"]*)">\n(.*?)\n</passage>', re.DOTALL)
@@ -195,6 +196,10 @@ def answer_replies(
     if WHY.search(question.lower()) and not (found := [reasons for ranked in found if (reasons := explained(ranked, texts))]):
         return []
     if of_amounts(question) and any(ranked[0].features.cover < AMOUNT_COVER for ranked in found):
+        return []
+    places = {passage.number: passage.place for passage in passages}
+    around = {key: " ".join((row.line, row.section, *row.heads, row.caption)) for key, row in rows_of(passages).items() if any(map(is_number, row.values))}
+    if of_reports(passages) and not all(figure_fits(question, one.text, places[one.passage], around.get((one.passage, one.text), "")) for one, *_ in found):
         return []
     if len(found) == 1:
         found = [with_blocks(question, passages, found[0], rank_sentences(question, passages))]

@@ -4,9 +4,10 @@
 
 # %% auto #0
 __all__ = ['NAME', 'CAPITAL', 'FIRST_NAME', 'REPORTS', 'ENGLISH', 'OUT_OF_FORCE', 'NO_NAMES', 'MISSPELT', 'CLOSE', 'FITS',
-           'POINTER', 'LINK_ALONE', 'SUBTITLE', 'names_of', 'title_of', 'about', 'is_named', 'all_named', 'tells_names',
-           'of_reports', 'timely', 'within', 'compares_both', 'subtitles', 'says_something', 'shape', 'of_another',
-           'rows_of', 'statements', 'candidates']
+           'WHOLLY', 'ROW_SAYS', 'LIKE_ENOUGH', 'EARNS', 'MOVES', 'MOVED', 'MONEY', 'POINTER', 'LINK_ALONE', 'SUBTITLE',
+           'names_of', 'title_of', 'about', 'is_named', 'all_named', 'tells_names', 'of_reports', 'timely', 'within',
+           'compares_both', 'asks_figure', 'says_wholly', 'figure_fits', 'subtitles', 'says_something', 'shape',
+           'of_another', 'rows_of', 'statements', 'candidates']
 
 # %% ../../nbs/07_generation/08_fit.ipynb #c03
 import re
@@ -14,11 +15,35 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from unicodedata import normalize
 
+import numpy as np
+
 from ..documents.language import is_row, terms
 from ..documents.periods import MONTHS, Period, periods
-from .question_words import codes_of, has_figure, without_periods
+from ragwb.generation.question_words import (
+    AMOUNT,
+    ASKS_VALUE,
+    Likeness,
+    codes_of,
+    has_figure,
+    like_words,
+    of_amounts,
+    without_periods,
+    word_stems,
+    word_weight,
+)
 from .sentence_ranking import FENCE, PromptPassage, RankedSentence, looks_like_heading, rank_sentences
-from .table_answers import IN_WORDS, TableQuestion, initials_of, own_periods, period_fit, printed_periods
+from ragwb.generation.table_answers import (
+    IN_WORDS,
+    NAME_SAID,
+    VAGUE,
+    VAGUELY,
+    TableQuestion,
+    initials_of,
+    own_periods,
+    period_fit,
+    printed_periods,
+    table_stems,
+)
 from .table_rows import TableRow, tables_of
 
 # %% ../../nbs/07_generation/08_fit.ipynb #c06
@@ -107,6 +132,52 @@ def compares_both(asked: TableQuestion, sentence: str) -> bool:
         return True
     said = printed_periods(sentence)
     return all(any(period_fit(one, period, ()) >= FITS for period in said) for one in asked.periods)
+
+# %% ../../nbs/07_generation/08_fit.ipynb #c13b
+# share of a question's words, by weight, that a sentence says which answers it with a figure; and a row, which is terse
+WHOLLY, ROW_SAYS = 0.55, 0.35
+LIKE_ENOUGH = 0.5
+EARNS = re.compile(r"\bwhat (?:did|does|do|has|have)\b[^?]{1,80}\b(?:bring in|brought in|make|earn|spend|cost|sell|generate|take in|lose|pay)\b", re.I)
+MOVES = re.compile(r"\b(?:chang|increas|decreas|grow|grew|rise|rose|fall|fell|drop|declin|up|down|by how much|more|less|higher|lower|impact|effect|benefit)", re.I)
+MOVED = re.compile(
+    r"\b(?:increas|decreas|grew|rose|declin|fell|up|down|dropp)\w*+(?:\s(?:by|of))?\s(?:approximately\s)?[$€£¥]\s?[\d.,]{1,20}(?:\s(?:million|billion|thousand))?", re.I)
+MONEY = re.compile(r"[$€£¥]\s?\d|\d\s?(?:million|billion|%|percent)")
+
+
+def asks_figure(question: str) -> bool:
+    "Whether a question asks what a figure was in some period."
+    return bool(periods(question)) and not IN_WORDS.search(question) and bool(of_amounts(question) or ASKS_VALUE.search(question) or EARNS.search(question))
+
+# %% ../../nbs/07_generation/08_fit.ipynb #c13c
+def says_wholly(question: str, sentence: str, place: str, least: float = WHOLLY) -> bool:
+    "Whether a sentence, under its heading, says all that a question asks a figure of: each name, and most words."
+    asked, parts = TableQuestion.of(question), place.split(" > ")
+    known = set(terms(" ".join(parts[:2])))
+    words = [word for word in asked.words if not known.issuperset(word_stems(word)) or not word_stems(word)]
+    there = like_words(" ".join((sentence, *parts[2:][-1:])))
+    match = Likeness(words, there).best(there)
+    stems = {stem for word in there for stem in word_stems(word)}
+    match = np.maximum(match, [0.9 * bool(table_stems(word) & stems) for word in words])
+    weight = np.array([(VAGUELY if VAGUE.issuperset(word_stems(word)) else 1.0) * (word_weight(word) or 1.0) for word in words])
+    if any(word in asked.names and value < NAME_SAID for word, value in zip(words, match, strict=True)):
+        return False
+    return not words or float(weight[match >= LIKE_ENOUGH].sum() / weight.sum()) >= least
+
+
+def figure_fits(
+    question: str,
+    sentence: str,
+    place: str,
+    around: str = "",  # of a row: it and the lines that say what it means
+) -> bool:
+    "Whether a sentence may answer a question for a figure: of what is asked for, an amount where one is, and no change in place of it."
+    if not asks_figure(question):
+        return True
+    money = AMOUNT.search(question) or EARNS.search(question)
+    left = sentence if MOVES.search(question) else MOVED.sub("", sentence)
+    if around:
+        return says_wholly(question, around, place, ROW_SAYS)
+    return says_wholly(question, sentence, place) and (not money or bool(MONEY.search(left)))
 
 # %% ../../nbs/07_generation/08_fit.ipynb #c15
 # the data above a file, or a pointer elsewhere

@@ -18,7 +18,7 @@ from .table_answers import IN_WORDS, table_answer
 from ..retrieval.hybrid import Hit, Reranker
 
 # %% ../../nbs/07_generation/15_table_ranking.ipynb #c08
-POOL = 30  # candidates whose tables are read
+POOL = 60  # candidates whose tables are read
 
 
 def has_rows(text: str) -> bool:
@@ -30,8 +30,9 @@ def holder_of(
     passage: Passage,
     hits: Sequence[Hit],
 ) -> int:           # place in `hits`, from 0
-    "The hit that a passage was read for: the first one inside it."
-    return next(n for n, hit in enumerate(hits) if hit.document == passage.document and passage.start <= hit.start and hit.end <= passage.end)
+    "The hit that a passage was read for: the one that ends with it, for a table's head may have brought in others; else the first one inside it."
+    inside = [n for n, hit in enumerate(hits) if hit.document == passage.document and passage.start <= hit.start and hit.end <= passage.end]
+    return next((n for n in inside if hits[n].end == passage.end), inside[0])
 
 # %% ../../nbs/07_generation/15_table_ranking.ipynb #c11
 class TableRanking:
@@ -47,7 +48,7 @@ class TableRanking:
     def __call__(self, question: str, hits: Sequence[Hit]) -> Sequence[Hit]:
         "The hits, best first."
         ranked = self.before(question, hits) if self.before else hits
-        pool = [] if IN_WORDS.search(question) else [hit for hit in ranked[:POOL] if has_rows(hit.chunk.text)]
+        pool = [] if IN_WORDS.search(question) else [hit for hit in ranked if has_rows(hit.chunk.text)][:POOL]
         if not pool:
             return ranked
         passages = self.read(pool)

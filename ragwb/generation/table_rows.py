@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['NUMBER', 'YEAR', 'PAIR', 'CHANGE', 'PERIODIC', 'UNIT_NOTE', 'TWO_HEADS', 'UNIT', 'LONG_LINE', 'NEAR', 'split_row',
-           'is_number', 'pair_cells', 'dealt', 'column_names', 'TableRow', 'OpenTable', 'is_head', 'read_lines',
-           'table_spans', 'tables_of']
+           'is_number', 'pair_cells', 'dealt', 'column_names', 'TableRow', 'column_sign', 'between_balances',
+           'lacks_the_last', 'OpenTable', 'is_head', 'title_with_unit', 'read_lines', 'table_spans', 'tables_of']
 
 # %% ../../nbs/07_generation/06_table_rows.ipynb #c03
 import re
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..documents.language import HEADING, is_row
-from ..documents.periods import MONTHS
+from ..documents.periods import MONTHS, periods
 
 # %% ../../nbs/07_generation/06_table_rows.ipynb #c08
 NUMBER = re.compile(r"(?:[$€£¥]\s*+)?\(?\s*+(?:[$€£¥]\s*+)?[-−–]?\s*+\d[\d.,]*+\s*+(?:%|x|bps)?\s*+\)?\s*+%?(?:\s*+\(\w\))?|[—–-]\s*%?|[$€£¥]\s*[—–-]|N/M|n/m|NM|nm|\*")
@@ -90,16 +90,47 @@ class TableRow:
     label: str
     values: tuple[str, ...]
     columns: tuple[str, ...]   # the name of each value's column, "" where it has none
-    money: tuple[str, ...]     # the currency sign of each value's column, "" where it has none
+    money: tuple[str, ...]     # the currency sign of each value's column, or %; "" where it has none
     section: str               # the last label line above, "" if there is none
     heads: tuple[str, ...]     # the lines that name the columns
     unit: str                  # the line that states the unit, "" if none does
     caption: str               # what stands above the table
+    span: tuple[str, ...] = ()  # the labels of the balances before and after it, between whose days its figures came about
 
     @property
     def is_dated(self) -> bool:
         "Whether anything around the row names a period: then it is a row of figures over time."
-        return any(PERIODIC.search(text) for text in (*self.columns, self.section, self.label, self.caption[-160:]))
+        return any(PERIODIC.search(text) for text in (*self.columns, *self.span, self.section, self.label, self.caption[-160:]))
+
+# %% ../../nbs/07_generation/06_table_rows.ipynb #c15a
+def column_sign(
+    values: Sequence[str],  # of one column, from the top
+) -> str:                   # empty: the column has none
+    "The sign that holds for a whole column: the first row alone prints a currency, or a per cent."
+    if money := next((value[0] for value in values if value[:1] and value[0] in "$€£¥"), ""):
+        return money
+    first = next((value for value in values if any(c.isdigit() for c in value)), "")
+    return "%" if "%" in first else ""
+
+
+def between_balances(labels: Sequence[str]) -> list[tuple[str, ...]]:  # (label before, label after) of each row, or ()
+    "The balances around each row of a table that leads from one day's balance to another's."
+    days = [found[0].end if len(found := periods(label)) == 1 and found[0].end and found[0].start == found[0].end else None for label in labels]
+    marks = [at for at, day in enumerate(days) if day]
+    spans: list[tuple[str, ...]] = [()] * len(labels)
+    for first, last in zip(marks, marks[1:], strict=False):
+        if days[first] < days[last]:  # type: ignore[operator]
+            spans[first + 1:last] = [(labels[first], labels[last])] * (last - first - 1)
+    return spans
+
+
+def lacks_the_last(
+    values: Sequence[str],
+    signs: Sequence[str],  # of each column
+) -> bool:
+    "Whether a row has no value in the last of three columns, to judge by where currencies are."
+    money = [value[:1] in tuple("$€£¥") for value in values]
+    return len(values) + 1 == len(signs) == 3 and any(money) and money == [sign in tuple("$€£¥") for sign in signs[:-1]] and all(map(is_number, values))
 
 # %% ../../nbs/07_generation/06_table_rows.ipynb #c15
 class OpenTable:
@@ -117,22 +148,29 @@ class OpenTable:
         whole = [values for _, values, _ in paired if len(values) == width]
         changes = [all(values[k].endswith(("%", "%)")) for values in whole if values[k].strip("—–- ")) for k in range(width)]
         names = column_names([split_row(TWO_HEADS.sub("$ Change | % Change", head)) for head in self.heads], [False] * width if all(changes) else changes)
-        signs = [next((values[k][0] for values in whole if values[k][:1] in "$€£¥" and values[k]), "") for k in range(width)]
+        signs = [column_sign([values[k] for values in whole]) for k in range(width)]
+        spans = between_balances([label for label, _, _ in paired])
         none = ("",) * width
         rows = []
-        for (line, section), (label, values, own) in zip(self.rows, paired, strict=True):
-            columns, money = (names, signs) if len(values) == width else (none, none)
+        for (line, section), (label, values, own), span in zip(self.rows, paired, spans, strict=True):
+            columns, money = (names, signs) if len(values) == width or lacks_the_last(values, signs) else (none, none)
             given = (tuple(own or columns[:len(values)]), tuple(money[:len(values)]))
-            rows.append(TableRow(line, label, tuple(values), *given, section, tuple(self.heads), self.unit, self.caption))
+            rows.append(TableRow(line, label, tuple(values), *given, section, tuple(self.heads), self.unit, self.caption, span))
         return rows
 
-# %% ../../nbs/07_generation/06_table_rows.ipynb #c17
+# %% ../../nbs/07_generation/06_table_rows.ipynb #c17a
 def is_head(line: str) -> bool:
     "Whether a row holds no value but years."
     cells = split_row(line)
     return len(cells) > 1 and all(YEAR.fullmatch(cell) or not is_number(cell) for cell in cells) and not all(PAIR.fullmatch(cell) for cell in cells[1:])
 
 
+def title_with_unit(line: str) -> str:  # empty: it is something else
+    "The title of a part of a table beside which only the unit stands: `Inventories: | (In millions)`."
+    cells = split_row(line)
+    return cells[0] if len(cells) == 2 and cells[0].endswith(":") and UNIT_NOTE.fullmatch(cells[1]) else ""
+
+# %% ../../nbs/07_generation/06_table_rows.ipynb #c17
 def read_lines(lines: Sequence[str], caption: str, unit: str) -> list[list[TableRow]]:
     "The tables in some consecutive lines."
     tables, table, after_row = [], OpenTable(caption, unit), False
@@ -143,6 +181,9 @@ def read_lines(lines: Sequence[str], caption: str, unit: str) -> list[list[Table
         speaks = bool(PERIODIC.search(line) or UNIT.search(line))
         table.unit = line if UNIT.search(line) else table.unit
         named = any(map(is_row, table.heads))
+        if named and not table.rows and (title := title_with_unit(line)):
+            table.section, after_row = title, True
+            continue
         if is_row(line) and is_head(line) and (speaks or not after_row and not (named and not table.rows)):
             if table.rows:
                 tables.append(table.rows_read())

@@ -122,13 +122,14 @@ def retrieve(
 ) -> Hits:                             # at most config.k, best first
     "The passages for a question."
     weight, groups = config.vector_weight, searcher.scopes.of(query).groups
+    most = config.candidates * max(1, len(groups) if reranker else 1)  # each of several documents has its own
     if weight == 0:
-        legs: tuple[Leg, Leg] = (in_scope(searcher, query).bm25(query, config.candidates, where), [])
+        legs: tuple[Leg, Leg] = (in_scope(searcher, query).bm25(query, most, where), [])
     elif weight == 1:
-        legs = ([], in_scope(searcher, query).nearest(embedder.embed([query])[0], config.candidates, where))
+        legs = ([], in_scope(searcher, query).nearest(embedder.embed([query])[0], most, where))
     else:
-        legs = search_legs(searcher, embedder, query, config.candidates, where)
-    hits = fuse_legs(searcher, legs, config, config.candidates if reranker or groups else config.k)
+        legs = search_legs(searcher, embedder, query, most, where)
+    hits = fuse_legs(searcher, legs, config, most if reranker or groups else config.k)
     if reranker:
         hits = list(reranker(query, hits))
     return Hits(with_each_group(hits, above_cutoff(hits[: config.k], config.cutoff), groups, config.k, lambda hit: hit.document))
