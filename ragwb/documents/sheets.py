@@ -359,7 +359,7 @@ def fill_merged(row: list[str], merged: Sequence[Merged]) -> None:
             if one.left and row[one.left] == one.text:
                 row[one.left:one.right + 1] = [text or one.text for text in row[one.left:one.right + 1]]
 
-
+# %% ../../nbs/01_documents/29_sheets.ipynb #a02
 def first_column(sheet: Any, facts: SheetFacts) -> int:
     "The first column with a value, or with a formula that has none."
     return min([*([sheet.start[1]] if sheet.start else []), *(column for _, column in facts.formulas)], default=0)

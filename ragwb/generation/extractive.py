@@ -83,7 +83,7 @@ def evidence(
     )
 
 # %% ../../nbs/07_generation/10_extractive.ipynb #c12
-TRUST = {"absent": -3.0, "codes": 6.8, "window": 3.6, "kind": 0.9, "lead": 1.6}
+TRUST = {"absent": -2.9, "codes": 6.8, "window": 3.5, "kind": 1.0, "lead": 1.7}
 TRUST_BIAS = -8.6
 
 

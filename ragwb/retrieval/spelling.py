@@ -6,7 +6,7 @@
 __all__ = ['WHOLE', 'LATIN', 'BEGINS', 'NAME_GOES_ON', 'ENDING', 'DICTIONARIES', 'CHUNKS_READ', 'CHUNKS_LOOKED_AT', 'LETTERS',
            'OTHER_STEMS', 'COMPOUNDING', 'RELATED_WORD', 'LINKS', 'MOST_COMPOUNDS', 'ordinary_words', 'edits',
            'allowed', 'letter_counts', 'letter_marks', 'Words', 'dictionary', 'is_word', 'word_counts',
-           'related_compound', 'Respelt', 'Spelling']
+           'related_compound', 'Respelt', 'Known', 'Related', 'Spelling']
 
 # %% ../../nbs/06_retrieval/08_spelling.ipynb #c03
 import re
@@ -183,8 +183,8 @@ class Respelt:
     words: Mapping[str, str] = field(default_factory=dict)  # as typed -> as searched for; empty: nothing was misspelt
 
 
-class Spelling:
-    "The spelling of the words of one index version."
+class Known:
+    "The words of one index version."
 
     def __init__(self, searcher: Searcher):
         self.searcher = searcher
@@ -221,6 +221,10 @@ class Spelling:
         "Whether a word, in lower case, is known to the collection or to a dictionary."
         return word in STOP_WORDS or self.occurs(word) or is_word(word, self.languages)
 
+# %% ../../nbs/06_retrieval/08_spelling.ipynb #s01
+class Related(Known):
+    "Words of one index version in place of those that it does not have."
+
     @cached_property
     def forms(self) -> dict[tuple[str, str], str]:  # (language, stem) -> its most frequent word
         "The words of the collection by their stems in the languages of its documents, without English."
@@ -254,6 +258,10 @@ class Spelling:
                 found = found.title() if word[0].istitle() else found
                 text, words = text[:word.start()] + found + text[word.end():], {word[0]: found} | words
         return Respelt(text, words)
+
+# %% ../../nbs/06_retrieval/08_spelling.ipynb #s02
+class Spelling(Related):
+    "The spelling of the words of one index version."
 
     def of(self, question: str) -> Respelt:
         "A question with the misspelt words replaced, and those that only other forms of are there."
