@@ -298,3 +298,30 @@ def test_lines_of_japanese_are_joined_without_a_blank() -> None:
         page_.drawString(40, 234, "ます。")
 
     assert text_of(drawn(draw), "a.pdf") == "会議室は八時に開きます。"
+
+
+def test_panels_below_questions_are_read() -> None:
+    page = "<h1>Help</h1><button><span>How do I cancel?</span></button><div style='display:none'>Write to desk 14.</div>"
+    text = text_of(page + "<h3><button>Pets</button></h3><div hidden>Dogs: 8 euros.</div>" + "<button>Close it now please</button><div hidden>Track 7</div>", "a.html")
+    assert "How do I cancel?\n\nWrite to desk 14." in text and "Dogs: 8 euros." in text and "Track 7" not in text
+
+
+def test_a_box_beside_the_text_that_says_how_to_reach_someone_is_read() -> None:
+    text = text_of("<p>News of the bridge.</p><aside>Hotline 0800 4455</aside><aside><a href='/x'>More news</a></aside>", "a.html")
+    assert "Hotline 0800 4455" in text and "More news" not in text
+
+
+def test_a_formula_beside_and_below_all_values_is_read() -> None:
+    assert "Mean | =AVERAGE(B2:B3)" in sheet(["Mean", "=AVERAGE(B2:B3)"])
+    assert sheet(["=1+1"]).endswith("=1+1") and "=A1 | 5" in sheet(["=A1", 5])
+
+
+def test_readings_above_characters_and_pictures_of_other_programs_in_word() -> None:
+    code = r'EQ \* jc2 \* "Font:X" \* hps10 \o\ad(\s\up 9(とう),塔)'
+    begin, end = (f'<w:r><w:fldChar w:fldCharType="{kind}"/></w:r>' for kind in ("begin", "end"))
+    field = f"<w:p>{begin}<w:r><w:instrText>{code}</w:instrText></w:r>{end}<w:r><w:t>は高い。</w:t></w:r></w:p>"
+    assert "塔は高い。" in word(field).text
+    named = '<pic:cNvPr xmlns:pic="http://schemas.openxmlformats.org/drawingml/2006/picture" id="0" name="a.jpg" descr="Meter cupboard: third door"/>'
+    frame = '<wp:docPr xmlns:wp="http://schemas.openxmlformats.org/drawingml/2006/wordprocessingDrawing" id="4" name="G" descr="Meter cupboard: third door"/>'
+    for drawing in (frame + named, named):
+        assert word(f"<w:p><w:r><w:drawing>{drawing}</w:drawing></w:r></w:p>").text.count("third door") == 1

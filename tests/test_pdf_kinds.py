@@ -145,6 +145,12 @@ def test_an_end_that_viewers_mend_is_mended(change):
     assert parsed(change(drawn(lines("Keys are in house 12.")))).text == "Keys are in house 12."
 
 
+def test_a_file_cut_in_its_trailer_is_mended():
+    data = drawn(lines("The ladder is kept in shed 15."))
+    for cut in (data.rindex(b"trailer") + 20, data.rindex(b"startxref"), data.rindex(b"endobj") + 6):
+        assert "shed 15" in parsed(data[:cut]).text
+
+
 def test_what_follows_the_end_or_is_missing_is_said():
     data = drawn(lines("Keys are in house 12."))
     assert remarks(parsed(data + b"<!-- served in 3 ms -->" * 300)) == "something else follows the end of the file"
@@ -197,6 +203,62 @@ def test_short_columns_are_read_one_after_the_other(rest):
     assert "gardens as long as they are kept on a lead" in text and "left at the stand behind the old orangery." in text
 
 
+def test_short_columns_that_the_file_has_line_by_line_are_read_one_after_the_other():
+    left = ["Ferries leave pier one", "each hour from six in the", "morning until ten at night", "and on Sundays from eight."]
+    right = ["Bicycles are carried free", "of charge if there is room", "on the lower deck; larger", "groups have to book."]
+    text = parsed(drawn(cells(*zip(left, right, strict=True), places=(40, 230)))).text
+    assert "in the morning until ten" in text and "if there is room on the lower deck" in text
+
+
+def test_lines_of_japanese_that_are_set_far_apart_are_one_paragraph():
+    pdfmetrics.registerFont(UnicodeCIDFont("HeiseiKakuGo-W5"))
+    def page(canvas):
+        canvas.setFont("HeiseiKakuGo-W5", 12)
+        for number, text in enumerate(["料金", "図書館の利用は無料で、貸出の期間", "は二週間です。延長は窓口で受け付け", "ます。"]):
+            canvas.drawString(40, 250 - 22 * number, text)
+    assert "貸出の期間は二週間です。延長は窓口で受け付けます。" in parsed(drawn(page)).text and "料金\n" in parsed(drawn(page)).text
+
+
+def test_three_short_columns_are_read_one_after_the_other():
+    def page(canvas):
+        lines("Guests park on the", "gravel yard by the", "old barn.", left=30)(canvas)
+        lines("Cats stay here; dogs", "sleep in the kennel", "by the gate.", left=160)(canvas)
+        lines("After ten the terrace", "is closed and all is", "quiet.", left=310)(canvas)
+    text = parsed(drawn(page)).text
+    assert "park on the gravel yard by the old barn." in text and "dogs sleep in the kennel by the gate." in text and "terrace is closed and all is quiet." in text
+
+
+def cells(*rows, bold=False, places=(40, 150, 260, 320, 370)):
+    def draw(canvas):
+        for number, row in enumerate(rows):
+            canvas.setFont("Helvetica-Bold" if bold and not number else "Helvetica", 12)
+            for left, text in zip(places, row, strict=False):
+                canvas.drawString(left, 250 - 14 * number, text)
+    return draw
+
+
+def test_a_small_table_has_the_names_of_its_columns_in_each_row():
+    text = parsed(drawn(cells(("Tool", "Owner", "Bay"), ("Saw", "Finn", "B1"), ("Drill", "Gro", "B7")))).text
+    assert "Tool: Drill | Owner: Gro | Bay: B7" in text
+    assert "Tool: Drill | Owner: Gro" in parsed(drawn(cells(("Tool", "Owner"), ("Saw", "Finn"), ("Drill", "Gro"), bold=True))).text
+    upper = cells(("", "2024", "", "2025"), ("Mill", "Q1", "Q2", "Q1", "Q2"), ("North", "11", "12", "13", "14"), ("South", "21", "22", "23", "24"), places=(40, 100, 150, 200, 250))
+    assert "Mill: South | 2024 Q1: 21 | 2024 Q2: 22 | 2025 Q1: 23" in parsed(drawn(upper)).text
+
+
+def test_a_form_and_a_statement_of_accounts_stay_as_they_are_printed():
+    assert "Berth | Jetty 9" in parsed(drawn(cells(("Name", "Ilse Brand"), ("Berth", "Jetty 9"), ("Length", "11 m")))).text
+    text = parsed(drawn(cells(("In millions", "June 2024", "June 2023"), ("Sales", "11", "12"), ("Costs", "9", "8")))).text
+    assert "Costs | 9 | 8" in text
+
+
+def test_a_table_keeps_the_names_of_its_columns_on_later_pages():
+    rows = [(f"K-{number}", f"R{number}", str(10 + number)) for number in range(40)]
+    pages = [cells(("Part", "Place", "Stock"), *rows[:15]), cells(*rows[15:30]), lambda canvas: (cells(*rows[30:])(canvas), lines("Ask the steward.", top=60)(canvas))]
+    assert "Part: K-35 | Place: R35 | Stock: 45" in parsed(drawn(*pages)).text
+    other = cells(("Ilse", "Brandvold"), ("Finn", "Holm"), places=(90, 330))
+    assert "Finn | Holm" in parsed(drawn(pages[0], other)).text
+
+
 def test_a_small_table_is_not_read_as_columns():
     def page(canvas):
         for number, (name, value) in enumerate([("Depth of the well", "forty metres"), ("Owner of the well", "the parish"), ("Water of the well", "clear and cold")]):
@@ -209,9 +271,12 @@ def test_vertical_lines_are_read_from_the_right():
     pdfmetrics.registerFont(UnicodeCIDFont("HeiseiMin-W3", isVertical=True))
     def page(canvas):
         canvas.setFont("HeiseiMin-W3", 12)
-        for number, text in enumerate(["倉庫は八時に開きます。", "鍵は守衛が持っています。", "荷物は左側に置きます。"]):
+        for number, text in enumerate(["倉庫は八時に開きます。", "鍵は守衛が持って", "います。", "荷物は左側に置きます"]):  # without a full stop a line has no breadth
             canvas.drawString(340 - 24 * number, 280, text)
-    assert parsed(drawn(page)).text.replace("\n\n", "") == "倉庫は八時に開きます。鍵は守衛が持っています。荷物は左側に置きます。"
+    document = parsed(drawn(page))
+    assert document.text.replace("\n\n", "") == "倉庫は八時に開きます。鍵は守衛が持っています。荷物は左側に置きます"
+    at = document.text.index("荷物")
+    assert 240 < rectangles(drawn(page), document, at, at + 4)[0].left < 275
 
 
 @pytest.mark.parametrize("matrix", [(1, 0, 0, 1, 0, 0), (-1, 0, 0, -1, 400, 300)])

@@ -127,3 +127,31 @@ def test_a_hundred_thousand_words_take_milliseconds():
 
 def test_the_first_word_of_each_sentence_may_be_misspelt():
     assert [word[0] for word in ordinary_words("Waranty? Controler of Pumps. Yes")] == ["Waranty", "Controler"]
+
+
+LANGUAGES = {
+    "pl": ("Klucze wydaje portier, a rowery są w piwnicy. Nie ma ich na dworze, bo to się nie opłaca od lat i po prostu jest zimno.", "Gdzie jest rower?", "rower", "rowery"),
+    "tr": ("Anahtarlar güvenlikten alınır ve bisikletler bodrumda durur. Bu da bir kural için çok önemli, her gün olarak var.", "Bisiklet nerede?", "Bisiklet", "Bisikletler"),
+    "de": ("Die Kündigungsfrist ist für den Mieter nicht kurz und die Regel von der Verwaltung ist auf eine Seite gedruckt, mit Zähler und Wasser.",
+           "Wie lang ist die Frist?", "Frist", "Kündigungsfrist"),
+}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_word_that_is_there_in_another_form_is_found_by_it(tmp_path, language):
+    text, question, asked, meant = LANGUAGES[language]
+    (tmp_path / "a.md").write_text(text, encoding="utf-8")
+    workbench = Workbench(Settings(home=tmp_path / "home", workers=1))
+    workbench.ingest_paths([tmp_path / "a.md"], "default")
+    spelling = Spelling(searcher(workbench.store.open("default")))
+    assert spelling.languages == [language]
+    assert spelling.of(question).words == {asked: meant}
+    if language == "de":
+        assert spelling.of("Wo ist der Wasserzähler?").words == {"Wasserzähler": "Zähler Wasser"}
+
+
+def test_a_collection_in_english_is_searched_as_it_is_asked(tmp_path):
+    (tmp_path / "a.md").write_text("The football is kept in the shed with the nets, and that is for all of the teams to know.", encoding="utf-8")
+    workbench = Workbench(Settings(home=tmp_path / "home", workers=1))
+    workbench.ingest_paths([tmp_path / "a.md"], "default")
+    assert not Spelling(searcher(workbench.store.open("default"))).of("Where is the ball kept?").words

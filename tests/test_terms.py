@@ -101,3 +101,17 @@ def test_questions_in_another_notation_are_answered(tmp_path: Path, text: str, q
     workbench = Workbench(Settings(home=tmp_path / "home", workers=1))
     workbench.ingest_paths([tmp_path / "a.md"], "c")
     assert answer in workbench.ask(question, "c").text
+
+
+@pytest.mark.parametrize("date", ["14/4/25", "14.04.25", "14 April 2025", "2025-04-14"])
+def test_a_year_of_two_digits_is_one(date: str) -> None:
+    assert "2025-04-14" in terms(f"Lift 34 on {date}, again")
+
+
+def test_a_section_is_no_day() -> None:
+    assert not any("-" in term for term in terms("see 3.1.12 and 1.2.25, 14.4.25.1 and 31/13/25"))
+
+
+def test_a_code_of_three_parts_is_one_however_it_is_written() -> None:
+    assert {"kx4109b", "kx", "4109"} <= set(terms("seal KX-41-09/B")) & set(terms("KX4109B")) and "ax4433b" in terms("the AX 4433 B is")
+    assert "ax4433" in terms("an AX 4433 A-frame") and "1990" not in terms("a1-990")

@@ -5,11 +5,11 @@
 # %% auto #0
 __all__ = ['TYPED', 'ROLES', 'IGNORED_TAGS', 'FRAME_TAGS', 'CONTENT_TAGS', 'TITLE_TAGS', 'OPENERS', 'STRUCK_TAGS', 'FILE_NAME',
            'BLOCK_TAGS', 'PHONE', 'YEARS', 'CONTACT', 'Spanning', 'ROMAN', 'CHROME', 'CHARSET', 'shown_value', 'show',
-           'read_tree', 'parse_tree', 'is_title', 'is_silent', 'is_struck', 'picture_words', 'opening', 'link_words',
-           'closing', 'pieces_of', 'text_of', 'preformatted', 'has_contact', 'opened_ids', 'is_hidden',
-           'is_boilerplate', 'is_layout', 'cell_span', 'filled_row', 'html_grid', 'write_html_table', 'list_number',
-           'ListMarkers', 'OpenBlock', 'is_named', 'HtmlWriter', 'write_html', 'html_table_text', 'is_beside',
-           'content_parts', 'html_metadata', 'parse_html']
+           'read_tree', 'parse_tree', 'hides', 'is_title', 'is_silent', 'is_struck', 'picture_words', 'opening',
+           'link_words', 'closing', 'pieces_of', 'text_of', 'preformatted', 'has_contact', 'opened_ids',
+           'follows_title', 'is_hidden', 'is_boilerplate', 'is_layout', 'cell_span', 'filled_row', 'html_grid',
+           'write_html_table', 'list_number', 'ListMarkers', 'OpenBlock', 'is_named', 'HtmlWriter', 'write_html',
+           'html_table_text', 'is_beside', 'content_parts', 'html_metadata', 'parse_html']
 
 # %% ../../nbs/01_documents/08_html.ipynb #c03
 import re
@@ -83,6 +83,11 @@ TITLE_TAGS = {"h1", "h2", "h3", "h4", "h5", "h6", "summary", "dt", "th", "legend
 OPENERS = ("aria-expanded", "aria-controls", "data-toggle", "data-bs-toggle", "data-target", "data-bs-target")
 
 
+def hides(element: etree._Element) -> bool:
+    "Whether an element is not shown at first."
+    return "hidden" in element.attrib or element.get("aria-hidden") == "true" or "display:none" in element.get("style", "").replace(" ", "")
+
+
 def is_title(button: etree._Element) -> bool:
     "Whether a button names what it opens."
     above = [parent for _, parent in zip(range(3), button.iterancestors(), strict=False)]
@@ -90,6 +95,8 @@ def is_title(button: etree._Element) -> bool:
     if button.get("aria-controls") and any(part is not None and part.get("id") == button.get("aria-controls") for part in below):
         return True
     words = "".join(islice(button.itertext(), 50)).split()
+    if words and "".join(words).endswith(("?", "？")) and any(part is not None and hides(part) for part in below):
+        return True
     speaks = len(words) > 2 or "".join(words).endswith(("?", "？"))
     return any(parent.tag in TITLE_TAGS for parent in above) or (speaks and (button.get("role") == "tab" or any(name in button.attrib for name in OPENERS)))
 
@@ -207,10 +214,18 @@ def opened_ids(root: etree._Element) -> set[str]:
     return {id.lstrip("#") for ids in named for id in ids.split()}
 
 
+def follows_title(element: etree._Element) -> bool:
+    "Whether the element right before is a button that names what it opens, or a heading with one."
+    before = element.getprevious()
+    buttons = islice(before.iter("button"), 2) if before is not None and (before.tag == "button" or before.tag in TITLE_TAGS) else iter(())
+    return any(map(is_title, buttons))
+
+
 def is_hidden(element: etree._Element, opened: set[str]) -> bool:
     "Whether an element is hidden for good."
-    hides = "hidden" in element.attrib or element.get("aria-hidden") == "true" or "display:none" in element.get("style", "").replace(" ", "")
-    return hides and not (element.get("id") in opened or element.get("role") in ("tabpanel", "region") or element.get("hidden") == "until-found")
+    if not hides(element) or element.get("id") in opened or element.get("role") in ("tabpanel", "region") or element.get("hidden") == "until-found":
+        return False
+    return not follows_title(element)
 
 
 def is_boilerplate(element: etree._Element, opened: set[str]) -> bool:
@@ -222,9 +237,9 @@ def is_boilerplate(element: etree._Element, opened: set[str]) -> bool:
         return link_words(element).strip() in ("#", "¶", "§")
     if tag not in FRAME_TAGS or any(above.tag in ("main", "article") for above in element.iterancestors()):
         return False
-    if tag == "footer":
+    if tag in ("footer", "aside"):
         return not has_contact(element)
-    return tag == "aside" or next(element.iter(*(CONTENT_TAGS if tag == "form" else ("h1",))), None) is None
+    return next(element.iter(*(CONTENT_TAGS if tag == "form" else ("h1",))), None) is None
 
 # %% ../../nbs/01_documents/08_html.ipynb #c18
 def is_layout(table: etree._Element) -> bool:

@@ -361,7 +361,9 @@ def state_of(document: Document) -> dict[str, str]:
 FUNCTION_WORDS = {language: frozenset(words.split()) for language, words in {
     "en": "the of and to in is for that with are this which", "de": "der die das und ist nicht mit für von den auf eine", "fr": "le les des et est une dans pour que sur du qui",
     "es": "el los las y es una para que por con del se", "it": "il che di è una per con del della sono gli non", "nl": "de het een en van is niet met voor dat op zijn",
-    "pt": "o os uma não para que com do da em são ao"}.items()}
+    "pt": "o os uma não para que com do da em são ao", "pl": "się nie jest na do że w z oraz dla przez są od po we", "tr": "ve bir bu için ile de da olarak olan var değil her",
+    "fi": "ja on ei se että ovat sekä kuin tai joka myös", "sv": "och att det som en är på för av med den till inte i", "da": "og det at en er på for af med den til ikke i",
+    "cs": "a se na je že v s do pro od jsou který z ve", "hu": "a az és hogy nem is egy van meg", "ro": "și în de la cu este pe nu că din pentru se sunt"}.items()}
 
 
 def language_of(
@@ -372,7 +374,8 @@ def language_of(
         return stated.lower()[:2]
     words = Counter(re.findall(r"[^\W\d_]+", document.text[:4000].lower()))
     counts = sorted(((sum(words[word] for word in known), language) for language, known in FUNCTION_WORDS.items()), reverse=True)
-    return counts[0][1] if counts[0][0] >= 5 and counts[0][0] >= 2 * counts[1][0] else ""
+    best, next_best = counts[0][0], counts[1][0]
+    return counts[0][1] if (best >= 5 or best >= 3 and 10 * best >= words.total()) and best >= 2 * next_best else ""
 
 # %% ../../nbs/01_documents/26_identity.ipynb #c37
 def identity_of(document: Document) -> Identity:

@@ -116,7 +116,7 @@ MONTH_NAMES = {  # English, German, French, Spanish, Italian, Portuguese and Dut
 MONTH_OF = {name: number for number, names in MONTH_NAMES.items() for name in names.split()}
 MONTH_WORD = "|".join(sorted(MONTH_OF, key=len, reverse=True))
 NUMBER = re.compile(  # a day, with or without the name of its month; else a number with what is written to it. It begins with a digit, so that most of a text is passed over
-    rf"\d(?:\d{{3}}-\d\d-\d\d(?![\w-])|\d{{3}}年 ?\d{{1,2}}月 ?\d{{1,2}}日|\d?[./]\d{{1,2}}[./][12]\d{{3}}(?![\w/-])"
+    rf"\d(?:\d{{3}}-\d\d-\d\d(?![\w-])|\d{{3}}年 ?\d{{1,2}}月 ?\d{{1,2}}日|\d?[./]\d{{1,2}}[./][12]\d{{3}}(?![\w/-])|\d?(?:/\d{{1,2}}/|\.\d\d\.)\d\d(?![\w/-]|[.,]\d)"
     rf"|\d?(?:st|nd|rd|th|er|[.º])?,?(?: of| de)?(?: (?:{MONTH_WORD})\.?,?(?: de)?)? [12]\d{{3}}(?![\w-]|[.,/]\d)|[\d.,]*[a-z]*)")
 
 
@@ -127,6 +127,8 @@ def days_of(
     "A date in one notation; one with slashes is both days that it may be."
     numbers, month = [int(number) for number in re.findall(r"\d+", written)], MONTH_OF.get(before, 0)
     named = MONTH_OF.get(re.sub(r"[^a-zäçéû]|(?<=\d)(?:st|nd|rd|th|er)|\b(?:of|de)\b", "", written), 0)
+    if len(numbers) == 3 and re.fullmatch(r"\d\d?(?:/\d\d?/|\.\d\d\.)\d\d", written):  # a year of two digits
+        numbers[2] += 2000 if numbers[2] < 70 else 1900
     if len(numbers) != 3 - bool(named or month) or max(numbers) < 1000:
         return ""
     year, first, *last = numbers if numbers[0] > 999 else numbers[::-1]
@@ -161,7 +163,7 @@ def as_number(found: re.Match[str]) -> str:
 
 # %% ../../nbs/01_documents/03_language.ipynb #n12b
 NARROW_BLANK = re.compile(r"(\d)[\u00a0\u2009\u202f'’](?=\d{3}(?!\d))")
-SPACED_CODE = re.compile(r"[A-Z]{2,4} (?!(?:19|20)\d\d(?!\d))\d{3,6}(?![\w-]|[.,]\d)")
+SPACED_CODE = re.compile(r"[A-Z]{2,4} (?!(?:19|20)\d\d(?!\d))\d{3,6}(?: [B-HJ-Z](?![\w'’.-]))?(?![\w-]|[.,]\d)")
 NO_CODE = ("USD", "EUR", "GBP", "CHF", "JPY", "CAD", "NOTE", "ITEM", "PART", "PAGE")
 CJK = re.compile(r"[\u3005-\u3007\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff\u0e01-\u0e3a\u0e40-\u0e4e\u0e81-\u0ede\u1000-\u1049\u1780-\u17d3]+")
 POSSESSIVE = re.compile(r"['’]s\b")
@@ -237,6 +239,8 @@ STOP_WORDS = frozenset(
     "qué cuál cuáles cuándo cuánto cuánta cuántos cuántas dónde quién cómo el los las del y en es por para una al se "
     "quale quali dove quando perché chi che cosa è sono il lo gli della dello dei delle di nel nella qual quais onde quem como são os na um uma "
     "welk wat waar wanneer waarom hoeveel het een zijn voor "
+    "gdzie kiedy ile który która które się jest nerede nasıl kaç hangi bir için missä mistä milloin kuka mikä miten kuinka "
+    "när vem vilken vilket och är hvor hvem hvordan hvad hvilken kde kdy kdo kolik který která jsou hol mikor hogyan mennyi melyik unde când cine cât "
     "какой какая какое какие какого где когда кто что чем сколько почему как в во на и с со по из у к о об от до за для это".split()
 )
 ISO_DAY = re.compile(r"\d{4}-\d\d-\d\d")
@@ -261,9 +265,9 @@ def word_terms(
     if not whole or ISO_DAY.fullmatch(word):
         return (word,) if whole else tuple(stem(part) for part in JOINT.split(word) if part and part not in STOP_WORDS and (len(part) > 1 or part.isdigit()))
     parts: dict[str, None] = {}
-    for part in filter(None, JOINT.split(word)):
+    for part in filter(None, (*JOINT.split(word), whole if len(JOINT.split(word)) > 2 else "")):  # `kx-41-09` has the parts of `kx4109`, too
         pieces = PIECES.findall(part)
-        parts |= dict.fromkeys(stem(piece) for piece in pieces if len(pieces) > 1 and len(piece) > 1) | {stem(part): None}
+        parts |= dict.fromkeys(stem(piece) for piece in pieces if len(pieces) > 1 and len(piece) > 1) | ({stem(part): None} if part != whole else {})
     return (*(part for part in parts if part not in STOP_WORDS and part != whole), whole)
 
 # %% ../../nbs/01_documents/03_language.ipynb #c22

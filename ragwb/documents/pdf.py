@@ -26,9 +26,13 @@ from .pdf_notes import PageNotes, attached_files, flat_page, page_notes, xfa_lin
 from .reflow import ReflowWriter, reflow
 
 # %% ../../nbs/01_documents/22_pdf.ipynb #c08
-def read_page(pdf: pdfium.PdfDocument, number: int) -> list[list[PageRow]]:
-    "The rows of one page, one list per direction of writing. Raises PdfiumError for a damaged page."
-    page = flat_page(pdf, number)
+def read_page(
+    pdf: pdfium.PdfDocument,
+    number: int,                         # from 1
+    page: pdfium.PdfPage | None = None,  # the page, if it is open already
+) -> list[list[PageRow]]:
+    "The rows of one page, one list per direction of writing; closes the page. Raises PdfiumError for a damaged page."
+    page = page or flat_page(pdf, number)
     try:
         return [find_rows(cells) for cells in read_cells(page, number)]
     finally:
@@ -65,7 +69,8 @@ class Reading:
         with PDFIUM:
             self.labels.append(clean(pdf.get_page_label(number - 1)))
             try:
-                notes, rows = page_notes(pdf, number), read_page(pdf, number)
+                notes = page_notes(pdf, number)
+                rows = read_page(pdf, number, notes.page)
             except pdfium.PdfiumError:
                 self.damaged.append(number)
                 notes, rows = PageNotes(), []

@@ -43,9 +43,9 @@ def end_fault(data: bytes) -> str:
     return "something else follows the end of the file" if last >= 0 and b" obj" not in data[last:] else "the end of the file is missing: pages may be missing, too"
 
 
-def mended(data: bytes) -> bytes:
-    "A PDF from its mark on, with a trailer that points to its catalogue. Raises ValueError for one without a catalogue."
-    data = data[max(0, data.find(b"%PDF-")):]
+def mended(data: bytes, cut: bool = False) -> bytes:
+    "A PDF from its mark on, with a trailer that points to its catalogue; cut: after its last whole object. Raises ValueError for one without a catalogue."
+    data = data[max(0, data.find(b"%PDF-")):data.rfind(b"endobj") + 6 if cut else len(data)]
     *_, root = CATALOG.finditer(data)
     return data + b"\ntrailer\n<</Root %s %s R>>\nstartxref\n0\n%%%%EOF\n" % (root[1], root[2])
 
@@ -57,8 +57,9 @@ def pdfium_document(data: bytes, id: str) -> pdfium.PdfDocument:
     except pdfium.PdfiumError as error:
         if error.err_code == raw.FPDF_ERR_PASSWORD:
             raise DocumentError(id, "it is protected by a password", "remove the password first") from None
-        with suppress(pdfium.PdfiumError, ValueError):
-            return pdfium.PdfDocument(mended(data))
+        for cut in (False, True):
+            with suppress(pdfium.PdfiumError, ValueError):
+                return pdfium.PdfDocument(mended(data, cut))
         if b"%PDF" not in data[:1024]:
             raise DocumentError(id, "this is not a PDF", "copy or download it again") from None
         if end_fault(data):
@@ -180,7 +181,8 @@ def along(text: str, shown: np.ndarray, turns: np.ndarray, box: np.ndarray) -> N
     across, down = np.diff(middle, axis=0).T
     height = (box[:, 3] - box[:, 1])[1:]
     same = np.diff(shown) <= 2
-    odd = same & ((across < 0) & (np.abs(down) < 0.3 * height) | (np.abs(across) < 0.1 * height) & (down < 0))
+    falling = (np.abs(across) < 0.1 * height) | (np.abs(across) < 0.6 * height) & (1.5 * np.abs(across) < np.abs(down))  # a full stop stands beside the middle
+    odd = same & ((across < 0) & (np.abs(down) < 0.3 * height) | falling & (down < 0))
     if not odd.any():
         return
     rtl = np.array([RIGHT_TO_LEFT.match(text[at]) is not None for at in shown.tolist()])
@@ -231,8 +233,7 @@ def is_bold(letters: Letters, first: int, last: int) -> bool:
     "Whether the letters from `first` to `last` are set in a bold font."
     name = ctypes.create_string_buffer(128)
     asked = [at for at in {first, (first + last) // 2, last} if letters.text[at].isalnum()]
-    fonts = [FONT_INFO(letters.address, at, ctypes.addressof(name), 128, None) and name.value for at in asked]
-    return bool(fonts) and all(BOLD.search(font) for font in fonts)
+    return bool(asked) and all(FONT_INFO(letters.address, at, ctypes.addressof(name), 128, None) and BOLD.search(name.value) for at in asked)
 
 # %% ../../nbs/01_documents/20_pdf_letters.ipynb #s02
 def spaced_words(letters: Letters) -> list[tuple[int, int]]:  # first and one past the last, as indexes of the letters that show

@@ -11,12 +11,12 @@ __all__ = ['ROMAN_NUMBER', 'Edge', 'COUNTER', 'SOFT', 'NO_BLANKS', 'Style', 'SEC
 # %% ../../nbs/01_documents/19_reflow.ipynb #c03
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 
 from .builder import TextBuilder
 from .document import Heading, Page, PageRun
-from .page_blocks import Block, find_blocks, new_block
+from .page_blocks import Block, Heads, find_blocks, new_block
 from .page_columns import find_columns
 from .page_rows import PageRow, Piece, row_piece
 
@@ -265,7 +265,7 @@ def page_blocks(
     groups: PageGroups,
     cut: tuple[int, int],          # rows at the top and at the bottom that other pages repeat
     once: Sequence[PageRow] = (),  # those of them that this page is the first to have
-    heads: Collection[str] = (),   # rows of column names that the document repeats
+    heads: Heads | None = None,    # the names of columns, so far
 ) -> list[Block]:
     "The blocks of a page, with its own running lines first."
     top, bottom = cut
@@ -308,7 +308,7 @@ def reflow(
     cuts = running_lines(firsts)
     headed = table_heads(firsts, cuts)
     cuts = [(top - head, bottom) for (top, bottom), head in zip(cuts, headed, strict=True)]
-    heads = {row_piece(rows[top], " | ")[0] for rows, (top, _), head in zip(firsts, cuts, headed, strict=True) if head}
+    heads = Heads({row_piece(rows[top], " | ")[0] for rows, (top, _), head in zip(firsts, cuts, headed, strict=True) if head})
     once = kept_once(firsts, cuts)
     body = body_size(row for groups in pages for rows in groups for row in rows)
     found = [page_blocks(groups, cut, kept, heads) for groups, cut, kept in zip(pages, cuts, once, strict=True)]

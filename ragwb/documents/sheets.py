@@ -7,9 +7,9 @@ __all__ = ['LITERAL', 'BUILT_IN', 'Place', 'CELL', 'ADDRESS', 'NO_RESULT', 'LINK
            'LINK', 'Ranges', 'MOST_MERGED', 'cell_text', 'masked', 'rounded', 'NumberFormat', 'said_instead',
            'number_format', 'cell_formats', 'column_number', 'column_letters', 'pieces', 'used_area', 'closed_up',
            'closed_sheet', 'SheetFacts', 'attribute', 'printed_lines', 'scan_sheet', 'read_comments', 'write_drawings',
-           'Merged', 'fill_merged', 'sheet_rows', 'shown_cell', 'header_depth', 'joined_names', 'write_sheet',
-           'Workbook', 'read_workbook', 'close_sheets', 'repacked', 'write_facts', 'parse_xlsx', 'write_sheets',
-           'write_one_sheet']
+           'Merged', 'fill_merged', 'first_column', 'all_cells', 'sheet_rows', 'shown_cell', 'header_depth',
+           'joined_names', 'write_sheet', 'Workbook', 'read_workbook', 'close_sheets', 'repacked', 'write_facts',
+           'parse_xlsx', 'write_sheets', 'write_one_sheet']
 
 # %% ../../nbs/01_documents/29_sheets.ipynb #c03
 import io
@@ -22,7 +22,7 @@ from datetime import date, datetime, time, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from fractions import Fraction
 from html import unescape
-from itertools import chain, groupby, islice
+from itertools import chain, count, groupby, islice
 from typing import IO, Any, NamedTuple
 
 from .builder import LimitedBuilder, TextBuilder, clean
@@ -359,13 +359,30 @@ def fill_merged(row: list[str], merged: Sequence[Merged]) -> None:
             if one.left and row[one.left] == one.text:
                 row[one.left:one.right + 1] = [text or one.text for text in row[one.left:one.right + 1]]
 
+# %% ../../nbs/01_documents/29_sheets.ipynb #a02
+def first_column(sheet: Any, facts: SheetFacts) -> int:
+    "The first column with a value, or with a formula that has none."
+    return min([*([sheet.start[1]] if sheet.start else []), *(column for _, column in facts.formulas)], default=0)
+
+
+def all_cells(sheet: Any, facts: SheetFacts) -> Iterator[list[Any]]:
+    "The cells of each row, as far as values and formulas without one reach."
+    begin, first = sheet.start[1] if sheet.start else 0, first_column(sheet, facts)
+    width, height = (1 + max((place[at] for place in facts.formulas), default=-1) for at in (1, 0))
+    read = iter(sheet.iter_rows()) if sheet.start else iter(())
+    for number in count():
+        if (cells := next(read, None)) is None and number >= height:
+            return
+        row = [""] * (begin - first if cells is not None else 0) + list(cells or ())
+        yield row + [""] * (width - first - len(row))
+
 
 def sheet_rows(sheet: Any, facts: SheetFacts) -> Iterator[tuple[int, list[str]]]:
     "(number, texts) of the rows of a sheet; a merged text is in each of its cells that has neighbours."
-    first = sheet.start[1] if sheet.start else 0
+    first = first_column(sheet, facts)
     waiting, merged = sorted(sheet.merged_cell_ranges or (), reverse=True), list[Merged]()
     special = {row for row, _ in chain(facts.formats, facts.formulas, facts.links, facts.errors, facts.shown)}
-    for number, cells in enumerate(sheet.iter_rows()):
+    for number, cells in enumerate(all_cells(sheet, facts)):
         row = [cell_text(cell) for cell in cells]
         if number in special:
             row = [shown_cell(facts, (number, at + first), cell, text) for at, (cell, text) in enumerate(zip(cells, row, strict=True))]
@@ -544,7 +561,7 @@ def write_one_sheet(builder: TextBuilder, sheet: Any, name: str, book: Workbook 
         with archive.open(stored) as opened:
             scan_sheet(opened, facts, book.formats, relations)
         read_comments(book.package, relations, facts)
-    first, about = sheet.start[1] if sheet.start else 0, {place for place, _ in facts.comments}
+    first, about = first_column(sheet, facts), {place for place, _ in facts.comments}
     texts: dict[Place, str] = {}
 
     def noted(rows: Iterable[tuple[int, list[str]]]) -> Iterator[tuple[int, list[str]]]:

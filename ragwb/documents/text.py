@@ -4,11 +4,12 @@
 
 # %% auto #0
 __all__ = ['MARKDOWN', 'LONGEST_HEADING', 'LINE_END', 'HEADING_LINE', 'BLANK_LINE', 'YAML', 'FRONT_MATTER', 'LONG_TABLE', 'PIPE',
-           'LONGEST_QUOTED', 'MOST_REPAIRED', 'BLANKS', 'COMMENT', 'LAST_COMMA', 'noted', 'parse_text', 'without_marks',
-           'to_last_heading', 'markdown_headings', 'front_matter', 'markdown_cells', 'is_rule', 'with_named_rows',
-           'with_plain_tables', 'parse_markdown', 'lines', 'NumberedLines', 'quoted_row', 'csv_rows', 'without_gaps',
-           'evenness', 'find_delimiter', 'table_start', 'without_blanks', 'parse_csv', 'leaf', 'record', 'write_json',
-           'json_values', 'closed', 'read_json', 'parse_json']
+           'NOTE', 'MOST_OF_A_NOTE', 'LONGEST_QUOTED', 'MOST_REPAIRED', 'BLANKS', 'COMMENT', 'LAST_COMMA', 'noted',
+           'parse_text', 'without_marks', 'to_last_heading', 'markdown_headings', 'front_matter', 'markdown_cells',
+           'is_rule', 'with_named_rows', 'with_plain_tables', 'footnotes', 'with_notes_in_place', 'parse_markdown',
+           'lines', 'NumberedLines', 'quoted_row', 'csv_rows', 'without_gaps', 'evenness', 'find_delimiter',
+           'table_start', 'without_blanks', 'parse_csv', 'leaf', 'record', 'write_json', 'json_values', 'closed',
+           'read_json', 'parse_json']
 
 # %% ../../nbs/01_documents/07_text.ipynb #c03
 import csv
@@ -156,12 +157,59 @@ def with_plain_tables(text: str) -> str:
             table = []
     return "".join([*out, *table])
 
+# %% ../../nbs/01_documents/07_text.ipynb #f02
+NOTE = re.compile(r"\[\^([^\]\s]{1,80})\]")
+MOST_OF_A_NOTE = 2_000  # characters; a longer one stays where it is
+
+
+def footnotes(found: Sequence[str]) -> dict[str, tuple[str, int, int]]:  # label -> text, first line, one past the last
+    "The footnotes that the lines of a Markdown text define."
+    notes: dict[str, tuple[str, int, int]] = {}
+    fence, at = "", 0
+    while at < len(found):
+        mark, start, note = found[at].lstrip()[:3], at, NOTE.match(found[at])
+        fence = ("" if mark == fence else fence or mark) if mark in ("```", "~~~") else fence
+        at += 1
+        if fence or note is None or found[start][note.end():note.end() + 1] != ":":
+            continue
+        while at < len(found) and found[at].strip() and not NOTE.match(found[at]):
+            at += 1
+        text = " ".join("".join(found[start:at])[note.end() + 1:].split())
+        if text and len(text) <= MOST_OF_A_NOTE:
+            notes.setdefault(note[1], (text, start, at))
+    return notes
+
+
+def with_notes_in_place(text: str) -> str:
+    "A Markdown text with its footnotes where they are referred to."
+    found = text.splitlines(keepends=True) if "]:" in text and "[^" in text else []
+    notes = footnotes(found)
+    moved, fence = set[str](), ""
+
+    def noted_line(line: str) -> str:
+        def said(reference: re.Match[str]) -> str:
+            label = reference[1]
+            if label not in notes:
+                return reference[0]
+            once = "" if label in moved else f" ({notes[label][0]})"
+            moved.add(label)
+            return once
+        return NOTE.sub(said, line)
+
+    inside = {at for _, start, end in notes.values() for at in range(start, end)}
+    for at, line in enumerate(found) if notes else ():
+        mark = line.lstrip()[:3]
+        fence = ("" if mark == fence else fence or mark) if mark in ("```", "~~~") else fence
+        found[at] = line if fence or at in inside else noted_line(line)
+    gone = {at for label in moved for at in range(*notes[label][1:])}
+    return "".join(line for at, line in enumerate(found) if at not in gone) if moved else text
+
 # %% ../../nbs/01_documents/07_text.ipynb #c16
 def parse_markdown(data: bytes, id: str, content_hash: str, max_characters: int = 20_000_000) -> Document:
-    "Markdown; the canonical text is the decoded file, front matter included, its letters composed and the rows of long tables named."
+    "Markdown; the canonical text is the decoded file, front matter included, its letters composed, its footnotes in place and the rows of long tables named."
     decoded, encoding, remark = decode(data, id)
     check_text_length(len(decoded), id, max_characters)
-    text = with_named_rows(with_plain_tables(composed(decoded)))
+    text = with_named_rows(with_plain_tables(with_notes_in_place(composed(decoded))))
     metadata, body = front_matter(text)
     headings = markdown_headings(re.sub(r"[^\r\n]", " ", text[:body]) + text[body:])
     title = metadata.get("title") or (headings[0].title if headings else id.rsplit("/", 1)[-1])

@@ -171,6 +171,7 @@ def related(element: etree._Element) -> str:
 def write_anchored(writer: WordWriter) -> None:
     "Writes what is anchored in the text before: descriptions of pictures, charts, diagrams, text boxes, comments."
     anchored, writer.line.anchored = writer.line.anchored, []
+    described = set[str]()  # a picture and its frame often have one description
     for part in anchored:
         kind = local(part)
         if kind == "txbxContent":
@@ -183,8 +184,9 @@ def write_anchored(writer: WordWriter) -> None:
             writer.line.left_out[f"an embedded object ({part.get('ProgID') or 'unknown'})"] += 1
         elif kind in ("chart", "relIds"):
             write_graphic(writer.builder, writer.package, writer.line.relations, part)
-        elif said := alt_text(part):
+        elif (said := alt_text(part)) not in described:
             writer.builder.paragraph(said)
+            described.add(said)
 
 # %% ../../nbs/01_documents/27_word.ipynb #c22
 def cell_line(writer: WordWriter, element: etree._Element) -> str:

@@ -47,7 +47,9 @@ def form_value(mark: etree._Element) -> str:
 
 def equation_field(code: str) -> str:
     r"The text of an `EQ` field, which has no result: `EQ \f(3,16)` is 3/16."
-    text = re.sub(r"\\f\s*\(([^(),;]*)[,;]([^(),;]*)\)", r"\1/\2", code.strip()[2:])
+    text = re.sub(r'\\\*\s*(?:"[^"]*"|\S+)', "", code.strip()[2:])
+    text = re.sub(r"\\o\s*(?:\\a\w)?\s*\(\s*\\s\s*\\up\s*\d*\s*\([^()]*\)\s*[,;]([^()]*)\)", r"\1", text)  # furigana of older programs
+    text = re.sub(r"\\f\s*\(([^(),;]*)[,;]([^(),;]*)\)", r"\1/\2", text)
     return re.sub(r"\\r\s*\(,?([^()]*)\)", r"√(\1)", re.sub(r"\\[abdio]\w?", "", text)).strip()
 
 # %% ../../nbs/01_documents/14_word_text.ipynb #c12
@@ -144,7 +146,7 @@ def end_link(line: Line, part: etree._Element, pieces: list[str]) -> None:
 # %% ../../nbs/01_documents/14_word_text.ipynb #c17
 SKIPPED = {"del": "a deleted passage (tracked changes)", "rt": "a reading above characters (ruby)", "moveFrom": "", "Fallback": "",
            "pPr": "", "rPr": "", "sdtPr": "", "tcPr": "", "tblPr": "", "trPr": ""}
-ANCHORED = {"docPr", "relIds", "chart", "commentReference", "OLEObject", "txbxContent", "shape", "rect"}
+ANCHORED = {"docPr", "cNvPr", "relIds", "chart", "commentReference", "OLEObject", "txbxContent", "shape", "rect"}
 
 
 def skips(line: Line, part: etree._Element, name: str, element: etree._Element, pieces: list[str]) -> bool:

@@ -123,7 +123,7 @@ def similarities(question: str, groups: Sequence[Sequence[str]]) -> list[Similar
     return [Similarity(matcher.match(at), float(cosines[at]), float(cosines[len(flat) + at])) for at in range(len(flat))]
 
 # %% ../../nbs/07_generation/05_sentence_ranking.ipynb #c20
-WEIGHTS = {"words": 4.0, "before": -2.0, "place": 3.7, "table": 17.4, "cosine": 2.2, "window": 5.6, "kind": 1.9, "relevance": 5.2, "codes": 0.7, "cover": 7.1}
+WEIGHTS = {"words": 4.8, "before": -1.4, "place": 3.7, "table": 1.2, "cosine": 2.3, "window": 5.9, "kind": 2.0, "relevance": 4.6, "codes": 0.2, "cover": 6.7}
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['WHOLE', 'LATIN', 'BEGINS', 'NAME_GOES_ON', 'ENDING', 'DICTIONARIES', 'CHUNKS_READ', 'CHUNKS_LOOKED_AT', 'LETTERS',
-           'ordinary_words', 'edits', 'allowed', 'letter_counts', 'letter_marks', 'Words', 'dictionary', 'is_word',
-           'word_counts', 'Respelt', 'Spelling']
+           'OTHER_STEMS', 'COMPOUNDING', 'RELATED_WORD', 'LINKS', 'MOST_COMPOUNDS', 'ordinary_words', 'edits',
+           'allowed', 'letter_counts', 'letter_marks', 'Words', 'dictionary', 'is_word', 'word_counts',
+           'related_compound', 'Respelt', 'Known', 'Related', 'Spelling']
 
 # %% ../../nbs/06_retrieval/08_spelling.ipynb #c03
 import re
@@ -16,6 +17,7 @@ from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import Stemmer
 
 from ..documents.language import STOP_WORDS, folded, word_terms
 from .bm25 import one_array
@@ -153,6 +155,26 @@ def word_counts(
                 found[word] += count
     return found
 
+# %% ../../nbs/06_retrieval/08_spelling.ipynb #r02
+OTHER_STEMS = {  # of the stemmer, for languages in Latin letters
+    "ca": "catalan", "cs": "czech", "da": "danish", "de": "german", "es": "spanish", "et": "estonian", "eu": "basque", "fi": "finnish", "fr": "french",
+    "ga": "irish", "hu": "hungarian", "id": "indonesian", "it": "italian", "lt": "lithuanian", "nb": "norwegian", "nl": "dutch", "no": "norwegian",
+    "pl": "polish", "pt": "portuguese", "ro": "romanian", "sv": "swedish", "tr": "turkish",
+}
+COMPOUNDING = frozenset("da de et fi hu nb nl no sv".split())
+RELATED_WORD = re.compile(r"(?<![\w.'’/@-])[^\W\d_]{4,40}(?![\w'’/@-])")
+LINKS = ("", "s", "es", "n", "en", "er", "e")  # between the parts of a compound
+MOST_COMPOUNDS = 2                             # that a word may stand in, or it says too little
+
+
+def related_compound(word: str, known: Words) -> str:  # in lower case
+    "The compounds that a word is a part of, or the parts that it has; empty: there are none, or too many."
+    parts = [(word[cut:], word[:cut].removesuffix(link)) for cut in range(4, len(word) - 3) for link in LINKS if word[:cut].endswith(link)]
+    if found := [pair for pair in parts if len(pair[1]) > 3 and known.known.issuperset(pair)]:
+        return " ".join(found[0])
+    compounds = [one for one in known.words if len(one) > len(word) + 2 and (one.endswith(word) or one.startswith(word) and len(word) > 5)]
+    return " ".join(compounds) if len(compounds) <= MOST_COMPOUNDS else ""
+
 # %% ../../nbs/06_retrieval/08_spelling.ipynb #c24
 @dataclass(frozen=True)
 class Respelt:
@@ -161,8 +183,8 @@ class Respelt:
     words: Mapping[str, str] = field(default_factory=dict)  # as typed -> as searched for; empty: nothing was misspelt
 
 
-class Spelling:
-    "The spelling of the words of one index version."
+class Known:
+    "The words of one index version."
 
     def __init__(self, searcher: Searcher):
         self.searcher = searcher
@@ -199,7 +221,55 @@ class Spelling:
         "Whether a word, in lower case, is known to the collection or to a dictionary."
         return word in STOP_WORDS or self.occurs(word) or is_word(word, self.languages)
 
+# %% ../../nbs/06_retrieval/08_spelling.ipynb #s01
+class Related(Known):
+    "Words of one index version in place of those that it does not have."
+
+    @cached_property
+    def forms(self) -> dict[tuple[str, str], str]:  # (language, stem) -> its most frequent word
+        "The words of the collection by their stems in the languages of its documents, without English."
+        found: dict[tuple[str, str], str] = {}
+        for language in OTHER_STEMS.keys() & self.languages:
+            stemmer = Stemmer.Stemmer(OTHER_STEMS[language])
+            for word, stemmed in zip(self.words.words, stemmer.stemWords(self.words.words), strict=True):
+                found.setdefault((language, stemmed), word)
+        return found
+
+    def is_missing(self, word: str) -> bool:
+        "Whether no chunk has a term of a word, in lower case."
+        assert isinstance(self.searcher, Snapshot)
+        return word not in STOP_WORDS and not any(len(self.searcher.weights.places(term)) for term in word_terms(word))
+
+    def related(self, word: str) -> str:
+        "What the collection has in place of a word, in lower case, that it does not have: another form, a compound, or the parts of one; empty: nothing."
+        for language in sorted(OTHER_STEMS.keys() & self.languages):
+            if form := self.forms.get((language, Stemmer.Stemmer(OTHER_STEMS[language]).stemWord(word))):
+                return form
+        return related_compound(word, self.words) if COMPOUNDING.intersection(self.languages) else ""
+
+    def with_related(self, question: str) -> Respelt:
+        "A question with the words of the collection in place of those that it does not have."
+        text, words = question, dict[str, str]()
+        if not (isinstance(self.searcher, Snapshot) and self.searcher.ids and OTHER_STEMS.keys() & self.languages):
+            return Respelt(question)
+        for word in reversed(list(RELATED_WORD.finditer(question))):
+            plain = word[0].lower()
+            if LATIN.fullmatch(plain) and self.is_missing(plain) and not ("en" in self.languages and is_word(plain, ())) and (found := self.related(plain)):
+                found = found.title() if word[0].istitle() else found
+                text, words = text[:word.start()] + found + text[word.end():], {word[0]: found} | words
+        return Respelt(text, words)
+
+# %% ../../nbs/06_retrieval/08_spelling.ipynb #s02
+class Spelling(Related):
+    "The spelling of the words of one index version."
+
     def of(self, question: str) -> Respelt:
+        "A question with the misspelt words replaced, and those that only other forms of are there."
+        respelt = self.corrected(question)
+        related = self.with_related(respelt.text)
+        return Respelt(related.text, {**respelt.words, **related.words})
+
+    def corrected(self, question: str) -> Respelt:
         "A question with the misspelt words replaced."
         ordinary = ordinary_words(question) if isinstance(self.searcher, Snapshot) and self.searcher.ids else []
         wrong = [word for word in ordinary if not self.is_right(word[0].lower())]
