@@ -83,8 +83,8 @@ def evidence(
     )
 
 # %% ../../nbs/07_generation/10_extractive.ipynb #c12
-TRUST = {"absent": -2.9, "codes": 6.8, "window": 3.5, "kind": 1.0, "lead": 1.7}
-TRUST_BIAS = -8.6
+TRUST = {"absent": -2.9, "codes": 6.9, "window": 3.4, "kind": 1.0, "lead": 1.8}
+TRUST_BIAS = -8.8
 
 
 def confidence(found: Evidence) -> float:  # 0 to 1

@@ -123,7 +123,7 @@ def similarities(question: str, groups: Sequence[Sequence[str]]) -> list[Similar
     return [Similarity(matcher.match(at), float(cosines[at]), float(cosines[len(flat) + at])) for at in range(len(flat))]
 
 # %% ../../nbs/07_generation/05_sentence_ranking.ipynb #c20
-WEIGHTS = {"words": 4.8, "before": -1.4, "place": 3.7, "table": 1.2, "cosine": 2.3, "window": 5.9, "kind": 2.0, "relevance": 4.6, "codes": 0.2, "cover": 6.7}
+WEIGHTS = {"words": 4.9, "before": -1.5, "place": 4.1, "table": 2.4, "cosine": 2.3, "window": 5.9, "kind": 2.0, "relevance": 4.7, "codes": 0.4, "cover": 6.8}
 
 
 @dataclass(frozen=True, slots=True)
