@@ -136,6 +136,8 @@ guest guests visitor visitors|contractor contractors freelancer freelancers|stud
 senior seniors pensioner pensioners|trainee trainees apprentice apprentices|tenant tenants|landlord landlords|patient patients
 boss bosses supervisor supervisors superior superiors reports_to report_to
 """
+
+# %% ../../nbs/10_answering/11_contradictions.ipynb #c12z
 JOINED_WORDS = re.compile(r"\b(last|next|this|out|covers?|fills?|reports?) (year|month|week|quarter|of|for|to)\b")
 
 

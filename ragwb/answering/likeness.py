@@ -142,7 +142,7 @@ def turned(one: Reading, other: Reading) -> bool:
     mine, theirs = ({word.stem: word for word in reading.profile.words} for reading in (one, other))
     return any(leads_differ(word, theirs[stem]) for stem, word in mine.items() if stem in theirs)
 
-
+# %% ../../nbs/10_answering/12_likeness.ipynb #c09z
 def exchanged_word(one: Reading, other: Reading) -> bool:
     "Whether all words correspond in order but one, and that one is another thing: the main hall, the small hall."
     mine, theirs = one.profile.words, other.profile.words

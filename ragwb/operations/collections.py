@@ -18,7 +18,6 @@ from ..answering.conversations import Conversations, delete_conversation
 from ..answering.deletion import BY_ANSWER, Deletion, NotEverywhere, asked
 from ..indexing.maintenance import Maintained, maintain, planned
 from ..indexing.schema import CollectionError
-from ..indexing.table import versions_of
 from .ab_test import ABTests
 from ..storage.objects import Objects
 from ..workbench import Workbench
@@ -95,7 +94,7 @@ def delete_collection(workbench: Workbench, name: str, elsewhere: Callable[[str]
 def maintain_collection(workbench: Workbench, name: str, dry_run: bool = False) -> Maintained:
     "Joins small files, builds indexes, drops versions that nothing refers to and sweeps up; or says what that would be. Raises CollectionError."
     opened = workbench.store.open(name)
-    named = AnswerStore(workbench.store.objects).replayed_on(name, versions_of(opened.table))
+    named = AnswerStore(workbench.store.objects).replayed_on(name, opened.versions())
     older = timedelta(days=workbench.settings.version_days)
     if dry_run:
         return planned(opened, named, older)

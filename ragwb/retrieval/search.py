@@ -19,7 +19,6 @@ from ..indexing.chunking import Chunk
 from ..indexing.collection import Collection, Contained, all_chunks, chunk_count, chunks_by_id, chunks_of, contained, drop_old_copies
 from ..indexing.local_copy import keep_snapshot, read_snapshot
 from ..indexing.schema import CHUNK_FIELDS
-from ..indexing.search_indexes import can_search
 from .bm25 import Weights, top
 from .fusion import Leg
 from .scope import Scopes
@@ -244,8 +243,8 @@ def searcher(
 ) -> Searcher:
     "The way to search a collection of this size; in memory also a larger one that maintenance has not indexed yet. Drops what this machine keeps of earlier versions."
     latest = following(collection, before) if isinstance(before, Snapshot) else None
-    if latest is None or (len(latest.ids) > in_memory and can_search(collection.table)):
-        latest = whole(collection) if chunk_count(collection) <= in_memory or not can_search(collection.table) else None
+    if latest is None or (len(latest.ids) > in_memory and collection.indexed):
+        latest = whole(collection) if chunk_count(collection) <= in_memory or not collection.indexed else None
     elif collection.objects.remote:
         keep_snapshot(collection.local, latest.version, latest.taken(np.arange(len(latest.ids)), latest.columns))
     drop_old_copies(collection)
