@@ -17,7 +17,7 @@ from ragwb.cli import main
 GUIDES = ROOT / "nbs/guides"
 PAGES = [path for path in sorted(GUIDES.glob("*.md")) if path.name[:2] in ("12", "13", "15", "16", "17", "18", "19", "20", "21")]
 MAKEFILE = (ROOT / "Makefile").read_text("utf-8")
-STARTS = ("make ", "ragwb ", "python infra/", "kubectl ", "aws ", "terraform ", "export ", "CONFIRM=prod make ")
+STARTS = ("make ", "ragwb ", "python infra/", "kubectl ", "aws ", "terraform ", "export ", "ray ", "CONFIRM=prod make ")
 
 
 def commands(page: Path) -> list[str]:
@@ -45,6 +45,12 @@ def check_ragwb(words: list[str]) -> None:
         assert found is not None, name
         command = found
     command.make_context(command.name, words, parent=context)
+
+
+def check_ray(words: list[str]) -> None:
+    "Ray's own command takes the words; nothing is run."
+    scripts = pytest.importorskip("ray.scripts.scripts")
+    scripts.cli.commands[words[0]].make_context(words[0], words[1:])
 
 
 def check_kubectl(words: list[str]) -> None:
@@ -80,7 +86,7 @@ def test_a_command_is_one(command: str) -> None:
     elif words[0] == "terraform":
         assert words[1:] == ["force-unlock", "-force", "ID"], "tests/test_cloud_locks.py tries this one"
     elif words[0] != "export":
-        {"make": check_make, "ragwb": check_ragwb, "kubectl": check_kubectl, "aws": check_aws}[words[0]](words[1:])
+        {"make": check_make, "ragwb": check_ragwb, "kubectl": check_kubectl, "aws": check_aws, "ray": check_ray}[words[0]](words[1:])
 
 
 def check_nothing(given: list[str]) -> None:
@@ -95,7 +101,7 @@ def test_every_operation_has_its_page() -> None:
 def test_wrong_commands_are_found() -> None:
     for command in (
         "make pauze ENV=dev", "make pause ENVIRONMENT=dev", "ragwb restore --until now", "ragwb restoor", "python infra/cloud.py stop", "kubectl get pods --namespaces x",
-                    "aws s3api list-object-versions --buckets b", "aws budgets describe-budgets", "terraform destroy", "rm -rf /",
+                    "aws s3api list-object-versions --buckets b", "aws budgets describe-budgets", "terraform destroy", "rm -rf /", "ray start --heads",
     ):  # fmt: skip
         with pytest.raises((AssertionError, click.ClickException, SystemExit)):
             test_a_command_is_one(command)

@@ -36,7 +36,8 @@ NEEDS = {
     "kubectl get": "a cluster", "kubectl describe": "a cluster", "kubectl rollout": "a cluster", "kubectl annotate": "a cluster with External Secrets",
     "aws secretsmanager": "an account", "aws ce": "an account", "aws budgets": "an account",
     "terraform force-unlock": "a lock that a killed run left: tests/test_cloud_locks.py runs it", "export ": "only the shell of the reader",
-    "make cloud-tools": "a package registry: CI runs it",
+    "make cloud-tools": "a package registry: CI runs it", "ray start": "nodes of a cluster: tests/test_ray.py starts two",
+    "ragwb ingest s3://my-documents/incoming --engine ray": "such a cluster and a bucket: tests/test_ray.py has both",
 }  # fmt: skip
 RUN = [each for each in ALL if not str(each.values[0]).startswith(tuple(NEEDS))]
 

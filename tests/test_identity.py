@@ -60,7 +60,8 @@ def collection(workbench: Workbench) -> Collection:
 def searcher(request: pytest.FixtureRequest, collection: Collection) -> Searcher:
     if request.param == "memory":
         return Snapshot(*all_chunks(collection))
-    from ragwb.indexing.table import Table, build_indexes
+    from ragwb.indexing.search_indexes import build_indexes
+    from ragwb.indexing.table import Table
 
     assert isinstance(collection.table, Table)
     build_indexes(collection.table)
