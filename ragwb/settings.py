@@ -32,7 +32,7 @@ def without_secrets(url: str) -> str:
     return f"{scheme}://{rest.partition('?')[0].rpartition('@')[2]}" if slashes else url
 
 
-PROVIDER = re.compile(r"https://[^/?#\s@]+[^?#\s@]*|http://(127\.0\.0\.1|localhost|\[::1\])(:\d+)?(/[^?#\s@]*)?")
+PROVIDER = re.compile(r"https://[^/?#\s@]++[^?#\s@]*+|http://(127\.0\.0\.1|localhost|\[::1\])(:\d+)?(/[^?#\s@]*)?")
 
 
 def sign_in_fault(settings: "Settings") -> str:

@@ -46,8 +46,8 @@ def chip(
 CHIP = re.compile(r"\[(\d{1,3})\]")
 CHIP_IN_CODE = re.compile(r"(?<![^\s\]])\[(\d{1,3})\]")
 PIPE = re.compile(r"(?:^|(?<=\s))\|(?=\s|$)")  # between the cells of a row
-EDGE = re.compile(r"^\|\s*|\s*\|$")  # of a row
-RULE = re.compile(r"\|?(?:\s*:?-{2,}:?\s*\|?)+")  # the line below a table's head
+EDGE = re.compile(r"^\|\s*+|(?<!\s)\s*+\|$")  # of a row
+RULE = re.compile(r"\|?(?:\s*+:?-{2,}+:?\s*+\|?+)++")  # the line below a table's head
 Tokens = Sequence[Token]
 Env = MutableMapping[str, Any]
 

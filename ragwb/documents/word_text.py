@@ -48,7 +48,7 @@ def form_value(mark: etree._Element) -> str:
 def equation_field(code: str) -> str:
     r"The text of an `EQ` field, which has no result: `EQ \f(3,16)` is 3/16."
     text = re.sub(r'\\\*\s*(?:"[^"]*"|\S+)', "", code.strip()[2:])
-    text = re.sub(r"\\o\s*(?:\\a\w)?\s*\(\s*\\s\s*\\up\s*\d*\s*\([^()]*\)\s*[,;]([^()]*)\)", r"\1", text)  # furigana of older programs
+    text = re.sub(r"\\o\s*+(?:\\a\w\s*+)?\(\s*+\\s\s*+\\up\s*+\d*+\s*+\([^()]*+\)\s*+[,;]([^()]*+)\)", r"\1", text)  # furigana of older programs
     text = re.sub(r"\\f\s*\(([^(),;]*)[,;]([^(),;]*)\)", r"\1/\2", text)
     return re.sub(r"\\r\s*\(,?([^()]*)\)", r"√(\1)", re.sub(r"\\[abdio]\w?", "", text)).strip()
 

@@ -53,6 +53,7 @@ BOUNDED = {  # place -> characters to which the code beside it cuts what the pat
 def made() -> dict[str, list[re.Pattern[Any]]]:
     "Patterns that are put together when they are used: module and expression -> examples; none where module-level values hold them all."
     from ragwb.api.access import RULES
+    from ragwb.generation.fit import BESIDE
     from ragwb.guardrails.attack_rules import ATTACK_RULES, pattern_of
     from ragwb.network.aws import CAUSES
     from ragwb.network.model_servers import SERVER_CAUSES, SERVICE_CAUSES
@@ -63,7 +64,7 @@ def made() -> dict[str, list[re.Pattern[Any]]]:
         r"ragwb.answering.routing words": [],
         r"ragwb.answering.synonyms pattern": [],
         r"ragwb.api.access rule.path": [re.compile(rule.path, re.DOTALL) for rule in RULES],
-        "ragwb.api.problems re.sub('\\\\\\\\{\\\\w+\\\\\\\\}', '.+', re.escape(template))": [re.compile("/v1/documents/.+", re.DOTALL)],
+        "ragwb.api.problems re.sub('\\\\\\\\{\\\\w+\\\\\\\\}', part, re.escape(template))": [re.compile(f"/v1/documents/{part}/{part}", re.DOTALL) for part in ("[^/]+", ".+")],
         r"ragwb.answering.citations '\\s+'.join(map(re.escape, words))": [re.compile(r"alpha\s+beta\s+alpha\s+gamma")],
         r"ragwb.app.source_view '\\s+'.join(map(re.escape, words.split()))": [re.compile(r"alpha\s+beta\s+alpha\s+gamma", re.I)],
         r"ragwb.documents.identity f'\\b(?:{words})\\b'": [],
@@ -78,6 +79,11 @@ def made() -> dict[str, list[re.Pattern[Any]]]:
         r"ragwb.emulator.service_model limits['pattern']": [],  # the service's own model
         r"ragwb.emulator.service_model path": [],
         r"ragwb.evaluation.quotes row": [],  # timed in tests/test_patterns.py: a line of a document and a person's quote
+        "ragwb.generation.fit f\"\\\\b{'[.]?'.join(initials)}A?\\\\b\"": [re.compile(r"\bU[.]?S[.]?A?\b")],
+        r"ragwb.generation.fit f'\\b({BESIDE}) {own}\\b'": [re.compile(rf"\b({BESIDE}) Gold\b")],
+        r"ragwb.generation.fit f'\\b{own} ({BESIDE})\\b'": [re.compile(rf"\bGold ({BESIDE})\b")],
+        r"ragwb.generation.fit f'\\b{short[0]}[a-z]+ (?:of )?(?:the )?{short[1]}[a-z]'": [re.compile(r"\bU[a-z]+ (?:of )?(?:the )?S[a-z]")],
+        r"ragwb.generation.fit slot": [re.compile(r"\bcontracts? ([A-Z][\w-]+)"), re.compile(r"(?<=[a-z,] )([A-Z][\w-]+) contract")],
         r"ragwb.generation.question_words asked": [],
         r"ragwb.generation.question_words answer": [],
         r"ragwb.generation.question_words says": [re.compile(rf"^\W*(?:(?:an?|the)\s+)?torques?\s*[:.|(—–-]|\btorques?\s+(?:\w+\s+)?(?:{says})\b", re.I)],
