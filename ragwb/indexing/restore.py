@@ -51,7 +51,7 @@ def times_of_tag(bucket: Bucket, name: str, tag: str) -> list[datetime]:
     "When a tag was given, newest first, also one that a deletion has dropped. All that its version needs was there then. Raises CollectionError."
     key, versions = f"{table_prefix(name)}_refs/tags/{tag}.json", Versions(bucket)
     found = [(datetime.fromtimestamp(each.at, UTC), versions.read(each)) for each in versions.histories(key).get(key, ()) if not each.deleted]
-    given = [at for (at, content), (_, before) in zip(found, [*found[1:], (None, None)], strict=True) if content != before]  # a restore put the same back
+    given = [at for (at, content), (_, before) in zip(found, [*found[1:], (None, None)], strict=False) if content != before]  # a restore put the same back
     if not given:
         raise CollectionError(f"{bucket.place} never had a tag {tag!r} of collection {name!r}, or no longer has it: name a time with --at")
     return given
