@@ -281,7 +281,7 @@ CAUSES = re.compile(r"\b(?:because|due to|as a (?:result|means)|"
 PURPOSE = re.compile(r"\b(?:creat|establish|form|"
                      r"found|introduc|design|us|ke?pt?|buil|set up|organi[sz]|add|ma[kd]e|need|"
                      r"chos|turn|limit|check|stor|separat|h[eo]ld|run|writ|wait)"
-                     r"(?:ed|en|es|s|t|e|d)?\b(?: [\w’'-]+){0,5}? to [a-z]{2,}|, (?:to|so) [a-z]{2,}|^\W*To [a-z]+\b[^.]{3,80},", re.M)
+                     r"(?:ed|en|es|s|t|e|d)?\b(?: [\w’'-]+){0,5}? to [a-z]{2,}|, (?:to|so) [a-z]{2,}|^[^\w\n]*+To [a-z]++\b[^.]{3,80},", re.M)
 
 
 def explains(sentence: str) -> bool:
