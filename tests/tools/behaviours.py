@@ -21,7 +21,7 @@ class Behaviour(NamedTuple):
     file: str
     old: str   # stands once in the file
     new: str
-    by: str = ""  # the test that is to notice it; empty: whatever knows the module
+    by: str = ""  # the test file, or test, that is to notice it; empty: whatever knows the module
 
     def change(self) -> Mutant:
         "The change that breaks it. Raises ValueError if the file has not its text, or has it twice."
@@ -57,7 +57,7 @@ def noticed(copy: Copy, one: Behaviour) -> str:
     "The first page or test that ends with an error, and passes without the change; empty: none."
     for check in [one.by] if one.by else copy.checks(one.file):
         with broken(copy, one):
-            how = copy.run(check, LONGEST_S)
+            how = copy.run(check, 4 * LONGEST_S)
         if how == "error" and copy.sound(check):
             return check
     return ""
