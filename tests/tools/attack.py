@@ -1,6 +1,12 @@
-"Attacks a server of this checkout: the hostile tests, the table of permissions, two tenants at random, schemathesis with and without a key. Writes a report."
+"""Attacks a server of this checkout: schemathesis with and without a key, two tenants at random, the hostile tests, the table of permissions. Writes a report.
+
+    python tests/tools/attack.py [--only generated pairs tests]
+
+A part that is run alone takes the place of what the report had of it; each section names the code that was attacked, and a report of several codes is no pass.
+"""
 
 import argparse
+import hashlib
 import os
 import re
 import socket
@@ -19,7 +25,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 TESTS = ("test_keys", "test_openid", "test_limits", "test_tenants", "test_doors", "test_hostile", "test_patterns")
 ELSEWHERE = ("tests/test_patterns.py::test_no_string_of_all_keeps_a_pattern_busy",)  # up to fifty minutes: make test-slow
 PAIRS, CASES, SEED = 10_000, 5_000, 7
-RUNS = 8  # of schemathesis at most, each with another seed, until there were so many cases
+RUNS = 4  # of schemathesis at most, each with another seed, until there were so many cases
 
 
 def run_tests(name: str, log: Path) -> tuple[str, str]:
@@ -102,67 +108,103 @@ def schemathesis(home: Path, cases: int, seconds: int) -> list[tuple[str, int, C
     return found
 
 
-def tested(place: Path) -> Iterator[str]:
+def tested(place: Path) -> Iterator[tuple[str, str]]:
     "The hostile tests, module by module."
     rows, said = [], ""
     for name in TESTS:
+        begun = time.monotonic()
         summary, told = run_tests(name, place / f"{name}.txt")
+        print(f"{name}: {summary}, {time.monotonic() - begun:.0f} s", flush=True)
         rows, said = [*rows, f"| {name} | {summary} |"], said + told
-    yield "## Hostile tests\n\n| module | outcome |\n|---|---|\n" + "\n".join(rows) + f"\n\nHostile files: {hostile_costs(said)}.\n\n" + (
+    yield "Hostile tests", "| module | outcome |\n|---|---|\n" + "\n".join(rows) + f"\n\nHostile files: {hostile_costs(said)}.\n\n" + (
         "The campaign of all strings for each pattern takes up to fifty minutes and is in `make test-slow`; here each pattern meets a sample.")
-    yield f"""## Routes and keys
-
-The status of each route, asked about another's things. Revoked while a response is on its way:
+    yield "Routes and keys", f"""The status of each route, asked about another's things. Revoked while a response is on its way:
 `test_a_stream_ends_when_its_key_is_revoked`,
 `test_a_socket_ends_when_its_key_is_revoked_or_its_session_is_signed_out`, for all routes, since one gate watches them.
 
-{table_of(said)}"""
+{table_of(said) or "not measured"}"""
 
 
-def paired(place: Path, pairs: int) -> Iterator[str]:
+def paired(place: Path, pairs: int) -> Iterator[tuple[str, str]]:
     "Two tenants at random."
     shown = random_pairs(place / "tenants", pairs)
-    yield (f"## Two tenants at random\n\n{pairs:,} requests of one tenant about its own and the other's things: {len(shown)} responses with text, names or ids of the other, "
-           "server errors, or refusals of what is allowed.")
-    if shown:
-        yield "\n".join(f"- failed: `{each[:300]}`" for each in shown[:20])
+    said = (f"{pairs:,} requests of one tenant about its own and the other's things: {len(shown)} responses with text, names or ids of the other, "
+            "server errors, or refusals of what is allowed.")
+    yield "Two tenants at random", "\n\n".join([said, *(f"- failed: `{each[:300]}`" for each in shown[:20])])
 
 
-def generated(place: Path, cases: int, seconds: int) -> Iterator[str]:
+def generated(place: Path, cases: int, seconds: int) -> Iterator[tuple[str, str]]:
     "Requests that schemathesis generates."
     made = schemathesis(place / "home", cases, seconds)
     rows = [f"| {name} | {count:,} | {sum(failures.values())} | {', '.join(f'failed {what}: {n}' for what, n in failures.items()) or 'none'} |" for name, count, failures in made]
-    yield f"""## Generated requests
-
-Schemathesis, all checks, phases examples, coverage and fuzzing, seeds from {SEED} until there were {cases:,} cases,
+    few = [f"error: only {count:,} requests {name}" for name, count, _ in made if count < cases]
+    yield "Generated requests", f"""Schemathesis, all checks, phases examples, coverage and fuzzing, seeds from {SEED} until there were {cases:,} cases,
 at most {RUNS} runs of {seconds} s. The exceptions are in `tests/tools/schemathesis.toml`.
 
 | | requests | failures | by check |
 |---|---|---|---|
-""" + "\n".join(rows)
+""" + "\n".join([*rows, *few])
+
+
+PARTS = {"generated": ("Generated requests",), "pairs": ("Two tenants at random",), "tests": ("Hostile tests", "Routes and keys")}  # part -> its sections
+
+
+def attacked() -> str:
+    "The name of the code that is attacked: a hash of the package, and of what attacks it."
+    whole = hashlib.sha256()
+    for path in sorted([*(ROOT / "ragwb").rglob("*.py"), Path(__file__), *(ROOT / f"tests/{name}.py" for name in TESTS)]):
+        whole.update(f"{path.relative_to(ROOT)}\0".encode() + path.read_bytes() + b"\0")
+    return whole.hexdigest()[:12]
+
+
+def kept_sections(report: Path) -> dict[str, str]:
+    "The sections of a report by title."
+    sections = report.read_text("utf-8").split("\n## ")[1:] if report.is_file() else []
+    titles = {title for part in PARTS.values() for title in part}
+    return {title: body.strip() for title, _, body in (section.partition("\n") for section in sections) if title in titles}
+
+
+def write_report(report: Path, sections: dict[str, str]) -> None:
+    "Writes the sections that there are, in the order of the parts."
+    head = f"# Attack\n\nWritten by `make attack` on {os.cpu_count()} processors, by `nice`."
+    order = [title for part in PARTS.values() for title in part if title in sections]
+    report.write_text("\n\n".join([head, *(f"## {title}\n\n{sections[title]}" for title in order)]) + "\n", "utf-8")
+
+
+def faults_of(sections: dict[str, str]) -> list[str]:
+    "Why a report is no pass: what is missing, what failed, sections of other code than this."
+    missing = [f"no section {title!r}" for part in PARTS.values() for title in part if title not in sections]
+    wrong = [f"{title}: {word}" for title, body in sections.items() for word in ("failed", "error:", "not measured") if word in body]
+    other = [f"{title}: of other code" for title, body in sections.items() if f"Of code `{attacked()}`" not in body]
+    return [*missing, *wrong, *other]
 
 
 def main() -> int:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--out", type=Path, default=ROOT / "reports/attack.md")
-    options.add_argument("--seconds", type=int, default=90, help="for each run of schemathesis")
+    options.add_argument("--seconds", type=int, default=150, help="for each run of schemathesis")
     options.add_argument("--pairs", type=int, default=PAIRS, help="requests of two tenants")
     options.add_argument("--cases", type=int, default=CASES, help="generated requests, with a key and without")
+    options.add_argument("--only", choices=PARTS, nargs="+", default=list(PARTS), help="parts; what the report has of the others stays")
     given = options.parse_args()
-    place, found = Path(tempfile.mkdtemp(prefix="ragwb-attack-")), list[str]()
+    place = Path(tempfile.mkdtemp(prefix="ragwb-attack-"))
     print(f"logs in {place}", flush=True)
-    head = f"# Attack\n\nWritten by `make attack` on {os.cpu_count()} processors, by `nice`."
-    for part in (generated(place, given.cases, given.seconds), paired(place, given.pairs), tested(place)):
+    work = {"generated": lambda: generated(place, given.cases, given.seconds), "pairs": lambda: paired(place, given.pairs), "tests": lambda: tested(place)}
+    sections = {title: body for title, body in kept_sections(given.out).items() if not any(title in PARTS[part] for part in given.only)}
+    for part in given.only:
+        begun = time.monotonic()
         try:
-            for section in part:
-                found.append(section)
-                given.out.write_text("\n\n".join((head, *found, "")), "utf-8")  # what is done stays, whatever becomes of the rest
-                print(section, flush=True)
+            for title, body in work[part]():
+                sections[title] = f"{body}\n\nOf code `{attacked()}`."
+                write_report(given.out, sections)  # what is done stays, whatever becomes of the rest
         except Exception as error:  # noqa: BLE001  # one part that cannot run is told, and is no reason to leave out the others
-            found.append(f"## A part that did not run\n\nerror: `{type(error).__name__}: {str(error)[:500]}`")
-            given.out.write_text("\n\n".join((head, *found, "")), "utf-8")
-            print(found[-1], flush=True)
-    return int(any(word in each for each in found for word in ("failed", "error:", "not measured")))
+            sections[PARTS[part][0]] = f"error: the part did not run: `{type(error).__name__}: {str(error)[:500]}`"
+            write_report(given.out, sections)
+        print("\n\n".join(f"## {title}\n\n{sections[title]}" for title in PARTS[part] if title in sections), flush=True)
+        print(f"{part}: {time.monotonic() - begun:.0f} s", flush=True)
+    faults = faults_of(sections)
+    print("\n".join(faults) or "nothing found", flush=True)
+    return int(bool(faults))
 
 
 if __name__ == "__main__":
