@@ -6,6 +6,7 @@ import os
 import re
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from pathlib import Path
 import httpx
 import pytest
 import uvicorn
+from servers import free_port
 from starlette.responses import Response
 from starlette.testclient import TestClient
 from test_api import LEAVE, SEALS, TORQUE, Server, eventually, files, slow
@@ -25,7 +27,7 @@ from ragwb.answering.answer_index import SUFFIX, TOGETHER
 from ragwb.answering.conversations import Conversations, conversation_markdown, new_conversation_id
 from ragwb.api import gate, service
 from ragwb.api.routes import create_api
-from ragwb.app.server import ImpatientProtocol, create_server
+from ragwb.app.server import ImpatientProtocol, create_server, run_server
 from ragwb.documents.document import DocumentError
 from ragwb.documents.parsing import parse
 from ragwb.operations.keys import KeyStore, add_key
@@ -313,3 +315,49 @@ def test_an_entity_of_a_document_reads_no_file(name: str, tmp_path: Path) -> Non
     data = f'<?xml version="1.0"?><!DOCTYPE a [<!ENTITY x SYSTEM "{secret.as_uri()}">]><a><p>A word or two. &x;</p></a>'.encode()
     with contextlib.suppress(DocumentError):
         assert "zyxwvut" not in parse(data, name).text
+
+
+# turns
+
+
+PROBE = """
+import socket, sys, time
+took = []
+for _ in range(9):
+    begun = time.monotonic()
+    with socket.create_connection(("127.0.0.1", int(sys.argv[1]))) as connection:
+        connection.sendall(b"GET /healthz HTTP/1.1\\r\\nHost: 127.0.0.1\\r\\nConnection: close\\r\\n\\r\\n")
+        while connection.recv(4096):
+            pass
+    took.append(time.monotonic() - begun)
+print(sorted(took)[4])
+"""
+
+
+def test_probes_get_a_turn_while_answers_are_computed(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    "The process that `ragwb serve` becomes, with a dozen threads that compute, against one with Python's own turns."
+    before, ended = sys.getswitchinterval(), threading.Event()
+
+    def compute() -> None:
+        while not ended.is_set():
+            sum(each * each for each in range(2_000))
+
+    def probed() -> float:
+        "The median of a probe's seconds."
+        return float(subprocess.run([sys.executable, "-c", PROBE, str(server.port)], capture_output=True, text=True, check=True).stdout)
+
+    monkeypatch.setattr(uvicorn, "run", lambda *_, **__: None)
+    computing = [threading.Thread(target=compute) for _ in range(12)]
+    try:
+        run_server(Settings(home=server.workbench.settings.home, port=free_port(), workers=1, model_servers=""))
+        turns = sys.getswitchinterval()
+        for thread in computing:
+            thread.start()
+        soon = probed()
+        sys.setswitchinterval(before)
+        assert turns < before and soon < probed() / 2
+    finally:
+        ended.set()
+        sys.setswitchinterval(before)
+        for thread in computing:
+            thread.join(20)

@@ -9,7 +9,6 @@ import argparse
 import hashlib
 import os
 import re
-import socket
 import subprocess
 import sys
 import tempfile
@@ -19,6 +18,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+
+from ragwb.operations.keys import KeyStore, add_key
+from ragwb.settings import Settings
+from ragwb.storage.folder import Folder
+from ragwb.workbench import Workbench
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
@@ -74,37 +78,24 @@ def run_schemathesis(described: Path, here: str, given: list[str], seed: int, se
 
 def schemathesis(home: Path, cases: int, seconds: int) -> list[tuple[str, int, Counter[str]]]:
     "Generated requests to a running server, with the key of an administrator and without one: how many, and the failures by check."
-    environment = {**os.environ, "RAGWB_HOME": str(home), "RAGWB_MODEL_SERVERS": "", "PYTHONPATH": str(ROOT)}
-    ragwb = [sys.executable, "-c", "from ragwb.cli import main; main()"]
-    (home.parent / "seals.md").write_text("# Seals\n\nThe seal A1-990 is tightened with a torque of 42 N m.\n")
-    subprocess.run([*ragwb, "ingest", str(home.parent / "seals.md")], env=environment, check=True, capture_output=True)
-    key = subprocess.run([*ragwb, "keys", "create", "attack", "--scope", "admin"], env=environment, check=True, capture_output=True, text=True).stdout.strip()
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        here = f"http://127.0.0.1:{probe.getsockname()[1]}"
-    server = subprocess.Popen([*ragwb, "serve", "--port", here.rpartition(":")[2]], env=environment, cwd=home.parent, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    found = []
-    try:
-        headers, described = {"Authorization": f"Bearer {key}"}, home.parent / "openapi.json"
-        for _ in range(600):
-            try:
-                described.write_text(httpx.get(f"{here}/openapi.json", headers=headers, timeout=60).raise_for_status().text)
-                break
-            except httpx.TransportError:
-                time.sleep(0.3)
+    from servers import free_port, served
+
+    settings, found, place = Settings(home=home, port=free_port(), model_servers=""), list[tuple[str, int, Counter[str]]](), home.parent
+    Workbench(settings).ingest_files([("seals.md", b"# Seals\n\nThe seal A1-990 is tightened with a torque of 42 N m.\n")])
+    key = KeyStore(Folder(home)).change(lambda ring: add_key(ring, "attack", ["admin"]))[2]
+    headers, described = {"Authorization": f"Bearer {key}"}, place / "openapi.json"
+    with served(settings, place) as here:
+        described.write_text(httpx.get(f"{here}/openapi.json", headers=headers, timeout=60).raise_for_status().text)
         httpx.post(f"{here}/v1/query", json={"question": "What torque does the seal need?"}, headers=headers, timeout=120).raise_for_status()  # loads what the first one needs
         for name, given in (("with a key", ["-H", f"Authorization: Bearer {key}"]), ("without a key", [])):
             count, failures = 0, Counter[str]()
             for seed in range(SEED, SEED + RUNS):
-                made, failed = run_schemathesis(described, here, given, seed, seconds, home.parent / f"schemathesis {name} {seed}.txt")
+                made, failed = run_schemathesis(described, here, given, seed, seconds, place / f"schemathesis {name} {seed}.txt")
                 count, failures = count + made, failures + failed
                 if count >= cases:
                     break
             found.append((name, count, failures))
         httpx.get(f"{here}/healthz", timeout=60).raise_for_status()
-    finally:
-        server.terminate()
-        server.wait(20)
     return found
 
 
