@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -536,6 +537,10 @@ def test_checkov_finds_nothing_in_terraform():
 def test_checkov_finds_nothing_in_the_overlays(tmp_path):
     for folder in (*(f"overlays/{environment}" for environment in cloud.ENVIRONMENTS), "overlays/local", "monitoring"):
         (tmp_path / f"{folder.replace('/', '-')}.yaml").write_text(yaml.safe_dump_all(rendered(f"k8s/{folder}")))
+    with tempfile.TemporaryDirectory(dir=ROOT / "k8s", prefix=".test-") as folder:  # what no overlay has by itself
+        components = [f"../components/{name}" for name in ("drift", "mlflow", "ray")]
+        Path(folder, "kustomization.yaml").write_text(json.dumps({"kind": "Kustomization", "namespace": "ragwb", "resources": ["../base"], "components": components}))
+        (tmp_path / "components.yaml").write_text(yaml.safe_dump_all(rendered(folder)))
     checkov(ROOT / "k8s/checkov.yaml", "-d", tmp_path, "--framework", "kubernetes")
 
 
