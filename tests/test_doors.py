@@ -320,44 +320,12 @@ def test_an_entity_of_a_document_reads_no_file(name: str, tmp_path: Path) -> Non
 # turns
 
 
-PROBE = """
-import socket, sys, time
-took = []
-for _ in range(9):
-    begun = time.monotonic()
-    with socket.create_connection(("127.0.0.1", int(sys.argv[1]))) as connection:
-        connection.sendall(b"GET /healthz HTTP/1.1\\r\\nHost: 127.0.0.1\\r\\nConnection: close\\r\\n\\r\\n")
-        while connection.recv(4096):
-            pass
-    took.append(time.monotonic() - begun)
-print(sorted(took)[4])
-"""
-
-
-def test_probes_get_a_turn_while_answers_are_computed(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    "The process that `ragwb serve` becomes, with a dozen threads that compute, against one with Python's own turns."
-    before, ended = sys.getswitchinterval(), threading.Event()
-
-    def compute() -> None:
-        while not ended.is_set():
-            sum(each * each for each in range(2_000))
-
-    def probed() -> float:
-        "The median of a probe's seconds."
-        return float(subprocess.run([sys.executable, "-c", PROBE, str(server.port)], capture_output=True, text=True, check=True).stdout)
-
+def test_a_server_lets_its_connections_take_their_turn_soon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    "What a turn is worth is measured by benchmarks/load.py: on a machine that does other things a test of times would fail now and then."
+    before = sys.getswitchinterval()
     monkeypatch.setattr(uvicorn, "run", lambda *_, **__: None)
-    computing = [threading.Thread(target=compute) for _ in range(12)]
     try:
-        run_server(Settings(home=server.workbench.settings.home, port=free_port(), workers=1, model_servers=""))
-        turns = sys.getswitchinterval()
-        for thread in computing:
-            thread.start()
-        soon = probed()
-        sys.setswitchinterval(before)
-        assert turns < before and soon < probed() / 2
+        run_server(Settings(home=tmp_path, port=free_port(), workers=1, model_servers=""))
+        assert sys.getswitchinterval() == pytest.approx(service.TURN_S) and before / 5 > service.TURN_S
     finally:
-        ended.set()
         sys.setswitchinterval(before)
-        for thread in computing:
-            thread.join(20)

@@ -1,6 +1,6 @@
 """Attacks a server of this checkout: schemathesis with and without a key, two tenants at random, the hostile tests, the table of permissions. Writes a report.
 
-    python tests/tools/attack.py [--only generated pairs tests]
+    python tests/tools/attack.py [--only generated pairs test_keys ...]
 
 A part that is run alone takes the place of what the report had of it; each section names the code that was attacked, and a report of several codes is no pass.
 """
@@ -14,7 +14,6 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -99,37 +98,40 @@ def schemathesis(home: Path, cases: int, seconds: int) -> list[tuple[str, int, C
     return found
 
 
-def tested(place: Path) -> Iterator[tuple[str, str]]:
-    "The hostile tests, module by module."
-    rows, said = [], ""
-    for name in TESTS:
-        begun = time.monotonic()
-        summary, told = run_tests(name, place / f"{name}.txt")
-        print(f"{name}: {summary}, {time.monotonic() - begun:.0f} s", flush=True)
-        rows, said = [*rows, f"| {name} | {summary} |"], said + told
-    yield "Hostile tests", "| module | outcome |\n|---|---|\n" + "\n".join(rows) + f"\n\nHostile files: {hostile_costs(said)}.\n\n" + (
-        "The campaign of all strings for each pattern takes up to fifty minutes and is in `make test-slow`; here each pattern meets a sample.")
-    yield "Routes and keys", f"""The status of each route, asked about another's things. Revoked while a response is on its way:
+def tested(place: Path, name: str) -> str:
+    "What came of a module of hostile tests."
+    return told_of(name, *run_tests(name, place / f"{name}.txt"))
+
+
+def told_of(name: str, summary: str, said: str) -> str:
+    "The section of a module: its outcome, and what it prints for the report."
+    if name == "test_hostile":
+        return f"{summary}. Hostile files: {hostile_costs(said)}."
+    if name == "test_patterns":
+        return f"{summary}. The campaign of all strings for each pattern takes up to fifty minutes and is in `make test-slow`; here each pattern meets a sample."
+    if name == "test_keys":
+        return f"""{summary}. The status of each route, asked about another's things. Revoked while a response is on its way:
 `test_a_stream_ends_when_its_key_is_revoked`,
 `test_a_socket_ends_when_its_key_is_revoked_or_its_session_is_signed_out`, for all routes, since one gate watches them.
 
 {table_of(said) or "not measured"}"""
+    return f"{summary}."
 
 
-def paired(place: Path, pairs: int) -> Iterator[tuple[str, str]]:
+def paired(place: Path, pairs: int) -> str:
     "Two tenants at random."
     shown = random_pairs(place / "tenants", pairs)
     said = (f"{pairs:,} requests of one tenant about its own and the other's things: {len(shown)} responses with text, names or ids of the other, "
             "server errors, or refusals of what is allowed.")
-    yield "Two tenants at random", "\n\n".join([said, *(f"- failed: `{each[:300]}`" for each in shown[:20])])
+    return "\n\n".join([said, *(f"- failed: `{each[:300]}`" for each in shown[:20])])
 
 
-def generated(place: Path, cases: int, seconds: int) -> Iterator[tuple[str, str]]:
+def generated(place: Path, cases: int, seconds: int) -> str:
     "Requests that schemathesis generates."
     made = schemathesis(place / "home", cases, seconds)
     rows = [f"| {name} | {count:,} | {sum(failures.values())} | {', '.join(f'failed {what}: {n}' for what, n in failures.items()) or 'none'} |" for name, count, failures in made]
     few = [f"error: only {count:,} requests {name}" for name, count, _ in made if count < cases]
-    yield "Generated requests", f"""Schemathesis, all checks, phases examples, coverage and fuzzing, seeds from {SEED} until there were {cases:,} cases,
+    return f"""Schemathesis, all checks, phases examples, coverage and fuzzing, seeds from {SEED} until there were {cases:,} cases,
 at most {RUNS} runs of {seconds} s. The exceptions are in `tests/tools/schemathesis.toml`.
 
 | | requests | failures | by check |
@@ -137,13 +139,14 @@ at most {RUNS} runs of {seconds} s. The exceptions are in `tests/tools/schemathe
 """ + "\n".join([*rows, *few])
 
 
-PARTS = {"generated": ("Generated requests",), "pairs": ("Two tenants at random",), "tests": ("Hostile tests", "Routes and keys")}  # part -> its sections
+PARTS = {"generated": "Generated requests", "pairs": "Two tenants at random", "test_keys": "Routes and keys",
+         **{name: f"Hostile tests: {name.removeprefix('test_')}" for name in TESTS if name != "test_keys"}}  # part -> its section
 
 
 def attacked() -> str:
-    "The name of the code that is attacked: a hash of the package, and of what attacks it."
+    "The name of the code that is attacked: a hash of the package."
     whole = hashlib.sha256()
-    for path in sorted([*(ROOT / "ragwb").rglob("*.py"), Path(__file__), *(ROOT / f"tests/{name}.py" for name in TESTS)]):
+    for path in sorted((ROOT / "ragwb").rglob("*.py")):
         whole.update(f"{path.relative_to(ROOT)}\0".encode() + path.read_bytes() + b"\0")
     return whole.hexdigest()[:12]
 
@@ -151,20 +154,18 @@ def attacked() -> str:
 def kept_sections(report: Path) -> dict[str, str]:
     "The sections of a report by title."
     sections = report.read_text("utf-8").split("\n## ")[1:] if report.is_file() else []
-    titles = {title for part in PARTS.values() for title in part}
-    return {title: body.strip() for title, _, body in (section.partition("\n") for section in sections) if title in titles}
+    return {title: body.strip() for title, _, body in (section.partition("\n") for section in sections) if title in PARTS.values()}
 
 
 def write_report(report: Path, sections: dict[str, str]) -> None:
     "Writes the sections that there are, in the order of the parts."
     head = f"# Attack\n\nWritten by `make attack` on {os.cpu_count()} processors, by `nice`."
-    order = [title for part in PARTS.values() for title in part if title in sections]
-    report.write_text("\n\n".join([head, *(f"## {title}\n\n{sections[title]}" for title in order)]) + "\n", "utf-8")
+    report.write_text("\n\n".join([head, *(f"## {title}\n\n{sections[title]}" for title in PARTS.values() if title in sections)]) + "\n", "utf-8")
 
 
 def faults_of(sections: dict[str, str]) -> list[str]:
     "Why a report is no pass: what is missing, what failed, sections of other code than this."
-    missing = [f"no section {title!r}" for part in PARTS.values() for title in part if title not in sections]
+    missing = [f"no section {title!r}" for title in PARTS.values() if title not in sections]
     wrong = [f"{title}: {word}" for title, body in sections.items() for word in ("failed", "error:", "not measured") if word in body]
     other = [f"{title}: of other code" for title, body in sections.items() if f"Of code `{attacked()}`" not in body]
     return [*missing, *wrong, *other]
@@ -180,19 +181,17 @@ def main() -> int:
     given = options.parse_args()
     place = Path(tempfile.mkdtemp(prefix="ragwb-attack-"))
     print(f"logs in {place}", flush=True)
-    work = {"generated": lambda: generated(place, given.cases, given.seconds), "pairs": lambda: paired(place, given.pairs), "tests": lambda: tested(place)}
-    sections = {title: body for title, body in kept_sections(given.out).items() if not any(title in PARTS[part] for part in given.only)}
+    work = {"generated": lambda: generated(place, given.cases, given.seconds), "pairs": lambda: paired(place, given.pairs)}
+    sections = kept_sections(given.out)
     for part in given.only:
-        begun = time.monotonic()
+        begun, title = time.monotonic(), PARTS[part]
         try:
-            for title, body in work[part]():
-                sections[title] = f"{body}\n\nOf code `{attacked()}`."
-                write_report(given.out, sections)  # what is done stays, whatever becomes of the rest
+            body = work[part]() if part in work else tested(place, part)
         except Exception as error:  # noqa: BLE001  # one part that cannot run is told, and is no reason to leave out the others
-            sections[PARTS[part][0]] = f"error: the part did not run: `{type(error).__name__}: {str(error)[:500]}`"
-            write_report(given.out, sections)
-        print("\n\n".join(f"## {title}\n\n{sections[title]}" for title in PARTS[part] if title in sections), flush=True)
-        print(f"{part}: {time.monotonic() - begun:.0f} s", flush=True)
+            body = f"error: the part did not run: `{type(error).__name__}: {str(error)[:500]}`"
+        sections[title] = f"{body}\n\nOf code `{attacked()}`."
+        write_report(given.out, sections)  # what is done stays, whatever becomes of the rest
+        print(f"## {title}\n\n{sections[title]}\n\n{part}: {time.monotonic() - begun:.0f} s\n", flush=True)
     faults = faults_of(sections)
     print("\n".join(faults) or "nothing found", flush=True)
     return int(bool(faults))
