@@ -43,7 +43,9 @@ def run_tests(name: str, log: Path) -> tuple[str, str]:
 
 def table_of(said: str) -> str:
     "The tables that tests print."
-    return "\n".join(line for line in said.splitlines() if line.startswith(("| ", "|---")))
+    lines = [line for line in said.splitlines() if line.startswith(("| ", "|---"))]
+    heads = {number - 1 for number, line in enumerate(lines) if line.startswith("|---")}
+    return "\n".join(f"\n{line}" if number in heads and number else line for number, line in enumerate(lines))
 
 
 def hostile_costs(said: str) -> str:
