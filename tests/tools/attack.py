@@ -186,12 +186,12 @@ def main() -> int:
     work = {"generated": lambda: generated(place, given.cases, given.seconds), "pairs": lambda: paired(place, given.pairs)}
     sections = kept_sections(given.out)
     for part in given.only:
-        begun, title = time.monotonic(), PARTS[part]
+        begun, title, code = time.monotonic(), PARTS[part], attacked()
         try:
             body = work[part]() if part in work else tested(place, part)
         except Exception as error:  # noqa: BLE001  # one part that cannot run is told, and is no reason to leave out the others
             body = f"error: the part did not run: `{type(error).__name__}: {str(error)[:500]}`"
-        sections[title] = f"{body}\n\nOf code `{attacked()}`."
+        sections[title] = f"{body}\n\nOf code `{code}`."
         write_report(given.out, sections)  # what is done stays, whatever becomes of the rest
         print(f"## {title}\n\n{sections[title]}\n\n{part}: {time.monotonic() - begun:.0f} s\n", flush=True)
     faults = faults_of(sections)
