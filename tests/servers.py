@@ -1,4 +1,4 @@
-"Servers that tests share: a real S3 server, with a fresh bucket and keys for each test that asks, a proxy before it that fails on demand, language models, and a real Redis 8."
+"Servers that tests share: ragwb itself, a real S3 server with a fresh bucket and keys for each test, a proxy before it that fails on demand, language models, a real Redis 8."
 
 import contextlib
 import json
@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -16,16 +17,46 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+from profiles import environment_of
 
 from ragwb.config import ModelConfig
-from ragwb.emulator.s3 import ADMIN, REGION, Identity, S3Server, s3_server
+from ragwb.emulator.s3 import ADMIN, REGION, Identity, S3Server, free_ports, s3_server
 from ragwb.emulator.s3_faults import S3Proxy, s3_proxy
 from ragwb.generation.discovery import role_of
 from ragwb.settings import Settings
 
 NUMBERS = count(1)
+SERVE = [sys.executable, "-c", "from ragwb.cli import main\nif __name__ == '__main__': main()", "serve", "--host", "127.0.0.1"]
+START_S = 180  # seconds that a server may take on a machine that does other things too
 REDIS_REQUIRED = bool(os.environ.get("RAGWB_REQUIRE_REDIS"))  # read before tests/conftest.py takes settings out of the environment
+
+
+def free_port() -> int:
+    "A port that no process listens on."
+    (port,) = free_ports(1)
+    return port
+
+
+@contextlib.contextmanager
+def served(settings: Settings, folder: Path) -> Iterator[str]:
+    "The address of `ragwb serve` with these settings, in a process of its own. What it says is in the folder's `served.txt`."
+    folder.mkdir(exist_ok=True)
+    said, url, until = folder / "served.txt", f"http://127.0.0.1:{settings.port}", time.monotonic() + START_S
+    with said.open("w") as log:
+        process = subprocess.Popen(SERVE, stdout=log, stderr=log, cwd=folder, env={**os.environ, **environment_of(settings)})
+    try:
+        while True:
+            assert process.poll() is None and time.monotonic() < until, said.read_text()
+            with contextlib.suppress(httpx.TransportError):
+                httpx.get(f"{url}/healthz", timeout=10).raise_for_status()
+                break
+            time.sleep(0.1)
+        yield url
+    finally:
+        process.terminate()
+        process.wait(20)
 
 
 @pytest.fixture(scope="session")

@@ -4,9 +4,6 @@ import json
 import os
 import re
 import shutil
-import socket
-import subprocess
-import sys
 import time
 from contextlib import contextmanager
 from urllib.parse import urlsplit
@@ -14,8 +11,9 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 from fastapi.testclient import TestClient
-from profiles import PROFILES, environment_of, profile_settings
+from profiles import PROFILES, profile_settings
 from reportlab.pdfgen.canvas import Canvas
+from servers import free_port, served
 
 from ragwb.app.server import create_server
 from ragwb.operations.keys import KeyStore, add_key, revoke_key
@@ -23,17 +21,6 @@ from ragwb.settings import Settings
 from ragwb.storage.folder import Folder
 from ragwb.workbench import Workbench
 
-SERVE = """
-import sys
-import uvicorn
-from ragwb.app.server import create_server
-from ragwb.config import named_config
-from ragwb.settings import load_settings
-
-if __name__ == "__main__":
-    settings = load_settings()
-    uvicorn.run(create_server(settings, named_config(settings.config) if settings.config else None), host="127.0.0.1", port=settings.port, log_level="warning")
-"""
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
 CHROMIUM = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
 EVIL = "<img src=http://203.0.113.7/x.png onerror=alert(1)>"
@@ -42,40 +29,12 @@ if CHROMIUM is None and os.environ.get("RAGWB_REQUIRE_BROWSER") != "1":
     pytest.skip("no Chromium here: apt-get install chromium (or set it on the PATH) to run the browser tests", allow_module_level=True)
 
 
-@contextmanager
-def serving(settings, folder):
-    "The address of API and app, served by uvicorn in a process of its own."
-    folder.mkdir(exist_ok=True)
-    (folder / "serve.py").write_text(SERVE)
-    with (folder / "log").open("w") as log:
-        process = subprocess.Popen([sys.executable, str(folder / "serve.py")], stdout=log, stderr=log, cwd=folder, env=os.environ | environment_of(settings))
-        url, patience = f"http://127.0.0.1:{settings.port}", time.monotonic() + 120
-        try:
-            while True:
-                assert process.poll() is None and time.monotonic() < patience, (folder / "log").read_text()
-                try:
-                    if httpx.get(f"{url}/healthz").status_code == 200:
-                        break
-                except httpx.TransportError:
-                    time.sleep(0.1)
-            yield url
-        finally:
-            process.terminate()
-            process.wait(20)
-
-
-def free_port():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
-
-
 @pytest.fixture(scope="module", params=PROFILES)
 def server(request, tmp_path_factory):
     "The address of API and app in each profile."
     folder = tmp_path_factory.mktemp("app")
     with (profile_settings(request.param, folder / "home", request, port=free_port(), workers=1, max_file_mb=2, config=request.param) as (settings, _),
-          serving(settings, folder) as url):
+          served(settings, folder) as url):
         yield url
 
 
@@ -389,7 +348,7 @@ def test_the_model_taken_in_settings_answers_and_a_stopped_server_gives_its_advi
     from playwright.sync_api import expect
 
     settings = Settings(home=tmp_path / "home", port=free_port(), workers=1)
-    with serving(settings, tmp_path / "served") as url, window(chromium, url) as page:
+    with served(settings, tmp_path / "served") as url, window(chromium, url) as page:
         httpx.post(f"{url}/v1/documents", files=[("files", ("seals.md", b"# Seals\n\nThe A1-990 is tightened with 42 N m.\n"))], timeout=30).raise_for_status()
         page.goto(f"{url}/ask")
         expect(ask(page, "Which torque does the A1-990 need?").locator("summary")).to_contain_text("search only")
@@ -435,7 +394,7 @@ def test_two_people_sign_in_and_see_their_own(chromium, tmp_path):
     for name, torque in (("anton", 42), ("berta", 57)):
         workbench.ingest_files([("seals.md", f"# Seals of {name}\n\nThe seal A1-990 is tightened with a torque of {torque} N m.\n".encode())], name)
         tokens[name] = store.change(lambda ring, name=name: add_key(ring, name, ["ask"], [name]))[2]
-    with serving(settings, tmp_path) as url:
+    with served(settings, tmp_path) as url:
         pages = {}
         for name, other in (("anton", "berta"), ("berta", "anton")):
             page = pages[name] = chromium.new_context().new_page()

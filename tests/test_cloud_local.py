@@ -1,5 +1,6 @@
 "What runs on one machine with Docker: the compose file, its settings and its wiring; and the image's file."
 
+import sysconfig
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -58,3 +59,21 @@ def test_the_image():
     allowed = [line[1:] for line in (ROOT / ".dockerignore").read_text("utf-8").splitlines() if line.startswith("!")]
     copied = {word for line in told.splitlines() if line.startswith("COPY ") and "--from" not in line for word in line.split()[1:-1]}
     assert all(any(Path(name).parts[0] == Path(entry).parts[0] for entry in allowed) for name in copied), "a file that the image needs is ignored"
+
+
+def test_what_the_image_leaves_out_is_there_and_is_not_needed(tmp_path):
+    "Each line of slim.sh finds something, or a package has moved it; what the server reads remains."
+    packages = Path(sysconfig.get_path("purelib"))
+    told = (ROOT / "infra/image/slim.sh").read_text("utf-8")
+    patterns = [word for line in told.replace("\\\n", " ").splitlines() if line.startswith("rm -rf ") for word in line.partition("#")[0].split()[2:]]
+    assert len(patterns) > 10 and not [pattern for pattern in patterns if not any(packages.glob(pattern))]
+    names = ("panel/dist/panel.min.js", "botocore/data/bedrock-runtime/x.json.gz", "botocore/data/endpoints.json", "panel/dist/bundled/font-awesome/x.css")
+    others = ("panel/dist/panel.js.map", "botocore/data/ec2/x.json.gz", "numpy/tests/test.py", "pyarrow/_flight.so")
+    kept, gone = ([tmp_path / name for name in some] for some in (names, others))
+    for path in (*kept, *gone):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+    run("sh", ROOT / "infra/image/slim.sh", tmp_path)
+    assert [path.exists() for path in (*kept, *gone)] == [True] * len(kept) + [False] * len(gone)
+    services = {"s3", "sts", "bedrock-runtime", "bedrock-agent-runtime", "bedrock"}
+    assert all((packages / "botocore/data" / name).is_dir() for name in services), "botocore has renamed a service"

@@ -6,6 +6,7 @@ import os
 import re
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from pathlib import Path
 import httpx
 import pytest
 import uvicorn
+from servers import free_port
 from starlette.responses import Response
 from starlette.testclient import TestClient
 from test_api import LEAVE, SEALS, TORQUE, Server, eventually, files, slow
@@ -25,7 +27,7 @@ from ragwb.answering.answer_index import SUFFIX, TOGETHER
 from ragwb.answering.conversations import Conversations, conversation_markdown, new_conversation_id
 from ragwb.api import gate, service
 from ragwb.api.routes import create_api
-from ragwb.app.server import ImpatientProtocol, create_server
+from ragwb.app.server import ImpatientProtocol, create_server, run_server
 from ragwb.documents.document import DocumentError
 from ragwb.documents.parsing import parse
 from ragwb.operations.keys import KeyStore, add_key
@@ -313,3 +315,17 @@ def test_an_entity_of_a_document_reads_no_file(name: str, tmp_path: Path) -> Non
     data = f'<?xml version="1.0"?><!DOCTYPE a [<!ENTITY x SYSTEM "{secret.as_uri()}">]><a><p>A word or two. &x;</p></a>'.encode()
     with contextlib.suppress(DocumentError):
         assert "zyxwvut" not in parse(data, name).text
+
+
+# turns
+
+
+def test_a_server_lets_its_connections_take_their_turn_soon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    "What a turn is worth is measured by benchmarks/load.py: on a machine that does other things a test of times would fail now and then."
+    before = sys.getswitchinterval()
+    monkeypatch.setattr(uvicorn, "run", lambda *_, **__: None)
+    try:
+        run_server(Settings(home=tmp_path, port=free_port(), workers=1, model_servers=""))
+        assert sys.getswitchinterval() == pytest.approx(service.TURN_S) and before / 5 > service.TURN_S
+    finally:
+        sys.setswitchinterval(before)

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -276,7 +277,7 @@ def statements(policy: str) -> list[dict[str, Any]]:
 def check_policies(state: bytes) -> None:
     "What the roles may do, read from what was applied."
     roles = {each["role"]: statements(each["policy"]) for kind, each in resources(state) if kind == "aws_iam_role_policy"}
-    assert len(roles) == 9
+    assert len(roles) == 10  # the shared MLflow's among them
     by_name = {each["name"]: statements(each["policy"]) for kind, each in resources(state) if kind == "aws_iam_role_policy"}
     for name, said in by_name.items():
         allowed = [action for each in said if each["Effect"] == "Allow" for action in each["Action"]]
@@ -287,6 +288,8 @@ def check_policies(state: bytes) -> None:
     assert all("amazon.nova" in arn or "inference-profile" in arn for arn in denied["Resource"]), "embeddings carry no guardrail: a Deny over them would stop every question"
     writes = [arn for each in by_name["ingest"] if "s3:PutObject" in each["Action"] for arn in each["Resource"]]
     assert any("index/lancedb/" in arn for arn in writes) and not any(arn.endswith(":::*") for arn in writes)
+    tracked = [each["Resource"] for each in by_name["mlflow"] if "s3:PutObject" in each["Action"]]
+    assert len(tracked) == 1 and tracked[0].endswith("/mlflow/*"), "MLflow writes elsewhere in the bucket"
     kept = next(each for each in by_name["compute"] if each.get("Sid") == "KeepWhatLasts")
     assert {"s3:DeleteBucket", "ecr:DeleteRepository", "secretsmanager:DeleteSecret", "kms:ScheduleKeyDeletion"} <= set(kept["Action"]) and kept["Effect"] == "Deny"
     trusts = [each["assume_role_policy"] for kind, each in resources(state) if kind == "aws_iam_role" and "-github-" in each["name"]]
@@ -536,6 +539,10 @@ def test_checkov_finds_nothing_in_terraform():
 def test_checkov_finds_nothing_in_the_overlays(tmp_path):
     for folder in (*(f"overlays/{environment}" for environment in cloud.ENVIRONMENTS), "overlays/local", "monitoring"):
         (tmp_path / f"{folder.replace('/', '-')}.yaml").write_text(yaml.safe_dump_all(rendered(f"k8s/{folder}")))
+    with tempfile.TemporaryDirectory(dir=ROOT / "k8s", prefix=".test-") as folder:  # what no overlay has by itself
+        components = [f"../components/{name}" for name in ("drift", "mlflow", "ray")]
+        Path(folder, "kustomization.yaml").write_text(json.dumps({"kind": "Kustomization", "namespace": "ragwb", "resources": ["../base"], "components": components}))
+        (tmp_path / "components.yaml").write_text(yaml.safe_dump_all(rendered(folder)))
     checkov(ROOT / "k8s/checkov.yaml", "-d", tmp_path, "--framework", "kubernetes")
 
 

@@ -5,7 +5,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 
 from packaging.requirements import Requirement
 
-EXTRAS = ("", "aws", "oidc", "openai", "ray", "workbench")  # what `pip install ragwb[...]` brings
+EXTRAS = ("", "aws", "oidc", "openai", "ray", "tracking-server", "workbench")  # what `pip install ragwb[...]` brings
 COPYLEFT = re.compile(r"(?<!L)\bA?GPL|(?<!Lesser )(?<!Library or Lesser )General Public License|Affero", re.IGNORECASE)
 
 

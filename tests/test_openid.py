@@ -4,11 +4,9 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
 from html import unescape
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -18,6 +16,7 @@ import pytest
 from click.testing import CliRunner
 from profiles import environment_of
 from provider import CLIENT, SECRET
+from servers import free_port, served
 from starlette.testclient import TestClient
 
 import ragwb.cli  # noqa: F401  # all commands
@@ -37,12 +36,6 @@ PEOPLE = {"anna": {"password": "seal-42", "groups": ["pumps"]}, "bert": {"passwo
 GROUPS = {"ragwb-admins": {"scopes": ["admin"]}, "pumps": {"scopes": ["ask"], "collections": ["anton"]}, "valves": {"scopes": ["ask"], "collections": ["berta"]}}
 HERE = "http://127.0.0.1:8321"
 CHROMIUM = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
 
 
 class Identity:
@@ -313,27 +306,6 @@ def test_doctor_and_start(identity, tmp_path, monkeypatch):
     with pytest.raises(AccessError, match="set hosts"):
         check_start(identity.settings(tmp_path, host="0.0.0.0"))
     assert "people sign in at" in check_start(identity.settings(tmp_path, host="0.0.0.0", hosts="ragwb.example.com"))
-
-
-@contextmanager
-def served(settings: Settings, folder: Path):
-    "API and app in a process of their own."
-    environment = {**os.environ, **environment_of(settings)}
-    with (folder / "served").open("w") as log:
-        process = subprocess.Popen([sys.executable, "-c", "from ragwb.cli import main; main()", "serve"], stdout=log, stderr=log, env=environment)
-        url, until = f"http://127.0.0.1:{settings.port}", time.monotonic() + 180
-        try:
-            while True:
-                assert process.poll() is None and time.monotonic() < until, (folder / "served").read_text()
-                try:
-                    httpx.get(f"{url}/healthz").raise_for_status()
-                    break
-                except httpx.TransportError:
-                    time.sleep(0.2)
-            yield url
-        finally:
-            process.terminate()
-            process.wait(20)
 
 
 @pytest.mark.skipif(CHROMIUM is None and os.environ.get("RAGWB_REQUIRE_BROWSER") != "1", reason="no Chromium here")

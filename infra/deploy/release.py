@@ -19,7 +19,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENTS = ("dev", "staging", "prod")
 IMAGE = re.compile(r"[a-z0-9./_:-]+@sha256:[0-9a-f]{64}")
-SETTINGS = {"RAGWB_STORAGE", "DOCUMENTS", "RAGWB_REGION", "RAGWB_INFERENCE_PROFILE", "RAGWB_HOSTS", "RAGWB_GUARDRAIL_ID", "RAGWB_GUARDRAIL_VERSION"}
+SETTINGS = {"RAGWB_STORAGE", "DOCUMENTS", "RAGWB_REGION", "RAGWB_INFERENCE_PROFILE", "RAGWB_HOSTS", "RAGWB_GUARDRAIL_ID", "RAGWB_GUARDRAIL_VERSION",
+            "MLFLOW_DATABASE", "MLFLOW_ARTIFACTS_DESTINATION"}
 PODS = "app.kubernetes.io/name=ragwb,app.kubernetes.io/component=api"
 NEEDED = {"RAGWB_STORAGE", "DOCUMENTS", "RAGWB_HOSTS"}
 

@@ -14,6 +14,7 @@ import logging
 import multiprocessing
 import os
 import shutil
+import sys
 import tempfile
 import threading
 import time
@@ -42,6 +43,7 @@ from .access import AccessGate
 from .gate import ClientGone
 from .problems import Problem, problem_of, problem_response
 from .routes import create_api
+from .service import TURN_S
 from ..config import PipelineConfig
 from ..operations.limits import Meter, Meters, OverLimit
 from ..operations.permission import VISITOR, Visitor
@@ -133,6 +135,7 @@ def answer_for(settings: Settings, config: PipelineConfig | None, socket: str, r
         os._exit(1)
 
     threading.Thread(target=leave_with_parent, daemon=True).start()
+    sys.setswitchinterval(TURN_S)
     TellingServer(uvicorn.Config(answering_api(settings, config), uds=socket, log_level="warning", timeout_graceful_shutdown=5), ready).run()
 
 # %% ../../nbs/14_api/09_processes.ipynb #c12

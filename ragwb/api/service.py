@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['ENDED', 'ANSWERS_AT_ONCE', 'UPLOADS_AT_ONCE', 'DELETIONS_AT_ONCE', 'PICTURES_AT_ONCE', 'PROBES_AT_ONCE', 'LOCK_S',
-           'PROBE_S', 'UPLOAD_S', 'Looked', 'Serving', 'open_collection', 'find_document', 'checked_question',
+           'PROBE_S', 'UPLOAD_S', 'Looked', 'TURN_S', 'Serving', 'open_collection', 'find_document', 'checked_question',
            'file_outcomes', 'failing_ledger', 'Places', 'Service', 'service_of', 'admitted']
 
 # %% ../../nbs/14_api/03_service.ipynb #c03
@@ -98,6 +98,9 @@ def failing_ledger() -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         logging.getLogger("ragwb").warning("costs are not looked at: %s", error)
+
+# %% ../../nbs/14_api/03_service.ipynb #c14u
+TURN_S = 0.0005  # seconds for which a thread of a server computes while another one wants to
 
 # %% ../../nbs/14_api/03_service.ipynb #c14s
 @dataclass

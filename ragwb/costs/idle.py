@@ -42,7 +42,7 @@ ITEMS = {
 }
 
 # %% ../../nbs/04_costs/10_idle.ipynb #c09
-FOUNDATION = {"key": 1, "secret": 3, "objects": 20, "images": 5, "logs": 2}
+FOUNDATION = {"key": 1, "secret": 2, "objects": 20, "images": 5, "logs": 2}
 ALWAYS = {"balancer": 1, "alarm": 5, "dashboard": 1}  # of compute
 
 

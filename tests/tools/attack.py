@@ -1,25 +1,34 @@
-"Attacks a server of this checkout: the hostile tests, the table of permissions, two tenants at random, schemathesis with and without a key. Writes a report."
+"""Attacks a server of this checkout: schemathesis with and without a key, two tenants at random, the hostile tests, the table of permissions. Writes a report.
+
+    python tests/tools/attack.py [--only generated pairs test_keys ...]
+
+A part that is run alone takes the place of what the report had of it; each section names the code that was attacked, and a report of several codes is no pass.
+"""
 
 import argparse
+import hashlib
 import os
 import re
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+
+from ragwb.operations.keys import KeyStore, add_key
+from ragwb.settings import Settings
+from ragwb.storage.folder import Folder
+from ragwb.workbench import Workbench
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 TESTS = ("test_keys", "test_openid", "test_limits", "test_tenants", "test_doors", "test_hostile", "test_patterns")
 ELSEWHERE = ("tests/test_patterns.py::test_no_string_of_all_keeps_a_pattern_busy",)  # up to fifty minutes: make test-slow
 PAIRS, CASES, SEED = 10_000, 5_000, 7
-RUNS = 8  # of schemathesis at most, each with another seed, until there were so many cases
+RUNS = 4  # of schemathesis at most, each with another seed, until there were so many cases
 
 
 def run_tests(name: str, log: Path) -> tuple[str, str]:
@@ -34,7 +43,9 @@ def run_tests(name: str, log: Path) -> tuple[str, str]:
 
 def table_of(said: str) -> str:
     "The tables that tests print."
-    return "\n".join(line for line in said.splitlines() if line.startswith(("| ", "|---")))
+    lines = [line for line in said.splitlines() if line.startswith(("| ", "|---"))]
+    heads = {number - 1 for number, line in enumerate(lines) if line.startswith("|---")}
+    return "\n".join(f"\n{line}" if number in heads and number else line for number, line in enumerate(lines))
 
 
 def hostile_costs(said: str) -> str:
@@ -68,101 +79,124 @@ def run_schemathesis(described: Path, here: str, given: list[str], seed: int, se
 
 def schemathesis(home: Path, cases: int, seconds: int) -> list[tuple[str, int, Counter[str]]]:
     "Generated requests to a running server, with the key of an administrator and without one: how many, and the failures by check."
-    environment = {**os.environ, "RAGWB_HOME": str(home), "RAGWB_MODEL_SERVERS": "", "PYTHONPATH": str(ROOT)}
-    ragwb = [sys.executable, "-c", "from ragwb.cli import main; main()"]
-    (home.parent / "seals.md").write_text("# Seals\n\nThe seal A1-990 is tightened with a torque of 42 N m.\n")
-    subprocess.run([*ragwb, "ingest", str(home.parent / "seals.md")], env=environment, check=True, capture_output=True)
-    key = subprocess.run([*ragwb, "keys", "create", "attack", "--scope", "admin"], env=environment, check=True, capture_output=True, text=True).stdout.strip()
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        here = f"http://127.0.0.1:{probe.getsockname()[1]}"
-    server = subprocess.Popen([*ragwb, "serve", "--port", here.rpartition(":")[2]], env=environment, cwd=home.parent, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    found = []
-    try:
-        headers, described = {"Authorization": f"Bearer {key}"}, home.parent / "openapi.json"
-        for _ in range(600):
-            try:
-                described.write_text(httpx.get(f"{here}/openapi.json", headers=headers, timeout=60).raise_for_status().text)
-                break
-            except httpx.TransportError:
-                time.sleep(0.3)
+    from servers import free_port, served
+
+    settings, found, place = Settings(home=home, port=free_port(), model_servers=""), list[tuple[str, int, Counter[str]]](), home.parent
+    Workbench(settings).ingest_files([("seals.md", b"# Seals\n\nThe seal A1-990 is tightened with a torque of 42 N m.\n")])
+    key = KeyStore(Folder(home)).change(lambda ring: add_key(ring, "attack", ["admin"]))[2]
+    headers, described = {"Authorization": f"Bearer {key}"}, place / "openapi.json"
+    with served(settings, place) as here:
+        described.write_text(httpx.get(f"{here}/openapi.json", headers=headers, timeout=60).raise_for_status().text)
         httpx.post(f"{here}/v1/query", json={"question": "What torque does the seal need?"}, headers=headers, timeout=120).raise_for_status()  # loads what the first one needs
         for name, given in (("with a key", ["-H", f"Authorization: Bearer {key}"]), ("without a key", [])):
             count, failures = 0, Counter[str]()
             for seed in range(SEED, SEED + RUNS):
-                made, failed = run_schemathesis(described, here, given, seed, seconds, home.parent / f"schemathesis {name} {seed}.txt")
+                made, failed = run_schemathesis(described, here, given, seed, seconds, place / f"schemathesis {name} {seed}.txt")
                 count, failures = count + made, failures + failed
                 if count >= cases:
                     break
             found.append((name, count, failures))
         httpx.get(f"{here}/healthz", timeout=60).raise_for_status()
-    finally:
-        server.terminate()
-        server.wait(20)
     return found
 
 
-def tested(place: Path) -> Iterator[str]:
-    "The hostile tests, module by module."
-    rows, said = [], ""
-    for name in TESTS:
-        summary, told = run_tests(name, place / f"{name}.txt")
-        rows, said = [*rows, f"| {name} | {summary} |"], said + told
-    yield "## Hostile tests\n\n| module | outcome |\n|---|---|\n" + "\n".join(rows) + f"\n\nHostile files: {hostile_costs(said)}.\n\n" + (
-        "The campaign of all strings for each pattern takes up to fifty minutes and is in `make test-slow`; here each pattern meets a sample.")
-    yield f"""## Routes and keys
+def tested(place: Path, name: str) -> str:
+    "What came of a module of hostile tests."
+    return told_of(name, *run_tests(name, place / f"{name}.txt"))
 
-The status of each route, asked about another's things. Revoked while a response is on its way:
+
+def told_of(name: str, summary: str, said: str) -> str:
+    "The section of a module: its outcome, and what it prints for the report."
+    if name == "test_hostile":
+        return f"{summary}. Hostile files: {hostile_costs(said)}."
+    if name == "test_patterns":
+        return f"{summary}. The campaign of all strings for each pattern takes up to fifty minutes and is in `make test-slow`; here each pattern meets a sample."
+    if name == "test_keys":
+        return f"""{summary}. The status of each route, asked about another's things. Revoked while a response is on its way:
 `test_a_stream_ends_when_its_key_is_revoked`,
 `test_a_socket_ends_when_its_key_is_revoked_or_its_session_is_signed_out`, for all routes, since one gate watches them.
 
-{table_of(said)}"""
+{table_of(said) or "not measured"}"""
+    return f"{summary}."
 
 
-def paired(place: Path, pairs: int) -> Iterator[str]:
+def paired(place: Path, pairs: int) -> str:
     "Two tenants at random."
     shown = random_pairs(place / "tenants", pairs)
-    yield (f"## Two tenants at random\n\n{pairs:,} requests of one tenant about its own and the other's things: {len(shown)} responses with text, names or ids of the other, "
-           "server errors, or refusals of what is allowed.")
-    if shown:
-        yield "\n".join(f"- failed: `{each[:300]}`" for each in shown[:20])
+    said = (f"{pairs:,} requests of one tenant about its own and the other's things: {len(shown)} responses with text, names or ids of the other, "
+            "server errors, or refusals of what is allowed.")
+    return "\n\n".join([said, *(f"- failed: `{each[:300]}`" for each in shown[:20])])
 
 
-def generated(place: Path, cases: int, seconds: int) -> Iterator[str]:
+def generated(place: Path, cases: int, seconds: int) -> str:
     "Requests that schemathesis generates."
     made = schemathesis(place / "home", cases, seconds)
     rows = [f"| {name} | {count:,} | {sum(failures.values())} | {', '.join(f'failed {what}: {n}' for what, n in failures.items()) or 'none'} |" for name, count, failures in made]
-    yield f"""## Generated requests
-
-Schemathesis, all checks, phases examples, coverage and fuzzing, seeds from {SEED} until there were {cases:,} cases,
+    few = [f"error: only {count:,} requests {name}" for name, count, _ in made if count < cases]
+    return f"""Schemathesis, all checks, phases examples, coverage and fuzzing, seeds from {SEED} until there were {cases:,} cases,
 at most {RUNS} runs of {seconds} s. The exceptions are in `tests/tools/schemathesis.toml`.
 
 | | requests | failures | by check |
 |---|---|---|---|
-""" + "\n".join(rows)
+""" + "\n".join([*rows, *few])
+
+
+PARTS = {"generated": "Generated requests", "pairs": "Two tenants at random", "test_keys": "Routes and keys",
+         **{name: f"Hostile tests: {name.removeprefix('test_')}" for name in TESTS if name != "test_keys"}}  # part -> its section
+
+
+def attacked() -> str:
+    "The name of the code that is attacked: a hash of the package."
+    whole = hashlib.sha256()
+    for path in sorted((ROOT / "ragwb").rglob("*.py")):
+        whole.update(f"{path.relative_to(ROOT)}\0".encode() + path.read_bytes() + b"\0")
+    return whole.hexdigest()[:12]
+
+
+def kept_sections(report: Path) -> dict[str, str]:
+    "The sections of a report by title."
+    sections = report.read_text("utf-8").split("\n## ")[1:] if report.is_file() else []
+    return {title: body.strip() for title, _, body in (section.partition("\n") for section in sections) if title in PARTS.values()}
+
+
+def write_report(report: Path, sections: dict[str, str]) -> None:
+    "Writes the sections that there are, in the order of the parts."
+    head = f"# Attack\n\nWritten by `make attack` on {os.cpu_count()} processors, by `nice`."
+    report.write_text("\n\n".join([head, *(f"## {title}\n\n{sections[title]}" for title in PARTS.values() if title in sections)]) + "\n", "utf-8")
+
+
+def faults_of(sections: dict[str, str]) -> list[str]:
+    "Why a report is no pass: what is missing, what failed, sections of other code than this."
+    missing = [f"no section {title!r}" for title in PARTS.values() if title not in sections]
+    wrong = [f"{title}: {word}" for title, body in sections.items() for word in ("failed", "error:", "not measured") if word in body]
+    other = [f"{title}: of other code" for title, body in sections.items() if f"Of code `{attacked()}`" not in body]
+    return [*missing, *wrong, *other]
 
 
 def main() -> int:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--out", type=Path, default=ROOT / "reports/attack.md")
-    options.add_argument("--seconds", type=int, default=90, help="for each run of schemathesis")
+    options.add_argument("--seconds", type=int, default=150, help="for each run of schemathesis")
     options.add_argument("--pairs", type=int, default=PAIRS, help="requests of two tenants")
     options.add_argument("--cases", type=int, default=CASES, help="generated requests, with a key and without")
+    options.add_argument("--only", choices=PARTS, nargs="+", default=list(PARTS), help="parts; what the report has of the others stays")
     given = options.parse_args()
-    place, found = Path(tempfile.mkdtemp(prefix="ragwb-attack-")), list[str]()
+    place = Path(tempfile.mkdtemp(prefix="ragwb-attack-"))
     print(f"logs in {place}", flush=True)
-    head = f"# Attack\n\nWritten by `make attack` on {os.cpu_count()} processors, by `nice`."
-    for part in (generated(place, given.cases, given.seconds), paired(place, given.pairs), tested(place)):
+    work = {"generated": lambda: generated(place, given.cases, given.seconds), "pairs": lambda: paired(place, given.pairs)}
+    sections = kept_sections(given.out)
+    for part in given.only:
+        begun, title, code = time.monotonic(), PARTS[part], attacked()
         try:
-            for section in part:
-                found.append(section)
-                given.out.write_text("\n\n".join((head, *found, "")), "utf-8")  # what is done stays, whatever becomes of the rest
-                print(section, flush=True)
+            body = work[part]() if part in work else tested(place, part)
         except Exception as error:  # noqa: BLE001  # one part that cannot run is told, and is no reason to leave out the others
-            found.append(f"## A part that did not run\n\nerror: `{type(error).__name__}: {str(error)[:500]}`")
-            given.out.write_text("\n\n".join((head, *found, "")), "utf-8")
-            print(found[-1], flush=True)
-    return int(any(word in each for each in found for word in ("failed", "error:", "not measured")))
+            body = f"error: the part did not run: `{type(error).__name__}: {str(error)[:500]}`"
+        sections[title] = f"{body}\n\nOf code `{code}`."
+        write_report(given.out, sections)  # what is done stays, whatever becomes of the rest
+        print(f"## {title}\n\n{sections[title]}\n\n{part}: {time.monotonic() - begun:.0f} s\n", flush=True)
+    faults = faults_of(sections)
+    print("\n".join(faults) or "nothing found", flush=True)
+    return int(bool(faults))
 
 
 if __name__ == "__main__":

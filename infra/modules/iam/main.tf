@@ -72,7 +72,30 @@ locals {
   ]
 
   # A pod may do what is listed here and nothing else.
-  pods = {
+  pods = merge(local.always, { for name, pod in local.tracking : name => pod if var.shared_mlflow })
+  tracking = {
+    mlflow = {
+      namespace       = "ragwb"
+      service_account = "ragwb-mlflow"
+      statements = [
+        local.use_key,
+        {
+          Sid       = "ListOwnFiles"
+          Effect    = "Allow"
+          Action    = "s3:ListBucket"
+          Resource  = local.bucket
+          Condition = { StringLike = { "s3:prefix" = ["mlflow", "mlflow/*"] } }
+        },
+        {
+          Sid      = "KeepOwnFiles"
+          Effect   = "Allow"
+          Action   = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"]
+          Resource = "${local.bucket}/mlflow/*"
+        },
+      ]
+    }
+  }
+  always = {
     api = {
       namespace       = "ragwb"
       service_account = "ragwb-api"

@@ -64,6 +64,12 @@ variable "secret_arns" {
   type        = list(string)
 }
 
+variable "shared_mlflow" {
+  description = "Whether a shared MLflow runs in the cluster and keeps its files in the bucket, below mlflow/."
+  type        = bool
+  default     = false
+}
+
 variable "api_may_ingest" {
   description = "Whether the API's pods may write documents and index, so that uploads in the app work. Off: only the ingestion job writes."
   type        = bool

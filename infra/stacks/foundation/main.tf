@@ -36,7 +36,7 @@ module "logs_bucket" {
   ]
 }
 
-# documents/ as they came, index/ what the workbench keeps (index/lancedb/ and more), reports/, ledger/, versions/ (DVC).
+# documents/ as they came, index/ what the workbench keeps (index/lancedb/ and more), reports/, ledger/, versions/ (DVC), mlflow/ (files of a shared MLflow).
 module "data" {
   source = "../../modules/s3"
 
@@ -70,7 +70,6 @@ module "secrets" {
 
   secrets = {
     redis   = { description = "Password of Redis", generation = try(var.secret_generations["redis"], 1) }
-    session = { description = "Signs the app's sessions", generation = try(var.secret_generations["session"], 1) }
     grafana = { description = "Grafana's administrator", generation = try(var.secret_generations["grafana"], 1) }
   }
 }
@@ -109,8 +108,9 @@ module "iam" {
   kms_key_arn    = module.kms.arn
   guardrail_arn  = module.bedrock.guardrail_arn
   chat_models    = toset([for model in values(var.models) : model.model])
-  secret_arns    = values(module.secrets.arns)
+  secret_arns    = concat(values(module.secrets.arns), module.rds[*].secret_arn)
   api_may_ingest = var.api_may_ingest
+  shared_mlflow  = var.shared_mlflow
   tags           = local.tags
 }
 

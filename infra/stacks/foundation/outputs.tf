@@ -101,7 +101,7 @@ output "github_roles" {
 # For the pods' ConfigMap: nbs/00_start/01_settings.
 output "environment" {
   description = "What the workbench reads."
-  value = {
+  value = merge({
     RAGWB_PROFILE           = "aws"
     RAGWB_STORAGE           = "s3://${module.data.bucket}/index"
     DOCUMENTS               = "s3://${module.data.bucket}/documents"
@@ -111,5 +111,13 @@ output "environment" {
     RAGWB_GUARDRAIL_ID      = module.bedrock.guardrail_id
     RAGWB_GUARDRAIL_VERSION = module.bedrock.guardrail_version
     RAGWB_INFERENCE_PROFILE = values(var.models)[0].profile
-  }
+    }, var.shared_mlflow ? {
+    MLFLOW_DATABASE              = module.rds[0].endpoint
+    MLFLOW_ARTIFACTS_DESTINATION = "s3://${module.data.bucket}/mlflow"
+  } : {})
+}
+
+output "mlflow_secret_arn" {
+  description = "Secret with user and password of the shared MLflow's database, for k8s/components/mlflow; empty: there is none."
+  value       = try(module.rds[0].secret_arn, "")
 }

@@ -90,8 +90,8 @@ variable "secret_generations" {
   default     = {}
 
   validation {
-    condition     = alltrue([for name in keys(var.secret_generations) : contains(["redis", "session", "grafana"], name)])
-    error_message = "secret_generations names a secret that is not there; there are redis, session and grafana."
+    condition     = alltrue([for name in keys(var.secret_generations) : contains(["redis", "grafana"], name)])
+    error_message = "secret_generations names a secret that is not there; there are redis and grafana."
   }
 }
 

@@ -32,6 +32,32 @@ run "unless_it_may_ingest" {
   }
 }
 
+run "no_mlflow_unasked" {
+  assert {
+    condition     = !contains(keys(aws_iam_role.pod), "mlflow")
+    error_message = "a role for what does not run"
+  }
+}
+
+run "a_shared_mlflow_keeps_to_its_own_files" {
+  variables {
+    shared_mlflow = true
+  }
+
+  assert {
+    condition = alltrue([
+      for statement in jsondecode(aws_iam_role_policy.pod["mlflow"].policy).Statement :
+      statement.Resource == "arn:aws:s3:::ragwb-dev-data/mlflow/*" if contains(flatten([statement.Action]), "s3:PutObject")
+    ]) && length(jsondecode(aws_iam_role_policy.pod["mlflow"].policy).Statement) == 3
+    error_message = "MLflow may write elsewhere"
+  }
+
+  assert {
+    condition     = output.pods["mlflow"].service_account == "ragwb-mlflow"
+    error_message = "the Deployment's account has no role"
+  }
+}
+
 run "a_wildcard_is_no_model" {
   command = plan
 
