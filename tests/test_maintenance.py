@@ -90,20 +90,6 @@ def test_a_deletion_from_an_indexed_collection_leaves_no_byte(place: str, tmp_pa
         assert {key: kinds for key, kinds in finder.in_bucket(client, bucket).items() if "lancedb" in key} == {}
 
 
-def test_a_document_that_was_alone_in_its_file_leaves_the_indexes_too(tmp_path: Path) -> None:
-    "No file is written again then, so nothing but the deletion itself takes its words out of the indexes."
-    workbench = Workbench(Settings(home=tmp_path, workers=1))
-    workbench.ingest_files([page(n) for n in range(8)])
-    workbench.ingest_files([("pay.md", SECRET)])
-    collection = workbench.store.open("default")
-    search_indexes.build_indexes(collection.table, True)
-    assert searcher(collection, in_memory=0).bm25("Zyxwvut", 3)
-    workbench.delete(["pay.md"])
-    found = Finder({"name": "Zyxwvut", "pay": "47193", "id": "pay.md"}, []).in_folder(tmp_path / "lancedb")
-    assert {name: kinds for name, kinds in found.items() if kinds} == {}
-    assert searcher(collection, in_memory=0).bm25("pump", 3) and not searcher(collection, in_memory=0).bm25("Zyxwvut", 3)
-
-
 def test_what_an_answer_or_a_tag_refers_to_stays_and_the_rest_goes_in_time(tmp_path: Path) -> None:
     workbench, collection = filled(Settings(home=tmp_path, workers=1))
     answer = workbench.ask("What does pump 3 take at the flange?")
