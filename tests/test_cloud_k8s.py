@@ -14,6 +14,7 @@ import yaml
 from cloud import ENVIRONMENTS, ROOT, rendered
 
 from ragwb.api.routes import watch
+from ragwb.cli import main
 from ragwb.settings import Settings, load_settings
 
 kubernetes_validate = pytest.importorskip("kubernetes_validate", reason="make dev installs it")
@@ -127,12 +128,15 @@ def test_settings_are_known(environment):
 @every_environment
 def test_only_the_ingester_writes(environment):
     accounts = {name: template["spec"].get("serviceAccountName") for name, template in pods(environment).items()}
-    assert {name for name, account in accounts.items() if account == "ragwb-ingest"} == {"ragwb-ingest"}
+    assert {name for name, account in accounts.items() if account == "ragwb-ingest"} == {"ragwb-ingest", "ragwb-maintain"}
     assert accounts["ragwb-api"] == "ragwb-api"
     assert set(of_kind(environment, "ServiceAccount")) == {"ragwb-api", "ragwb-ingest"}
     job, = pods(environment)["ragwb-ingest"]["spec"]["containers"]
     assert job["args"] == ["ingest", "$(DOCUMENTS)", "--delete"] and settings_of(environment)["DOCUMENTS"].startswith("s3://")
-    assert of_kind(environment, "CronJob")["ragwb-ingest"]["spec"]["concurrencyPolicy"] == "Forbid"
+    upkeep, = pods(environment)["ragwb-maintain"]["spec"]["containers"]
+    assert upkeep["args"] == ["maintain"] and upkeep["args"][0] in main.commands
+    jobs = {name: of_kind(environment, "CronJob")[name]["spec"] for name in ("ragwb-ingest", "ragwb-maintain")}
+    assert {each["concurrencyPolicy"] for each in jobs.values()} == {"Forbid"} and len({each["schedule"] for each in jobs.values()}) == 2
 
 
 @every_overlay

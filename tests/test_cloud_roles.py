@@ -131,6 +131,8 @@ def test_a_day_within_the_roles(held: Held, seaweed: S3Server, bucket: str, tmp_
     ingester, refused = held("ingest")
     done = ragwb(replace(ingester, home=tmp_path / "another pod"), refused, "ingest", documents, "--delete", "--json")
     assert (done["unchanged"], done["deleted"]) == (1, ["seals.md"]) and not refused, f"the ingester's role is refused {refused}"
+    kept, = ragwb(ingester, refused, "maintain", "--json")
+    assert kept["collection"] == "default" and not refused, f"maintenance in the ingester's role is refused {refused}"
     server, refused = held("api")
     assert workbench.ask("What torque does the A1-990 need?").refused
     assert [each["id"] for each in workbench.answers.recent(5) if not each["refused"]] == [other.id]

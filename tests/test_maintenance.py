@@ -1,7 +1,10 @@
 "Maintenance: what is small is joined, what is deleted is gone, what something refers to stays; beside a server and an ingest, on a disk and on S3."
 
+import errno
+import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -98,6 +101,8 @@ def test_what_an_answer_or_a_tag_refers_to_stays_and_the_rest_goes_in_time(tmp_p
     soon, late = datetime.now(UTC) + timedelta(days=2), datetime.now(UTC) + NEXT_YEAR
     assert maintain(collection, named, timedelta(days=30), now=soon).dropped == 0
     assert maintain(collection, (), timedelta(0), now=datetime.now(UTC)).dropped == 0, "an answer may be under way"
+    going = maintenance.planned(collection, named, timedelta(days=30), now=late).dropped
+    assert going == len(set(versions_of(collection.table)) - {answer.index_version, tagged, collection.version}), "what is told as dropped is dropped"
     maintain(collection, named, timedelta(days=30), now=late)
     assert versions_of(collection.table) == [answer.index_version, tagged, collection.version]
     workbench.answers.drop([answer.id])
@@ -133,6 +138,76 @@ def test_a_dry_run_says_and_does_nothing(tmp_path: Path) -> None:
     run = CliRunner().invoke(main, ["maintain", "--collection", "default"], env={"RAGWB_HOME": str(tmp_path)})
     assert run.exit_code == 0 and "3 small files joined" in run.output and small_files(collection.table) == 1
     assert "no collection 'none'" in CliRunner().invoke(main, ["maintain", "--collection", "none"], env={"RAGWB_HOME": str(tmp_path)}).output
+
+
+def test_maintenance_sweeps_up_what_a_killed_upload_left_and_is_noted(tmp_path: Path) -> None:
+    workbench, collection = filled(Settings(home=tmp_path, workers=1))
+    left, kept = f"documents/default/{'f' * 64}.md", collection.originals.key(collection.documents()[0])
+    workbench.store.objects.put(left, b"# Left\n")
+    os.utime(tmp_path / left, (0, 0))
+    assert maintain_collection(workbench, "default", dry_run=True).swept == 1 and not noted(workbench)
+    assert maintain_collection(workbench, "default").swept == 1
+    assert not workbench.store.objects.exists(left) and workbench.store.objects.exists(kept)
+    event, = noted(workbench)
+    assert event["collection"] == "default" and event["kept"] == len(versions_of(collection.table))
+
+
+def test_each_step_holds_the_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, collection = filled(Settings(home=tmp_path, workers=1))
+    held, seen = list[bool](), dict[str, bool]()
+    step = maintenance.Writer.step
+
+    @contextmanager
+    def holding(writer: maintenance.Writer) -> Iterator[None]:
+        with step(writer):
+            held.append(True)
+            yield
+            held.pop()
+
+    def told(name: str, does: Callable[..., object]) -> Callable[..., object]:
+        def called(*given: object, **named: object) -> object:
+            seen[name] = bool(held)
+            return does(*given, **named)
+
+        return called
+
+    monkeypatch.setattr(maintenance.Writer, "step", holding)
+    works = ("purge", "join_small", "build_indexes", "drop_versions", "sweep")
+    for name in works:
+        monkeypatch.setattr(maintenance, name, told(name, getattr(maintenance, name)))
+    maintain(collection, (), timedelta(0))
+    assert seen == dict.fromkeys(works, True)
+
+
+def test_an_ingest_joins_small_files_once_they_are_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    workbench, collection = filled(Settings(home=tmp_path, workers=1))
+    assert small_files(collection.table) == 3
+    monkeypatch.setattr(maintenance, "MANY", 4)
+    workbench.ingest_files([page(30)])
+    assert small_files(workbench.store.open("default").table) == 1
+
+
+def test_on_a_full_disk_a_deletion_makes_room_once_and_else_takes_its_marks_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    workbench, collection = filled(Settings(home=tmp_path, workers=1))
+    purge, room, fails = maintenance.purge, list[int](), [True, True]
+
+    def full(table: Table) -> int:
+        room.append(len(versions_of(table)))
+        if fails and fails.pop():
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return purge(table)
+
+    monkeypatch.setattr(maintenance, "purge", full)
+    with pytest.raises(OSError, match="No space"):
+        maintenance.delete(collection, ["pay.md"])
+    collection = workbench.store.open("default")
+    assert len(collection.hashes()) == 17 and not any(deleted for _, deleted in rows_of_files(collection.table).values()), "nothing is half gone"
+    assert room[1] < room[0], "earlier versions have made room before the second try"
+    assert maintenance.delete(collection, ["pay.md"]) == 1 and Finder({"name": "Zyxwvut"}).in_folder(tmp_path / "lancedb") == {}
+
+
+def noted(workbench: Workbench) -> list[dict[str, object]]:
+    return [each for each in workbench.audit.read() if each["event"] == "maintain"]
 
 
 def test_files_with_marked_rows_of_a_killed_deletion_are_purged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,8 @@ import pytest
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
-from ragwb.api.processes import VISITOR_HEADER, Place, Spread, TrustingGate, told, whole_body
+from ragwb.api.gate import ClientGone
+from ragwb.api.processes import PATIENT_S, VISITOR_HEADER, AllMetrics, Crew, Place, Spread, TrustingGate, told, whole_body
 from ragwb.operations.limits import Meters
 from ragwb.operations.permission import EVERYONE, VISITOR, Visitor
 
@@ -39,7 +40,9 @@ async def never(scope: Scope, receive: Receive, send: Send) -> None:
     raise AssertionError("asked the first process")
 
 
-def asked(app: Callable[[Scope, Receive, Send], object], visitor: Visitor, here: Callable[[Scope, Receive, Send], object] = never, **headers: str) -> httpx.Response:
+def asked(
+    app: Callable[[Scope, Receive, Send], object], visitor: Visitor, here: Callable[[Scope, Receive, Send], object] = never, path: str = "/v1/query", **headers: str
+) -> httpx.Response:
     "What a visitor gets who was let in."
     async def let_in(scope: Scope, receive: Receive, send: Send) -> None:
         VISITOR.set(visitor)
@@ -47,7 +50,7 @@ def asked(app: Callable[[Scope, Receive, Send], object], visitor: Visitor, here:
 
     async def ask() -> httpx.Response:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(let_in), base_url="http://127.0.0.1") as client:
-            return await client.post("/v1/query", content=b"How much torque?", headers=headers)
+            return await client.post(path, content=b"How much torque?", headers=headers)
 
     return asyncio.run(ask())
 
@@ -108,6 +111,86 @@ def test_a_process_that_ends_before_its_answer_leaves_the_question_to_the_first_
 
     asyncio.run(streamed())
     assert b"event: error" in sent[-1]["body"] and b"ask again" in sent[-1]["body"] and not sent[-1].get("more_body")
+
+
+async def echoing(scope: Scope, receive: Receive, send: Send) -> None:
+    await Response(scope["path"].encode() + b"?" + scope["query_string"])(scope, receive, send)
+
+
+def test_only_questions_are_handed_on_and_whole() -> None:
+    assert asked(TrustingGate(echoing), EVERYONE, path="/v1/query?stream=1").text == "/v1/query?stream=1"
+    assert asked(TrustingGate(never), EVERYONE, echoing, path="/v1/documents").text == "/v1/documents?"  # type: ignore[arg-type]
+
+
+def test_what_was_used_is_told_once_and_not_kept() -> None:
+    async def answering(scope: Scope, receive: Receive, send: Send) -> None:
+        VISITOR.get().meter.spend("tokens", 40)
+        await Response(b"42")(scope, receive, send)
+
+    gate, ended = TrustingGate(answering), list[str]()  # type: ignore[arg-type]
+    staff = Visitor("k1", "staff", frozenset({"ask"}), None, meter=Meters().of("k1", {"tokens": 100}))
+    assert asked(gate, staff).text == "42" and gate.used == {}
+
+    async def ends(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == "/used":
+            ended.append("/used")
+            raise httpx.ConnectError("gone")
+        await answering(scope, receive, send)
+
+    assert asked(ends, staff).text == "42" and ended == ["/used"], "an answer that is whole stays one, if the process ends then"
+
+
+def test_a_client_that_leaves_is_no_question() -> None:
+    async def left() -> Message:
+        return {"type": "http.disconnect"}
+
+    with pytest.raises(ClientGone):
+        asyncio.run(whole_body(left))
+
+
+def test_the_least_busy_process_answers_that_is_ready() -> None:
+    crew = Crew(3, lambda *_: None)
+    crew.folder.rmdir()
+    second, third = crew.places
+    assert crew.least_busy() is crew.here, "the others are still starting"
+    second.ready = third.ready = True
+    assert crew.least_busy() is second, "of equals one beside the first"
+    with second.working():
+        assert crew.least_busy() is third
+        with third.working():
+            assert crew.least_busy() is crew.here
+    third.ready = False
+    with second.working(), crew.here.working(), crew.here.working():
+        assert crew.least_busy() is second
+
+
+def test_a_process_that_dies_again_and_again_is_started_later_each_time() -> None:
+    place = Place(2, "", ready=True)
+    pauses = []
+    for _ in range(7):
+        place.begun = time.monotonic()
+        place.lost()
+        pauses.append(round(place.begun - time.monotonic()))
+    assert pauses == [1, 3, 7, 15, 30, 30, 30] and not place.ready
+    place.begun = time.monotonic() - PATIENT_S - 1
+    place.lost()
+    assert place.begun <= time.monotonic(), "one that lived for a while is started at once"
+
+
+def test_metrics_of_all_processes_are_one_page() -> None:
+    def metrics(number: int) -> Callable[[Scope, Receive, Send], object]:
+        async def given(scope: Scope, receive: Receive, send: Send) -> None:
+            await Response(f"# HELP seals Seals.\n# TYPE seals gauge\nseals {number}\n".encode())(scope, receive, send)
+
+        return given
+
+    async def ask() -> str:
+        app = AllMetrics(metrics(1), One(TrustingGate(metrics(2))))  # type: ignore[arg-type]
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1") as client:  # type: ignore[arg-type]
+            return (await client.get("/metrics")).text
+
+    VISITOR.set(EVERYONE)
+    assert set(re.findall(r'seals\{process="(\d)"\} (\d)', asyncio.run(ask()))) == {("1", "1"), ("2", "2")}
 
 
 COMMAND = [sys.executable, "-c", "from ragwb.cli import main\nif __name__ == '__main__': main()"]

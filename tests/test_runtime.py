@@ -40,6 +40,17 @@ for command, words in asked["calls"].items():
     bug = "" if run.exception is None or isinstance(run.exception, SystemExit) else repr(run.exception)
     print(json.dumps([command, run.exit_code, run.output, bug]))
 """
+SPARED = set("""pandas matplotlib scipy sklearn panel bokeh mlflow ragas jupyter_client nbformat boto3 botocore redis openai langchain_openai langchain_aws ray lance rich
+    uvicorn starlette prometheus_client pypdfium2 markdown_it lance_namespace_urllib3_client langsmith.types tornado""".split())  # for other tasks
+ASKED = """
+import sys
+from click.testing import CliRunner
+from ragwb.cli import main
+
+run = CliRunner().invoke(main, ["ask", "At how many bar does the pump of series 1 open?"])
+assert run.exit_code == 0, run.output
+print(*sys.modules)
+"""
 EXTRA = re.compile(r"^Error: \S+ is not installed[:;] pip install 'ragwb\[(\w+)\]'$", re.MULTILINE)
 
 
@@ -142,3 +153,18 @@ def test_with_s3_every_command_that_opens_the_data_names_the_extra_aws(folder: P
     of_a_file = {"route train", "route try"}  # of outcomes: they open no data
     assert {command for command, (code, _) in found.items() if code and command not in named} == {"doctor"} | of_a_file
     assert "→ pip install 'ragwb[aws]'" in found["doctor"][1] and named["ask --json"] == named["documents list"] == named["promote"] == "aws"
+
+
+def test_a_question_of_the_local_model_imports_only_what_it_needs(folder: Path) -> None:
+    def ran(*words: str) -> set[str]:
+        plain = {name: value for name, value in os.environ.items() if not name.startswith(("RAGWB_", "AWS_", "LANGSMITH_"))}
+        own = {"RAGWB_HOME": str(folder / "home"), "RAGWB_WORKERS": "1"}
+        done = subprocess.run([sys.executable, *words], cwd=folder, capture_output=True, text=True, timeout=120, env=plain | own)
+        assert done.returncode == 0, done.stderr
+        return set(done.stdout.split())
+
+    ran("-c", "from ragwb.cli import main; main(['ingest', 'data/docs'])")
+    loaded = ran("-c", ASKED)
+    assert "lancedb" in loaded and "ragwb.generation.extractive" in loaded
+    assert SPARED & loaded == set()
+    assert len(loaded) < 1_250, "a command that asks one question has come to load more modules: python -X importtime -c '...' names them"

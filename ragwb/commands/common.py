@@ -4,10 +4,11 @@
 
 # %% auto #0
 __all__ = ['PACKAGES', 'BLAS_THREADS', 'json_option', 'collection_option', 'engine_option', 'config_option', 'known_errors',
-           'extra_of', 'need', 'one_line', 'Group', 'one_blas_thread', 'main', 'open_workbench', 'read_config',
-           'print_json', 'progress_bar', 'run_notebook']
+           'extra_of', 'need', 'one_line', 'Group', 'one_blas_thread', 'collect_seldom', 'main', 'open_workbench',
+           'read_config', 'print_json', 'progress_bar', 'run_notebook']
 
 # %% ../../nbs/17_commands/01_common.ipynb #c04
+import gc
 import json
 import os
 import re
@@ -111,6 +112,11 @@ def one_blas_thread() -> None:
     for name in BLAS_THREADS:
         os.environ.setdefault(name, "1")
 
+
+def collect_seldom() -> None:
+    "Lets Python look for unreachable objects after 50,000 new ones, not 700: while modules load, there are many new objects and none of them goes."
+    gc.set_threshold(50_000, *gc.get_threshold()[1:])
+
 # %% ../../nbs/17_commands/01_common.ipynb #c11
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--profile", default="", help="Profile of settings.ini; else RAGWB_PROFILE, else local.")
@@ -119,6 +125,7 @@ def one_blas_thread() -> None:
 def main(ctx: click.Context, profile: str) -> None:
     "Ask your documents, with proof."
     one_blas_thread()
+    collect_seldom()
     ctx.obj = profile
 
 # %% ../../nbs/17_commands/01_common.ipynb #c13
@@ -127,11 +134,13 @@ def open_workbench(
     config: str = "",  # name or path of a pipeline config
 ) -> "Workbench":
     "The workbench of the profile, with a pipeline config if one is named."
-    from ragwb.indexing.table import spare_pandas
+    from ragwb.indexing.table import spare_pandas, spare_tracing
+
+    spare_pandas()
+    spare_tracing()
     from ragwb.settings import load_settings
     from ragwb.workbench import Workbench
 
-    spare_pandas()
     settings = load_settings(ctx.obj)
     return Workbench(settings, read_config(config or settings.config, settings))
 

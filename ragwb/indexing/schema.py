@@ -180,7 +180,8 @@ def columns_of(
     document, chunks, count = entry.document, entry.chunks, len(entry.chunks)
     origin = {"origin": asdict(entry.claim.origin)} if entry.claim.origin != Origin() else {}
     rows = {"document": document.id, "content_hash": document.content_hash, "labels": labels_of(document, entry.known)}
-    of_document = {"info": json.dumps(asdict(entry.info(updated)) | origin), "maps": document.maps()}
+    info = vars(entry.info(updated)) | {"identity": vars(entry.known)} | origin  # as `asdict` gives it, without its copies of every value
+    of_document = {"info": json.dumps(info), "maps": document.maps()}
     of_chunks = {name: [None, *(getattr(piece, name) for piece in chunks)] for name in ("context", "start", "end", "parent_start", "parent_end", "page")}
     return {name: [value] * (count + 1) for name, value in rows.items()} | {name: [value] + [None] * count for name, value in of_document.items()} | of_chunks | {
         "kind": ["document"] + ["chunk"] * count,

@@ -94,7 +94,7 @@ def packed(prepared: Prepared) -> tuple[dict[str, Any], bytes]:
     values["runs"] = [[run.start, run.length, run.page, run.index] for run in document.runs]
     if cut is not None:
         values["chunks"] = [[piece.start, piece.end, piece.context, piece.parent_start, piece.parent_end, piece.page] for piece in cut.chunks]
-        values["terms"], values["identity"], data = list(cut.terms), asdict(cut.identity), b"" if cut.vectors is None else cut.vectors.tobytes()
+        values["terms"], values["identity"], data = list(cut.terms), vars(cut.identity), b"" if cut.vectors is None else cut.vectors.tobytes()
     return values, data
 
 # %% ../../nbs/09_ingestion/03_frames.ipynb #c13
