@@ -37,7 +37,8 @@ FORMATS |= {".emlx": "eml", ".ics": "ics", ".fodt": "xml", ".fods": "xml", ".fod
 FORMATS |= dict.fromkeys((".zip", ".tar", ".gz", ".tgz", ".bz2", ".tbz2", ".xz", ".txz"), "archive")
 FORMATS |= dict.fromkeys((".svg", ".dbk", ".docbook", ".dita", ".xlf", ".xliff", ".tmx", ".rss", ".atom", ".opml", ".kml", ".gpx", ".xsd", ".wsdl", ".plist"), "xml")
 FORMATS |= {".mbox": "mbox", ".mht": "mhtml", ".mhtml": "mhtml", ".ipynb": "ipynb"}  # mailboxes, pages saved as one file, notebooks
-SUPPORTED = "supported: " + " ".join(FORMATS)
+SUPPORTED = ("supported: PDF, Word, PowerPoint, Excel, OpenDocument, RTF, EPUB, web pages, e-mail, calendars, contacts, Markdown and other plain text, LaTeX, manual pages, programs, "
+             "CSV, JSON, XML, SVG, notebooks, and archives of them")
 
 
 def extension(id: str) -> str:
