@@ -53,7 +53,8 @@ Entries = Iterator[tuple[str, bytes]]  # name and bytes of each file
 def check_entries(sizes: list[int], id: str, most: int) -> None:
     "Raises DocumentError for an archive of too many or too large files."
     if len(sizes) > MOST_FILES or sum(sizes) > most:
-        raise DocumentError(id, f"an archive of {len(sizes):,} files with {sum(sizes):,} bytes; {MOST_FILES} files and {most:,} bytes are allowed", "unpack it and ingest the files in it")
+        held = f"an archive of {len(sizes):,} files with {sum(sizes):,} bytes"
+        raise DocumentError(id, f"{held}; {MOST_FILES} files and {most:,} bytes are allowed", "unpack it and ingest the files in it")
 
 
 def zip_entries(data: bytes, id: str, most: int) -> Entries:

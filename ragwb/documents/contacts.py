@@ -46,7 +46,8 @@ def card_value(options: str, value: str) -> str:
     return ", ".join(filter(None, map(str.strip, parts)))
 
 # %% ../../nbs/01_documents/41_contacts.ipynb #c09
-CARD = {"FN": "Name", "NICKNAME": "Nickname", "ORG": "Organisation", "TITLE": "Title", "ROLE": "Role", "TEL": "Phone", "EMAIL": "E-mail", "ADR": "Address", "URL": "Page", "IMPP": "Chat",
+CARD = {"FN": "Name", "NICKNAME": "Nickname", "ORG": "Organisation", "TITLE": "Title", "ROLE": "Role", "TEL": "Phone", "EMAIL": "E-mail", "ADR": "Address", "URL": "Page",
+        "IMPP": "Chat",
         "BDAY": "Birthday", "ANNIVERSARY": "Anniversary", "CATEGORIES": "Groups", "NOTE": "Note", "RELATED": "Related", "LANG": "Language"}
 KIND = re.compile(r"(?:;|TYPE=|,|\")(home|work|cell|mobile|fax|pager|car|voice|main|text)\b", re.IGNORECASE)
 

@@ -27,18 +27,20 @@ FORMATS = {".pdf": "pdf", ".docx": "docx", ".docm": "docx", ".dotx": "docx", ".d
            ".ots": "ods", ".odt": "odt", ".ott": "odt", ".odp": "odt", ".otp": "odt", ".odg": "odt", ".epub": "epub", ".rtf": "rtf", ".html": "html",
            ".htm": "html", ".xhtml": "html", ".eml": "eml", ".md": "md", ".markdown": "md", ".csv": "csv", ".tsv": "csv", ".json": "json", ".jsonl": "json",
            ".ndjson": "json", ".txt": "txt", ".text": "txt", ".log": "txt"}
-FORMATS |= dict.fromkeys((".rst", ".adoc", ".asciidoc", ".org"), "light") | dict.fromkeys((".tex", ".ltx"), "tex") | {".vcf": "vcf", ".man": "man"} | {f".{n}": "man" for n in range(1, 10)}
+FORMATS |= dict.fromkeys((".rst", ".adoc", ".asciidoc", ".org"), "light") | dict.fromkeys((".tex", ".ltx"), "tex")
+FORMATS |= {".vcf": "vcf", ".man": "man"} | {f".{n}": "man" for n in range(1, 10)}
 FORMATS |= dict.fromkeys((".srt", ".vtt", ".yaml", ".yml", ".ini", ".toml"), "txt")
 FORMATS |= dict.fromkeys((  # programs and their settings: text as it is written
-    ".py", ".js", ".mjs", ".ts", ".tsx", ".jsx", ".java", ".kt", ".scala", ".c", ".h", ".cc", ".cpp", ".hpp", ".cs", ".go", ".rs", ".rb", ".php", ".pl", ".pm", ".lua", ".swift", ".r",
-    ".jl", ".sql", ".sh", ".bash", ".zsh", ".bat", ".ps1", ".css", ".conf", ".cfg", ".properties", ".tf", ".proto", ".diff", ".patch", ".bib", ".po"), "txt")
+    ".py", ".js", ".mjs", ".ts", ".tsx", ".jsx", ".java", ".kt", ".scala", ".c", ".h", ".cc", ".cpp", ".hpp", ".cs", ".go", ".rs", ".rb", ".php",
+    ".pl", ".pm", ".lua", ".swift", ".r", ".jl", ".sql", ".sh", ".bash", ".zsh", ".bat", ".ps1",
+    ".css", ".conf", ".cfg", ".properties", ".tf", ".proto", ".diff", ".patch", ".bib", ".po"), "txt")
 FORMATS |= {".geojson": "json", ".xml": "xml", ".doc": "doc", ".dot": "doc", ".msg": "msg", ".tnef": "tnef"}
 FORMATS |= {".emlx": "eml", ".ics": "ics", ".fodt": "xml", ".fods": "xml", ".fodp": "xml", ".fb2": "xml", ".ppt": "ppt", ".pps": "ppt", ".pot": "ppt"}
 FORMATS |= dict.fromkeys((".zip", ".tar", ".gz", ".tgz", ".bz2", ".tbz2", ".xz", ".txz"), "archive")
 FORMATS |= dict.fromkeys((".svg", ".dbk", ".docbook", ".dita", ".xlf", ".xliff", ".tmx", ".rss", ".atom", ".opml", ".kml", ".gpx", ".xsd", ".wsdl", ".plist"), "xml")
 FORMATS |= {".mbox": "mbox", ".mht": "mhtml", ".mhtml": "mhtml", ".ipynb": "ipynb"}  # mailboxes, pages saved as one file, notebooks
-SUPPORTED = ("supported: PDF, Word, PowerPoint, Excel, OpenDocument, RTF, EPUB, web pages, e-mail, calendars, contacts, Markdown and other plain text, LaTeX, manual pages, programs, "
-             "CSV, JSON, XML, SVG, notebooks, and archives of them")
+SUPPORTED = ("supported: PDF, Word, PowerPoint, Excel, OpenDocument, RTF, EPUB, web pages, e-mail, calendars, contacts, Markdown and other plain text, "
+             "LaTeX, manual pages, programs, CSV, JSON, XML, SVG, notebooks, and archives of them")
 
 
 def extension(id: str) -> str:

@@ -121,7 +121,10 @@ def org_rows(lines: Sequence[Line]) -> Iterator[Line]:
 
 def adoc_rows(lines: Sequence[Line]) -> Iterator[Line]:
     "The lines of an AsciiDoc file with plain tables."
-    return with_plain_rows(lines, lambda line: line.startswith("|==="), lambda line: line.startswith("|==="), lambda table, options: adoc_table(table[1:], options if options.startswith("[") else ""))
+    def fence(line: str) -> bool:
+        return line.startswith("|===")
+
+    return with_plain_rows(lines, fence, fence, lambda table, options: adoc_table(table[1:], options if options.startswith("[") else ""))
 
 
 def rst_rows(lines: Sequence[Line]) -> Iterator[Line]:

@@ -279,7 +279,8 @@ class MailReader(MailWriter):
         self.message(message, level + 1)
 
 # %% ../../nbs/01_documents/10_mail.ipynb #n33
-SUFFIXES = {"text/plain": ".txt", "text/html": ".html", "text/csv": ".csv", "text/markdown": ".md", "application/json": ".json", "text/x-log": ".log", "text/vcard": ".vcf", "text/x-vcard": ".vcf", "application/zip": ".zip", "application/gzip": ".gz",
+SUFFIXES = {"text/plain": ".txt", "text/html": ".html", "text/csv": ".csv", "text/markdown": ".md", "application/json": ".json", "text/x-log": ".log", "text/vcard": ".vcf",
+            "text/x-vcard": ".vcf", "application/zip": ".zip", "application/gzip": ".gz",
             "text/x-patch": ".txt", "text/x-diff": ".txt"}
 
 

@@ -9,7 +9,6 @@ __all__ = ['NAMED', 'ACCENTS', 'PLAIN', 'SIGN', 'COMMENT', 'FONTS', 'TURNS', 'LE
 
 # %% ../../nbs/01_documents/39_manual.ipynb #c03
 import re
-import shlex
 from collections.abc import Callable, Sequence
 
 from .builder import LimitedBuilder, TextBuilder, check_text_length
@@ -19,9 +18,12 @@ from .tables import write_table
 from .text import parse_text
 
 # %% ../../nbs/01_documents/39_manual.ipynb #c06
-NAMED = {"lq": "“", "rq": "”", "oq": "‘", "cq": "’", "dq": '"', "aq": "'", "em": "—", "en": "–", "hy": "-", "bu": "•", "co": "©", "rg": "®", "tm": "™", "de": "°", "mu": "×",
-         "di": "÷", "+-": "±", "12": "½", "14": "¼", "34": "¾", "->": "→", "<-": "←", "<=": "≤", ">=": "≥", "!=": "≠", "ss": "ß", "oe": "œ", "ae": "æ", "sc": "§", "Eu": "€", "Po": "£",
-         "rs": "\\", "ti": "~", "ha": "^", "ga": "`", "at": "@", "sh": "#", "Do": "$", "ba": "|", "lB": "[", "rB": "]", "lC": "{", "rC": "}", "sl": "/", "mi": "−", "Fo": "«", "Fc": "»"}
+NAMED = {"lq": "“", "rq": "”", "oq": "‘", "cq": "’", "dq": '"', "aq": "'", "em": "—", "en": "–", "hy": "-", "bu": "•", "co": "©", "rg": "®", "tm": "™", "de": "°",
+         "mu": "×",
+         "di": "÷", "+-": "±", "12": "½", "14": "¼", "34": "¾", "->": "→", "<-": "←", "<=": "≤", ">=": "≥", "!=": "≠", "ss": "ß", "oe": "œ", "ae": "æ",
+         "sc": "§", "Eu": "€", "Po": "£",
+         "rs": "\\", "ti": "~", "ha": "^", "ga": "`", "at": "@", "sh": "#", "Do": "$", "ba": "|", "lB": "[", "rB": "]", "lC": "{", "rC": "}",
+         "sl": "/", "mi": "−", "Fo": "«", "Fc": "»"}
 ACCENTS = {":": "\u0308", "'": "\u0301", "`": "\u0300", "^": "\u0302", "~": "\u0303", ",": "\u0327", "o": "\u030a"}
 PLAIN = {"-": "-", "e": "\\", "\\": "\\", " ": " ", "~": " ", "0": " ", "'": "'", "`": "`", ".": ".", "t": " "}
 SIGN = re.compile(r"\\(?:f(?:\(..|\[[^\]]{0,40}\]|.)|s[-+]?\d{1,2}|[*F](?:\(..|\[[^\]]{0,40}\]|.)|\((..)|\[([^\]]{1,40})\]|[hvwNoZbXY]'[^']{0,80}'|(.)|$)")
@@ -49,7 +51,8 @@ FONTS = {"B", "I", "R", "SM", "SB"}
 TURNS = {"BR", "RB", "BI", "IB", "IR", "RI"}
 LEFT, RIGHT = set("([“‘"), set(".,:;)]?!”’")
 AROUND = {"Op": "[]", "Dq": "“”", "Sq": "‘’", "Qq": '""', "Pq": "()", "Bq": "[]", "Aq": "<>", "Ql": "‘’"}
-INLINE = {"Ar", "Cm", "Pa", "Va", "Vt", "Li", "Ic", "Em", "Sy", "Ev", "Dv", "Er", "Fa", "Fn", "Ft", "An", "Nm", "Fl", "Xr", "Lk", "Mt", "Tn", "No", "St", "Cd", "Ad", "Ns", "Pf", "Ta", *AROUND}
+INLINE = {"Ar", "Cm", "Pa", "Va", "Vt", "Li", "Ic", "Em", "Sy", "Ev", "Dv", "Er", "Fa", "Fn", "Ft", "An", "Nm", "Fl", "Xr", "Lk", "Mt", "Tn",
+          "No", "St", "Cd", "Ad", "Ns", "Pf", "Ta", *AROUND}
 
 
 def words_of(rest: str) -> list[str]:
