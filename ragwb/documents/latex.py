@@ -78,7 +78,7 @@ def latex_blocks(source: str) -> Iterator[str]:
     yield from (block for block in re.split(r"\n[ \t]*\n", writer.latex_to_text(body.partition("\\end{document}")[0] if begun else source)) if block.strip())
 
 # %% ../../nbs/01_documents/38_latex.ipynb #c10
-ITEM = re.compile(r"\s*(?:\*|-|\d{1,3}\.)\s")
+ITEM = re.compile(r"\A\s*+(?:\*|-|\d{1,3}\.)\s")
 
 
 def write_latex(builder: TextBuilder, blocks: Sequence[str]) -> None:
@@ -90,7 +90,7 @@ def write_latex(builder: TextBuilder, blocks: Sequence[str]) -> None:
         elif lines[0].startswith(ROW):
             write_table(builder, [line[1:].split(CELL) for line in lines if line.startswith(ROW)])
         elif ITEM.match(lines[0]):
-            for item in re.split(r"\n(?=\s*(?:\*|-|\d{1,3}\.)\s)", "\n".join(lines)):
+            for item in re.split(r"\n(?=[ \t]*+(?:\*|-|\d{1,3}\.)\s)", "\n".join(lines)):
                 builder.item(ITEM.sub("", item, count=1))
         else:
             builder.paragraph(" ".join(lines))

@@ -171,7 +171,7 @@ def of_mdoc(writer: ManualWriter, command: str, words: list[str]) -> bool:
     return True
 
 # %% ../../nbs/01_documents/39_manual.ipynb #c14
-COMMAND = re.compile(r"[.'][ \t]*([^\s\\]{1,12})[ \t]*(.*)")
+COMMAND = re.compile(r"[.'][ \t]*+([^\s\\]{1,12})[ \t]*+(.*)")
 
 
 def write_manual(builder: TextBuilder, text: str) -> None:

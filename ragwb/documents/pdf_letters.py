@@ -174,7 +174,7 @@ def runs_back(box: np.ndarray, first: int, last: int) -> Iterator[tuple[int, int
     edges = np.flatnonzero(np.diff(back.astype(np.int8)))
     return ((first + int(low), first + int(high) + 1) for low, high in zip(edges[::2], edges[1::2], strict=True))
 
-
+# %% ../../nbs/01_documents/20_pdf_letters.ipynb #d07
 def set_apart(box: np.ndarray) -> bool:
     "Whether each letter lies wholly to the left of the one before, and is no mark on it."
     return bool((box[1:, 2] <= box[:-1, 0] + 0.34 * (box[1:, 2] - box[1:, 0])).all())
