@@ -5,17 +5,16 @@ import io
 import zipfile
 from binascii import b2a_uu
 from email.message import EmailMessage
-from pathlib import Path
 
+import numpy as np
 import pytest
-from reportlab.pdfbase import pdfmetrics
-from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.pdfgen.canvas import Canvas
 
 from ragwb.documents.document import DocumentError
 from ragwb.documents.files import detect_format
 from ragwb.documents.html import parse_html
 from ragwb.documents.parsing import parse
+from ragwb.documents.pdf_letters import along
 
 
 def zipped(files: dict[str, bytes]) -> bytes:
@@ -74,23 +73,13 @@ def test_a_book_whose_package_file_is_not_named_or_not_there() -> None:
         parse(zipped(book), "a.epub")
 
 
-FONT = "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf"
-
-
-@pytest.mark.skipif(not Path(FONT).exists(), reason="no font with Arabic letters")
 def test_arabic_words_that_a_browser_prints_from_their_last_letter_on() -> None:
-    pdfmetrics.registerFont(TTFont("DejaVu", FONT))
-    file = io.BytesIO()
-    canvas = Canvas(file, pagesize=(400, 300), invariant=True)
-    canvas.setFont("DejaVu", 12)
-    canvas.drawString(40, 280, "The notice of the harbour is written in two languages.")
-    right = 360.0
-    for word in "المعبر مغلق يوم الجمعة".split():  # each word is drawn for itself, from the right; its letters from the left
-        right -= canvas.stringWidth(word, "DejaVu", 12)
-        canvas.drawString(right, 250, word[::-1])
-        right -= 4
-    canvas.save()
-    assert "المعبر مغلق يوم الجمعة" in parse(file.getvalue(), "a.pdf").text
+    text, box = "ربعملا قلغم", np.zeros((10, 4), np.float32)
+    box[:, 0] = [*range(100, 160, 10), *range(40, 80, 10)]  # the first word to the right of the second, the letters of each from the left
+    box[:, 2], box[:, 3] = box[:, 0] + 10, 10
+    shown, turns = np.array([at for at, letter in enumerate(text) if letter != " "]), np.zeros(10, int)
+    along(text, shown, turns, box)
+    assert "".join(text[shown[at]] for at in np.argsort(box[:, 0])) == "المعبرمغلق"
 
 
 def test_raised_digits_are_told_from_others_also_where_they_are_nearly_as_large() -> None:
@@ -102,3 +91,8 @@ def test_raised_digits_are_told_from_others_also_where_they_are_nearly_as_large(
     canvas.drawString(40 + canvas.stringWidth("The tank holds 10", "Helvetica", 12), 255, "6")
     canvas.save()
     assert parse(file.getvalue(), "a.pdf").text == "The tank holds 10^6"
+
+
+def test_lines_in_two_encodings_are_read_each_in_its_own() -> None:
+    read = parse("Café opens at 8.\n".encode() + "Müller has the key 7.\n".encode("cp1252"), "a.log")
+    assert read.text == "Café opens at 8.\nMüller has the key 7.\n" and read.remarks == "1 line is not in UTF-8 like the others, and read as cp1252"
