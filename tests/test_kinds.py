@@ -202,8 +202,8 @@ def test_archives_and_winmail_that_came_with_a_mail_are_read() -> None:
     mail.add_attachment(packed({"a/plan.txt": "Opened on 5 June.", "b.exe": "MZ"}), maintype="application", subtype="zip", filename="plan.zip")
     mail.add_attachment(packed({str(n): "x" for n in range(300)}), maintype="application", subtype="zip", filename="many.zip")
     read = parse(mail.as_bytes(), "a.eml")
-    assert "Repaired in week 31." in read.text and "Attachment: plan.zip/a/plan.txt\n\nOpened on 5 June." in read.text
-    assert "plan.zip/b.exe is not read" in read.remarks and "many.zip is not read" in read.remarks
+    assert "Repaired in week 31." in read.text and "Attachment: plan.zip\n\nFile: a/plan.txt\n\nOpened on 5 June." in read.text
+    assert "b.exe is not read" in read.remarks and "many.zip is not read" in read.remarks
 
 
 def compound(streams: dict[str, bytes]) -> bytes:

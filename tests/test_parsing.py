@@ -78,7 +78,7 @@ BAD = {
     "cut.docx": (WORD[: len(WORD) // 2], "damaged archive"),
     "hollow.docx": (zipped(word__document_xml=b"<a/>"), "cannot be read as docx"),
     "hollow.xlsx": (zipped(xl__workbook_xml=b"<a/>"), "cannot be read as xlsx"),
-    "hollow.epub": (zipped(**{"META-INF__container_xml": b"<a"}), "cannot be read as epub"),
+    "hollow.epub": (zipped(**{"META-INF__container_xml": b"<a"}), "no package file"),
     "bomb.docx": (zipped(word__document_xml=bytes(60_000_000)), "unpacks from"),
     "noise.txt": (NOISE, "binary data"),
     "noise.csv": (NOISE, "binary data"),

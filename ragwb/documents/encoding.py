@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['BOMS', 'CODE_PAGES', 'RARE_PAGES', 'TOKENS', 'ACCENTS', 'SIGN_INSIDE', 'ODD_INSIDE', 'LAST_INSIDE', 'FOREIGN', 'HIGH',
            'CONTROL', 'WIDER', 'MARKED_LETTER', 'Decoded', 'damage', 'decode_as', 'unmarked_utf16', 'script', 'faults',
-           'strangeness', 'sample_of', 'guess', 'wider', 'decode', 'composed']
+           'strangeness', 'sample_of', 'guess', 'mixed', 'wider', 'decode', 'composed']
 
 # %% ../../nbs/01_documents/05_encoding.ipynb #c03
 import codecs
@@ -132,6 +132,27 @@ def guess(data: bytes, id: str) -> Decoded:
     text = unicodedata.normalize("NFC", text) if encoding == "cp1258" else text  # the one page whose accents are letters of their own
     return Decoded(text, encoding, "; ".join(filter(None, (unsure, damage(text)))))
 
+# %% ../../nbs/01_documents/05_encoding.ipynb #m02
+def mixed(data: bytes, id: str) -> Decoded | None:
+    "Text whose lines are in UTF-8 and in a code page; None if it is not like that."
+    lines = data.splitlines(keepends=True)
+    read, others, sound = list[str | None](), list[int](), 0
+    for at, line in enumerate(lines):
+        try:
+            read.append(line.decode("utf-8"))
+            sound += not line.isascii()
+        except UnicodeDecodeError:
+            if re.search(r"[^\x00-\x7f\ufffd]", line.decode("utf-8", "replace")):  # a damaged line of UTF-8
+                return None
+            read.append(None)
+            others.append(at)
+    if not others or 4 * sound < len(others):
+        return None
+    _, encoding, remark = guess(b"".join(lines[at] for at in others), id)
+    text = "".join(lines[at].decode(encoding, "replace") if line is None else line for at, line in enumerate(read))
+    said = f"{len(others):,} line{'s are' if len(others) > 1 else ' is'} not in UTF-8 like the others, and read as {encoding}"
+    return Decoded(text, "utf-8", "; ".join(filter(None, (said, remark))))
+
 # %% ../../nbs/01_documents/05_encoding.ipynb #c12
 CONTROL = bytes(byte for byte in range(32) if byte not in b"\t\n\r\f\x1a\x1b")
 WIDER = {"iso8859-1": "cp1252", "ascii": "cp1252", "iso8859-9": "cp1254", "iso8859-11": "cp874", "tis-620": "cp874", "gb2312": "gb18030", "gbk": "gb18030", "shift_jis": "cp932",
@@ -174,7 +195,7 @@ def decode(
             return Decoded(data.decode(encoding), encoding.lower())
         except (LookupError, ValueError):  # unknown or wrong: the next one
             continue
-    return guess(data, id)
+    return mixed(data, id) or guess(data, id)
 
 # %% ../../nbs/01_documents/05_encoding.ipynb #n09
 MARKED_LETTER = re.compile(r"[A-Za-zͰ-ӿ][\u0300-\u036f]+|[\u3041-\u30ff][\u3099\u309a]|[\u1100-\u11ff]+")

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['FORMATS', 'SUPPORTED', 'ZIPPED', 'FOLDERS', 'CONTAINED', 'OTHERS', 'TEXTUAL', 'EXPORTED', 'RESERVED', 'TURNING',
-           'extension', 'opendocument_format', 'zipped_format', 'has_stream', 'old_office_format', 'signed_format',
-           'beginning', 'exported_format', 'detect_format', 'name_fault', 'safe_name', 'why_skip_name', 'walk',
-           'FoundFiles', 'find_files']
+           'extension', 'opendocument_format', 'other_archive', 'zipped_format', 'has_stream', 'old_office_format',
+           'signed_format', 'beginning', 'exported_format', 'detect_format', 'name_fault', 'safe_name', 'why_skip_name',
+           'walk', 'FoundFiles', 'find_files']
 
 # %% ../../nbs/01_documents/04_files.ipynb #c03
 import os
@@ -26,12 +26,21 @@ FORMATS = {".pdf": "pdf", ".docx": "docx", ".docm": "docx", ".dotx": "docx", ".d
            ".potx": "pptx", ".potm": "pptx", ".xlsx": "xlsx", ".xlsm": "xlsx", ".xltx": "xlsx", ".xltm": "xlsx", ".xlsb": "xlsx", ".xls": "xls", ".ods": "ods",
            ".ots": "ods", ".odt": "odt", ".ott": "odt", ".odp": "odt", ".otp": "odt", ".odg": "odt", ".epub": "epub", ".rtf": "rtf", ".html": "html",
            ".htm": "html", ".xhtml": "html", ".eml": "eml", ".md": "md", ".markdown": "md", ".csv": "csv", ".tsv": "csv", ".json": "json", ".jsonl": "json",
-           ".ndjson": "json", ".txt": "txt", ".text": "txt", ".log": "txt", ".rst": "txt", ".adoc": "txt"}
-FORMATS |= dict.fromkeys((".srt", ".vtt", ".yaml", ".yml", ".ini", ".toml", ".tex"), "txt")
+           ".ndjson": "json", ".txt": "txt", ".text": "txt", ".log": "txt"}
+FORMATS |= dict.fromkeys((".rst", ".adoc", ".asciidoc", ".org"), "light") | dict.fromkeys((".tex", ".ltx"), "tex")
+FORMATS |= {".vcf": "vcf", ".man": "man"} | {f".{n}": "man" for n in range(1, 10)}
+FORMATS |= dict.fromkeys((".srt", ".vtt", ".yaml", ".yml", ".ini", ".toml"), "txt")
+FORMATS |= dict.fromkeys((  # programs and their settings: text as it is written
+    ".py", ".js", ".mjs", ".ts", ".tsx", ".jsx", ".java", ".kt", ".scala", ".c", ".h", ".cc", ".cpp", ".hpp", ".cs", ".go", ".rs", ".rb", ".php",
+    ".pl", ".pm", ".lua", ".swift", ".r", ".jl", ".sql", ".sh", ".bash", ".zsh", ".bat", ".ps1",
+    ".css", ".conf", ".cfg", ".properties", ".tf", ".proto", ".diff", ".patch", ".bib", ".po"), "txt")
 FORMATS |= {".geojson": "json", ".xml": "xml", ".doc": "doc", ".dot": "doc", ".msg": "msg", ".tnef": "tnef"}
-FORMATS |= {".emlx": "eml", ".ics": "ics", ".vcf": "txt", ".fodt": "xml", ".fods": "xml", ".fodp": "xml", ".fb2": "xml", ".ppt": "ppt", ".pps": "ppt", ".pot": "ppt"}
+FORMATS |= {".emlx": "eml", ".ics": "ics", ".fodt": "xml", ".fods": "xml", ".fodp": "xml", ".fb2": "xml", ".ppt": "ppt", ".pps": "ppt", ".pot": "ppt"}
+FORMATS |= dict.fromkeys((".zip", ".tar", ".gz", ".tgz", ".bz2", ".tbz2", ".xz", ".txz"), "archive")
+FORMATS |= dict.fromkeys((".svg", ".dbk", ".docbook", ".dita", ".xlf", ".xliff", ".tmx", ".rss", ".atom", ".opml", ".kml", ".gpx", ".xsd", ".wsdl", ".plist"), "xml")
 FORMATS |= {".mbox": "mbox", ".mht": "mhtml", ".mhtml": "mhtml", ".ipynb": "ipynb"}  # mailboxes, pages saved as one file, notebooks
-SUPPORTED = "supported: " + " ".join(FORMATS)
+SUPPORTED = ("supported: PDF, Word, PowerPoint, Excel, OpenDocument, RTF, EPUB, web pages, e-mail, calendars, contacts, Markdown and other plain text, "
+             "LaTeX, manual pages, programs, CSV, JSON, XML, SVG, notebooks, and archives of them")
 
 
 def extension(id: str) -> str:
@@ -51,11 +60,18 @@ def opendocument_format(data: bytes, id: str) -> str:
         return "ods"
     if kind.startswith("application/vnd.oasis.opendocument.") or extension(id) in FORMATS:
         return "odt"
-    raise DocumentError(id, "a ZIP archive of other files", "unpack it and ingest the files in it")
+    return other_archive(id)
+
+
+def other_archive(id: str) -> str:
+    "The format of an archive of any files. Raises DocumentError if its name promises something else."
+    if FORMATS.get(extension(id), "archive") != "archive":
+        raise DocumentError(id, "a ZIP archive of other files", "name it .zip, or save the document again")
+    return "archive"
 
 
 def zipped_format(data: bytes, id: str) -> str:
-    "The format of a ZIP archive. Raises DocumentError for an archive of other files."
+    "The format of a ZIP archive. Raises DocumentError for a damaged one, and one whose name promises something else."
     try:
         with zipfile.ZipFile(BytesIO(data)) as archive:
             names = {name.replace("\\", "/").lstrip("/") for name in archive.namelist()}
@@ -66,7 +82,7 @@ def zipped_format(data: bytes, id: str) -> str:
             return opendocument_format(data, id) if format == "odt" else format
     for folder in (folder for folder in FOLDERS if "[Content_Types].xml" in names and any(name.startswith(f"{folder}/") and name.endswith(".xml") for name in names)):
         return FOLDERS[folder]
-    raise DocumentError(id, "a ZIP archive of other files", "unpack it and ingest the files in it")
+    return other_archive(id)
 
 # %% ../../nbs/01_documents/04_files.ipynb #c12
 CONTAINED = {"VisioDocument": ("a Visio drawing (.vsd)", "save it as PDF")}
@@ -99,7 +115,7 @@ def old_office_format(data: bytes, id: str) -> str:
     raise DocumentError(id, "a container of the years before 2007 without a known document in it", "open it in its own program and save it in a format of today")
 
 # %% ../../nbs/01_documents/04_files.ipynb #c14
-OTHERS = {b"\x89PNG": "a PNG image", b"\xff\xd8\xff": "a JPEG image", b"GIF8": "a GIF image", b"II*\0": "a TIFF image", b"MM\0*": "a TIFF image", b"\x1f\x8b": "a gzip archive",
+OTHERS = {b"\x89PNG": "a PNG image", b"\xff\xd8\xff": "a JPEG image", b"GIF8": "a GIF image", b"II*\0": "a TIFF image", b"MM\0*": "a TIFF image",
           b"7z\xbc\xaf": "a 7-Zip archive", b"Rar!": "a RAR archive", b"\x7fELF": "a program", b"SQLite format 3": "an SQLite database"}
 
 
@@ -114,6 +130,8 @@ def signed_format(data: bytes, id: str) -> str:
         return old_office_format(data, id)
     if head.startswith(b"\x78\x9f\x3e\x22"):
         return "tnef"
+    if head.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0")) or head[257:262] == b"ustar":
+        return "archive"
     for signature, kind in OTHERS.items():
         if head.startswith(signature):
             raise DocumentError(id, f"{kind}, which holds no readable text", SUPPORTED)
@@ -126,8 +144,8 @@ def beginning(data: bytes) -> str:
     return f"“{first}”" if first.isprintable() and "\ufffd" not in first else f"with the bytes {data[:8].hex(' ').upper()}"
 
 # %% ../../nbs/01_documents/04_files.ipynb #c16
-TEXTUAL = {"txt", "md", "csv", "json", "html", "eml", "mbox", "mhtml", "ipynb", "xml", "ics"}  # no signature of their own
-EXPORTED = {".xls", ".doc"}  # names that programs give to web pages, XML and tables of text, because Excel and Word open them
+TEXTUAL = {"txt", "md", "csv", "json", "html", "eml", "mbox", "mhtml", "ipynb", "xml", "ics", "vcf", "light", "tex", "man"}  # no signature of their own
+EXPORTED = {".xls", ".doc", ".xlsx", ".docx"}  # names that programs give to web pages, XML and tables of text, because Excel and Word open them
 
 
 def exported_format(data: bytes) -> str:
@@ -151,7 +169,7 @@ def detect_format(data: bytes, id: str) -> str:
     promised, found = FORMATS.get(extension(id), ""), signed_format(data, id)
     if found or promised in TEXTUAL:
         return found or promised
-    if promised in ("xls", "doc") and extension(id) in EXPORTED and (shown := exported_format(data)):
+    if extension(id) in EXPORTED and (shown := exported_format(data)):
         return shown
     if promised:
         raise DocumentError(id, f"named {extension(id)}, but its content is not: it begins {beginning(data)}", "download it again, or give it its right extension")

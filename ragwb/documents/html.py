@@ -76,7 +76,7 @@ def parse_tree(text: str) -> etree._Element:
 
 
 # %% ../../nbs/01_documents/08_html.ipynb #c08
-IGNORED_TAGS = {"head", "script", "style", "template", "nav", "input", "select", "textarea", "svg", "iframe", "object", "dialog", "rt", "rp", "annotation", "annotation-xml"}
+IGNORED_TAGS = {"head", "script", "style", "template", "nav", "input", "select", "textarea", "iframe", "object", "dialog", "rt", "rp", "annotation", "annotation-xml"}
 FRAME_TAGS = {"header", "footer", "aside", "form"}
 CONTENT_TAGS = ("h1", "h2", "h3", "table", "article", "main", "p")
 TITLE_TAGS = {"h1", "h2", "h3", "h4", "h5", "h6", "summary", "dt", "th", "legend", "caption"}
@@ -105,6 +105,8 @@ def is_silent(element: etree._Element) -> bool:
     "Whether an element never holds text of the page: controls, scripts, the small letters above East Asian words, notes to browsers without scripts."
     if element.tag == "button":
         return not is_title(element)
+    if element.tag == "svg":  # an icon has at most a title; a chart has words
+        return next(element.iter("text"), None) is None
     return element.tag in IGNORED_TAGS or (element.tag == "noscript" and "javascript" in "".join(islice(element.itertext(), 50)).lower())
 
 # %% ../../nbs/01_documents/08_html.ipynb #c14
@@ -157,8 +159,8 @@ def closing(element: etree._Element) -> str:
 
 # %% ../../nbs/01_documents/08_html.ipynb #c15
 BLOCK_TAGS = {"address", "article", "aside", "blockquote", "body", "caption", "center", "dd", "details", "div", "dl", "dt", "fieldset", "figcaption", "figure",
-              "footer", "form", "h1", "h2", "h3", "h4", "h5", "h6", "header", "hr", "html", "li", "main", "ol", "p", "pre", "section", "summary", "table", "tbody",
-              "td", "tfoot", "th", "thead", "tr", "ul"}
+              "footer", "form", "h1", "h2", "h3", "h4", "h5", "h6", "header", "hr", "html", "li", "main", "ol", "p", "pre", "section", "summary", "svg", "table", "tbody",
+              "td", "text", "tfoot", "th", "thead", "title", "tr", "ul"}
 
 
 def pieces_of(element: etree._Element, block: str, links: bool) -> list[str]:

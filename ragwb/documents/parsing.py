@@ -89,8 +89,13 @@ PARSERS = {
     "doc": "ragwb.documents.old_files:parse_doc",
     "ppt": "ragwb.documents.old_slides:parse_ppt",
     "tnef": "ragwb.documents.old_files:parse_tnef",
+    "archive": "ragwb.documents.archives:parse_archive",
     "xml": "ragwb.documents.xml:parse_xml",
     "ipynb": "ragwb.documents.jupyter:parse_notebook",
+    "light": "ragwb.documents.light_markup:parse_light",
+    "tex": "ragwb.documents.latex:parse_latex",
+    "man": "ragwb.documents.manual:parse_manual",
+    "vcf": "ragwb.documents.contacts:parse_contacts",
     "md": "ragwb.documents.text:parse_markdown",
     "csv": "ragwb.documents.text:parse_csv",
     "json": "ragwb.documents.text:parse_json",
@@ -98,14 +103,14 @@ PARSERS = {
 }
 
 
-WITH_FILES = {"eml", "mbox", "msg", "tnef"}  # formats that files come with
+WITH_FILES = {"eml", "mbox", "msg", "tnef", "archive"}  # formats that files come with
 DEEPEST = 3                   # mails attached to mails
 
 
 def run_parser(format: str, data: bytes, id: str, content_hash: str, limits: Limits, depth: int = 0) -> Document:
     "Imports a format's parser and runs it; a file that comes with a mail is parsed within the same limits."
     options: dict[str, Any] = {"max_pages": limits.max_pages} if format == "pdf" else {"max_characters": limits.characters(len(data))}
-    if format in ZIPPED.values() or format == "ods":
+    if format in ZIPPED.values() or format in ("ods", "archive"):
         options["max_unpacked"] = limits.max_unpacked
     if format in WITH_FILES and depth < DEEPEST:
         options["read_file"] = lambda part, name: parse(part, name, limits, depth=depth + 1)

@@ -6,8 +6,8 @@
 __all__ = ['PDFIUM', 'END', 'CATALOG', 'UNICODE', 'ANGLE', 'LOOSE_BOX', 'FONT_INFO', 'MAPPED', 'LEADERS', 'RIGHT_TO_LEFT', 'BOLD',
            'CLOSE_SCRIPTS', 'end_fault', 'mended', 'pdfium_document', 'open_pdf', 'per_letter', 'text_address',
            'letter_boxes', 'turned', 'characters', 'letter_piece', 'Letters', 'mirrored', 'line_ends', 'runs_back',
-           'along', 'slim', 'read_letters', 'is_bold', 'spaced_words', 'spaced_piece', 'cut_cells', 'raised_digits',
-           'raised_piece', 'read_cells']
+           'set_apart', 'along', 'slim', 'quarters_of', 'read_letters', 'is_bold', 'spaced_words', 'spaced_piece',
+           'cut_cells', 'raised_digits', 'raised_piece', 'read_cells']
 
 # %% ../../nbs/01_documents/20_pdf_letters.ipynb #c03
 import ctypes
@@ -174,6 +174,11 @@ def runs_back(box: np.ndarray, first: int, last: int) -> Iterator[tuple[int, int
     edges = np.flatnonzero(np.diff(back.astype(np.int8)))
     return ((first + int(low), first + int(high) + 1) for low, high in zip(edges[::2], edges[1::2], strict=True))
 
+# %% ../../nbs/01_documents/20_pdf_letters.ipynb #d07
+def set_apart(box: np.ndarray) -> bool:
+    "Whether each letter lies wholly to the left of the one before, and is no mark on it."
+    return bool((box[1:, 2] <= box[:-1, 0] + 0.34 * (box[1:, 2] - box[1:, 0])).all())
+
 
 def along(text: str, shown: np.ndarray, turns: np.ndarray, box: np.ndarray) -> None:
     "Turns and mirrors lines, in place, until each runs to the right."
@@ -197,7 +202,8 @@ def along(text: str, shown: np.ndarray, turns: np.ndarray, box: np.ndarray) -> N
             if not whole and rtl[first:last].sum() > latin[first:last].sum():
                 mirrored(box, first, last)
             for low, high in list(runs_back(box, first, last)):
-                mirrored(box, low, high)
+                if not (rtl[low:high].all() and set_apart(box[low:high])):  # such a word is in the file from its last letter to its first
+                    mirrored(box, low, high)
         elif last - first > 1 and steps.mean() > 0.6:
             falls = np.abs(across[first:last - 1]).sum() < np.abs(down[first:last - 1]).sum()
             turns[first:last] = (turns[first:last] + (1 if falls else 2)) % 4
@@ -211,15 +217,25 @@ def slim(box: np.ndarray) -> np.ndarray:
     return np.stack([middle - half, box[:, 1], middle + half, box[:, 3]], axis=1)
 
 # %% ../../nbs/01_documents/20_pdf_letters.ipynb #c25
+def quarters_of(text_page: int, shown: np.ndarray, box: np.ndarray) -> np.ndarray:
+    "How many quarters of a turn each letter is turned; a word has the angle of its first letter."
+    size = np.minimum(box[1:, 3] - box[1:, 1], box[1:, 2] - box[1:, 0])
+    jump = np.abs(np.diff(box[:, 3])) > 0.5 * size  # up or down
+    firsts = np.concatenate([[True], (np.diff(shown) > 1) | jump])
+    angles = np.fromiter(map(ANGLE, repeat(text_page), shown[firsts].tolist()), np.float32)
+    return np.asarray((np.rint(angles * 2 / np.pi).astype(int) % 4)[np.cumsum(firsts) - 1])
+
+
 def read_letters(text_page: pdfium.PdfTextPage) -> Letters | None:
     "The letters of a page, or None if none shows."
     address, count = text_address(text_page), text_page.count_chars()
     text = characters(list(map(UNICODE, repeat(address), range(count))))
-    shown = np.array([at for at, letter in enumerate(text) if letter not in " \0"], dtype=np.int64)
+    codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
+    shown = np.flatnonzero((codes != 0x20) & (codes != 0))
     if not len(shown):
         return None
-    turns = np.rint(np.fromiter(map(ANGLE, repeat(address), range(count)), np.float32, count)[shown] * 2 / np.pi).astype(int) % 4
     box = letter_boxes(address, 0, count)[shown]
+    turns = quarters_of(address, shown, box)
     for turn in set(turns.tolist()) - {0}:
         box[turns == turn] = turned(box[turns == turn], turn)
     along(text, shown, turns, box)
@@ -245,7 +261,8 @@ def spaced_words(letters: Letters) -> list[tuple[int, int]]:  # first and one pa
     apart = beside & (gap > 0.12 * low) & (gap < 1.5 * low) & ((step > 1) | (gap > 0.2 * low))
     edges = np.flatnonzero(np.diff(np.concatenate([[False], apart, [False]]).astype(np.int8)))
     found = []
-    for low_end, high_end in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
+    long = edges[1::2] - edges[::2] >= 4  # others have less than five letters
+    for low_end, high_end in zip(edges[::2][long].tolist(), edges[1::2][long].tolist(), strict=True):
         first = low_end + bool(low_end and beside[low_end - 1])  # the last letter of a word before
         last = high_end + 1 - bool(high_end < len(beside) and beside[high_end])
         text = "".join(letters.text[at] for at in letters.shown[first:last])
@@ -291,7 +308,7 @@ def raised_digits(letters: Letters) -> np.ndarray:
     left, bottom, right, top = letters.box.T
     size, digit = top - bottom, (codes >= 48) & (codes <= 57)
     begins = digit[1:] | np.isin(codes[1:], (0x2D, 0x2212, 0x2013)) & np.append(digit[2:], False)
-    low, near = size[1:] < 0.8 * size[:-1], np.abs(left[1:] - right[:-1]) < 0.25 * size[:-1]
+    low, near = size[1:] < 0.86 * size[:-1], np.abs(left[1:] - right[:-1]) < 0.25 * size[:-1]
     high = (bottom[1:] > bottom[:-1] + 0.2 * size[:-1]) & (letters.turns[1:] == letters.turns[:-1])
     return np.flatnonzero(begins & digit[:-1] & low & near & high & (np.diff(letters.shown) == 1)) + 1
 

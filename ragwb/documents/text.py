@@ -5,11 +5,11 @@
 # %% auto #0
 __all__ = ['MARKDOWN', 'LONGEST_HEADING', 'LINE_END', 'HEADING_LINE', 'BLANK_LINE', 'YAML', 'FRONT_MATTER', 'LONG_TABLE', 'PIPE',
            'NOTE', 'MOST_OF_A_NOTE', 'LONGEST_QUOTED', 'MOST_REPAIRED', 'BLANKS', 'COMMENT', 'LAST_COMMA', 'noted',
-           'parse_text', 'without_marks', 'to_last_heading', 'markdown_headings', 'front_matter', 'markdown_cells',
-           'is_rule', 'with_named_rows', 'with_plain_tables', 'footnotes', 'with_notes_in_place', 'parse_markdown',
-           'lines', 'NumberedLines', 'quoted_row', 'csv_rows', 'without_gaps', 'evenness', 'find_delimiter',
-           'table_start', 'without_blanks', 'parse_csv', 'leaf', 'record', 'write_json', 'json_values', 'closed',
-           'read_json', 'parse_json']
+           'is_tabbed', 'parse_text', 'without_marks', 'to_last_heading', 'markdown_headings', 'front_matter',
+           'markdown_cells', 'is_rule', 'with_named_rows', 'with_plain_tables', 'footnotes', 'with_notes_in_place',
+           'parse_markdown', 'lines', 'NumberedLines', 'quoted_row', 'csv_rows', 'without_gaps', 'evenness',
+           'find_delimiter', 'table_start', 'without_blanks', 'parse_csv', 'leaf', 'record', 'write_json',
+           'json_values', 'closed', 'read_json', 'parse_json']
 
 # %% ../../nbs/01_documents/07_text.ipynb #c03
 import csv
@@ -36,9 +36,17 @@ def noted(metadata: Mapping[str, str], remark: str) -> dict[str, str]:
     return {**metadata, **with_remarks({remark: 1} if remark else {})}
 
 
+def is_tabbed(text: str) -> bool:
+    "Whether a text is a table: at least three lines, each with as many tabs as the others."
+    tabs = {line.count("\t") for line in text.splitlines() if line.strip()}
+    return len(tabs) == 1 and tabs != {0} and text.count("\n") > 1 and re.search(r"^\t", text, re.MULTILINE) is None
+
+
 def parse_text(data: bytes, id: str, content_hash: str, max_characters: int = 20_000_000) -> Document:
     "Plain text; the canonical text is the decoded file, its letters composed."
     text, encoding, remark = decode(data, id)
+    if is_tabbed(text):
+        return parse_csv(data, id, content_hash, max_characters)
     check_text_length(len(text), id, max_characters)
     return Document(id, composed(text), "txt", content_hash, id.rsplit("/", 1)[-1], metadata=noted({"encoding": encoding}, remark))
 
