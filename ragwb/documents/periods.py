@@ -182,7 +182,7 @@ PERIODS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], Period]], ...] =
 
 # %% ../../nbs/01_documents/25_periods.ipynb #c15
 LENGTH = re.compile(
-    r"(?:(?P<n>three|six|nine|twelve|3|6|9|12)\s+months?|(?P<quarter>quarter(?:ly)?(?:\s+period)?)|(?:fiscal\s+)?year)"
+    r"(?:(?P<n>three|six|nine|twelve|3|6|9|12)\s+months?|(?P<quarter>quarter(?:ly)?(?:\s+period)?)|(?:fiscal\s+)?years?)"
     r"\s+(?:that\s+)?(?:ended|ending|to)\s*(?:on\s+)?$", re.IGNORECASE)
 
 
