@@ -24,6 +24,7 @@ from ..documents.language import STOP_WORDS, is_row, terms
 from ..documents.period_fit import own_periods, period_fit, printed_periods
 from ..documents.periods import MONTHS, Period, periods
 from ..documents.table_rows import TableRow, tables_of
+from ..documents.table_words import table_stems
 from ragwb.generation.question_words import (
     AMOUNT,
     ASKS_VALUE,
@@ -38,7 +39,7 @@ from ragwb.generation.question_words import (
 )
 from .sentence_ranking import FENCE, PromptPassage, RankedSentence, looks_like_heading, rank_sentences
 from .table_answers import IN_WORDS
-from .table_cells import NAME_SAID, VAGUE, VAGUELY, TableQuestion, initials_of, table_stems
+from .table_cells import NAME_SAID, VAGUE, VAGUELY, TableQuestion, initials_of
 
 # %% ../../nbs/07_generation/08_fit.ipynb #c06
 NAME = re.compile(r"(?<![.!?:“\"(]\s)(?<!^)(?<!\b(?:to|in|at|as) )(?<!\b(?:for|via) )(?<!\b(?:from|near|with) )\b[A-Z][\w&-]*[A-Za-z0-9]\b")
