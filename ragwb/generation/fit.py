@@ -38,7 +38,7 @@ from ragwb.generation.question_words import (
     word_weight,
 )
 from .sentence_ranking import FENCE, PromptPassage, RankedSentence, looks_like_heading, rank_sentences
-from .table_answers import IN_WORDS
+from .table_answers import IN_WORDS, by_organisation
 from .table_cells import NAME_SAID, VAGUE, VAGUELY, TableQuestion, initials_of
 
 # %% ../../nbs/07_generation/08_fit.ipynb #c06
@@ -69,6 +69,8 @@ def about(question: str, passages: Sequence[PromptPassage]) -> list[PromptPassag
     fitting = list(passages)
     if not periods(question):  # a question without a date is about what holds now
         fitting = [passage for passage in fitting if not OUT_OF_FORCE.search(title_of(passage))] or fitting
+    if several := by_organisation(question, fitting):
+        return [passage for passage in fitting if any(passage in own for own in several.values())]
     for name in names_of(question):
         wanted = set(terms(name))
         titled = [passage for passage in fitting if not any(c.isdigit() for c in name) and wanted <= set(terms(title_of(passage)))]

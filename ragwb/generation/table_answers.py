@@ -5,13 +5,16 @@
 # %% auto #0
 __all__ = ['SHARES', 'RATIO', 'PERCENT_OF', 'COUNTS', 'ABOVE_ROOM', 'IN_WORDS', 'NEAR_CELL', 'NAMED', 'MOST_ROWS', 'unit_of',
            'said_above', 'value_text', 'name_of', 'CellStatement', 'cell_statement', 'TableAnswer', 'compared',
-           'table_answer', 'names_rows', 'rows_beside', 'row_statement']
+           'answer_of_one', 'by_organisation', 'without_names', 'titled', 'table_answer', 'names_rows', 'rows_beside',
+           'row_statement']
 
 # %% ../../nbs/07_generation/07_table_answers.ipynb #c03
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from ..documents.language import terms
+from ..documents.period_fit import own_periods
 from ..documents.table_rows import PERIODIC, UNIT, YEAR, TableRow, is_number, split_row
 from .question_words import Likeness, answers_kind, like_words
 from .sentence_ranking import PromptPassage
@@ -130,12 +133,12 @@ def compared(cells: Sequence[FoundCell], count: int, least: float) -> TableAnswe
     return TableAnswer(min(cell.score for cell in same), tuple(cell_statement(cell.row, cell.passage.number, [cell.at], cell.sectioned) for cell in same))
 
 
-def table_answer(
+def answer_of_one(
     question: str,
     passages: Sequence[PromptPassage],
     least: float,                       # score of a cell that answers
 ) -> TableAnswer:                       # without statements if no cell is sure enough
-    "The answer of the tables in some passages."
+    "The answer of the tables in some passages, to a question about one organisation."
     asked = TableQuestion.of(question)
     cells = [] if IN_WORDS.search(question) else find_cells(asked, passages)
     near = tuple(dict.fromkeys(cell.passage.number for cell in cells if cell.score >= NEAR_CELL))
@@ -147,6 +150,41 @@ def table_answer(
     if "average" in question.lower() and not any(PERIODIC.search(column) for column in best.row.columns):
         columns = list(range(len(best.row.values)))  # how many, and at what price
     return TableAnswer(best.score, (cell_statement(best.row, best.passage.number, columns, best.sectioned),), near)
+
+# %% ../../nbs/07_generation/07_table_answers.ipynb #c24b
+def by_organisation(question: str, passages: Sequence[PromptPassage]) -> dict[str, list[PromptPassage]]:
+    "The passages of each organisation that a question names, where it names several, by the first word of their titles."
+    named, found = set(terms(question)), dict[str, list[PromptPassage]]()
+    for passage in passages:
+        name = next(iter(terms(passage.place)), "")
+        if name in named and any("ended" in period.text for period in own_periods(passage.place)):
+            found.setdefault(name, []).append(passage)
+    return found if len(found) > 1 else {}
+
+
+def without_names(question: str, names: Collection[str]) -> str:
+    "A question without some words, each given as its term."
+    return re.sub(r"[\w&]+", lambda word: "" if names & set(terms(word[0])) else word[0], question)
+
+
+def titled(passages: Sequence[PromptPassage]) -> str:
+    "The name with which the title of some passages begins."
+    return re.split(r",? (?:Inc|Corp|Co|Ltd|plc|10-[KQ]|\d)", passages[0].place)[0]
+
+# %% ../../nbs/07_generation/07_table_answers.ipynb #c24d
+def table_answer(
+    question: str,
+    passages: Sequence[PromptPassage],
+    least: float,                       # score of a cell that answers
+) -> TableAnswer:                       # without statements if no cell is sure enough
+    "The answer of the tables in some passages; of several organisations one statement each, or none."
+    whose = by_organisation(question, passages)
+    if not whose:
+        return answer_of_one(question, passages, least)
+    answers = {name: answer_of_one(without_names(question, whose.keys() - {name}), own, least) for name, own in whose.items()}
+    statements = [replace(one, text=f"{titled(whose[name])}: {one.text}") for name, answer in answers.items() for one in answer.statements]
+    near = tuple(number for answer in answers.values() for number in answer.passages[:1])
+    return TableAnswer(min(answer.score for answer in answers.values()), tuple(statements) if all(answer.statements for answer in answers.values()) else (), near)
 
 # %% ../../nbs/07_generation/07_table_answers.ipynb #c26
 NAMED = 0.6  # how alike a column's name and a word of the question must be
