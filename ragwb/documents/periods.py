@@ -76,7 +76,7 @@ def month_span(
     return date(year, first, 1), date(year_last, month_last, monthrange(year_last, month_last)[1])
 
 # %% ../../nbs/01_documents/25_periods.ipynb #c11
-ORDINALS = {"first": 1, "1st": 1, "opening": 1, "second": 2, "2nd": 2, "third": 3, "3rd": 3, "fourth": 4, "4th": 4, "final": 4}
+ORDINALS = {"first": 1, "1st": 1, "opening": 1, "second": 2, "2nd": 2, "third": 3, "3rd": 3, "fourth": 4, "4th": 4, "final": 4, "last": 4}
 COUNTS = {"three": 3, "six": 6, "nine": 9, "twelve": 12, "3": 3, "6": 6, "9": 9, "12": 12, "half": 6}
 SEASONS = {"spring": (3, 5), "summer": (6, 8), "autumn": (9, 11), "holiday": (10, 12), "christmas": (10, 12)}
 
@@ -163,11 +163,11 @@ def year_period(match: re.Match[str]) -> Period:
 # %% ../../nbs/01_documents/25_periods.ipynb #c14
 SHORT_YEAR = r"(?P<year>(?:19|20)\d\d|['’]?\d\d)\b"
 FISCAL = r"(?P<fiscal>\bfiscal(?:\s+year)?\s*|\bf\.?y\.?\s*['’]?)"
-ORDINAL = r"\b(?P<n>first|opening|second|third|fourth|final|1st|2nd|3rd|4th)"
+ORDINAL = r"\b(?P<n>first|opening|last(?=\s+quarter\s+of)|second|third|fourth|final|1st|2nd|3rd|4th)"
 TO = r"\s*+(?:-|–|—|to|through|thru|until|and)\s*+"
 EDGE = r"\b(?P<edge>early|beginning of|start of|mid|middle of|late|end of|final months of|close of)"
 PERIODS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], Period]], ...] = tuple((re.compile(pattern, re.IGNORECASE), made) for pattern, made in (
-    (rf"(?P<before>\bfiscal\s+)?{ORDINAL}\s+(?P<between>fiscal\s+)?quarter(?:\s+(?:of|in|for))?(?:\s+the)?\s+{FISCAL}?(?:year\s+)?{SHORT_YEAR}", quarter_period),
+    (rf"(?P<before>\bfiscal\s+)?{ORDINAL}\s+(?P<between>fiscal\s+)?quarter(?:\s+(?:of|in|for))?(?:\s+(?:the|calendar))?\s+{FISCAL}?(?:year\s+)?{SHORT_YEAR}", quarter_period),
     (rf"{FISCAL}(?P<year>\d{{4}})\s+{ORDINAL}\s+quarter", quarter_period),
     (rf"\b(?P<year>{YEAR})[\s’'s]+{ORDINAL}[\s-]+quarter", quarter_period),
     (rf"(?P<before>\bfiscal\s+)?\bQ(?P<n>[1-4])[\s,_-]*(?:of\s+)?(?:the\s+)?{FISCAL}?{SHORT_YEAR}", quarter_period),

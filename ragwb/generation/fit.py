@@ -113,7 +113,7 @@ def is_abbreviated(name: str, text: str) -> bool:
 
 def is_named(name: str, wanted: set[str], text: str) -> bool:
     "Whether a text has a name, in other letters too."
-    if wanted <= set(terms(text)) or is_abbreviated(name, text):
+    if wanted <= set(terms(text)) or is_abbreviated(name, text) or (meant := table_stems(name.lower())) and meant <= set(terms(text)):
         return True
     capitals = CAPITAL.findall(text) if name.isalpha() else []
     long = len(name) >= MISSPELT and (name.lower() in text.lower() or bool(get_close_matches(name, capitals, 1, CLOSE)))  # `transatlantic` has the Atlantic

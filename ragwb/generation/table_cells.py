@@ -12,7 +12,7 @@ __all__ = ['SMALL_CHANGE', 'PERCENT', 'PER_SHARE', 'COUNT', 'NOT_THIS', 'EARNED'
 # %% ../../nbs/07_generation/06_table_cells.ipynb #c03
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -34,7 +34,7 @@ SMALL_CHANGE = LIGHT | frozenset(terms(
     "filings together each per stack out book booked post posted bring brought spend spent earn earned make made run ran pay paid cost costs carry carried "
     "hold held sell sold sit sitting look looked high low raise far according expect expected table "
     "develop developed move moves left remain remained remaining owe owed owes owing outstanding quarterly annually calendar trailing schedule per "
-    "bigger smaller unit over only move moved again hand within stand take took two "
+    "bigger larger biggest largest highest lowest smaller million millions billion billions thousands unit over only move moved again hand within stand take took two "
     + " ".join(MONTHS) + " " + " ".join(month[:3] for month in MONTHS)))
 PERCENT = re.compile(r"\b(?:percent(?:age)?|(?:share|fraction|portion) of|rate|proportion|how fast)\b|%", re.I)
 PER_SHARE = re.compile(r"\bper (?:\w+ ){0,2}(?:share|unit|rsu|award)\b|\beps\b", re.I)
@@ -222,8 +222,8 @@ def dates_fit(asked: TableQuestion, wanted: Period | None, row: TableRow, at: in
         spans = [span for period in here for span, _ in readings(period, own)]
         return 1.0 if not here or last is None or any(span.end and abs((span.end - last).days) <= SLACK and months_of(span) in (0, 3, 12) for span in spans) else 0.4
     if len(asked.periods) > 1 and not asked.compares:  # all of them: "commitments at October 29, 2023 that are due in 2025"
-        said = [period for level in levels for period in level]
-        return min(max((1.0 if one.end and one.start == one.end == period.end else period_fit(one, period, own) for period in said), default=0.0) for one in asked.periods)
+        said = [span for level in levels for period in level for span in (period, replace(period, start=period.end))]  # on its last day
+        return min(max((period_fit(one, period, own) for period in said), default=0.0) for one in asked.periods)
     return FAR[near] * max((period_fit(wanted, period, own) for period in here), default=0.0)
 
 # %% ../../nbs/07_generation/06_table_cells.ipynb #c16
