@@ -156,6 +156,6 @@ def period_fit(
 ) -> float:                  # 0 to 1
     "How well a printed period is the one asked for, in the document that prints it."
     there = readings(printed, own)
-    if BARE_YEAR.fullmatch(printed.text):  # above a balance it is the year's last day
+    if BARE_YEAR.fullmatch(printed.text) and own and months_of(own[0]) in (11, 12):  # above a balance it is the year's last day
         there += [(replace(span, start=span.end), off) for span, off in there]
     return max((span_fit(wanted, span, max(slack, off)) for wanted, slack in readings(asked, own) for span, off in there), default=0.0)

@@ -26,7 +26,7 @@ IN_TABLES = {  # what tables call it
     "ppe": "property plant equipment", "ppne": "property plant equipment", "pp&e": "property plant equipment", "fixed": "property plant equipment",
     "cogs": "cost sales revenue", "turnover": "revenue sales", "stock": "inventories stock", "shareholders": "stockholders equity",
     "stockholders": "shareholders equity", "marketing": "marketing selling", "administration": "administrative", "buys": "purchases repurchased repurchases",
-    "borrowings": "debt notes", "operations": "operating activities", "dividends": "dividends paid", "workers": "employees", "staff": "employees",
+    "borrowings": "debt notes", "operations": "operating activities", "dividends": "dividends paid", "cash": "cash equivalents", "workers": "employees", "staff": "employees",
 }  # fmt: skip
 
 

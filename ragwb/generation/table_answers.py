@@ -104,7 +104,7 @@ def cell_statement(row: TableRow, passage: int, columns: Sequence[int], sectione
 
 # %% ../../nbs/07_generation/07_table_answers.ipynb #c23
 IN_WORDS = re.compile(r"\b(?:why|reasons?|because|mean|means|stand for|include[sd]?|consist|leave out|exclude[sd]?|definition|explains?|explained|caused?|drove|drives|driven"
-                      r"|led to|widened)\b|\bhow (?:long|often|soon|quickly|come)\b|^\s*(?:when|where|who(?!\b[^?]{1,40}\b(?:more|less|bigger|larger|higher|smaller|lower)\b)|do|does|can|may|must|should)\b", re.I)
+                      r"|led to|widened|helped|to blame|concentration|counts? [^?]{1,40} as)\b|\bhow (?:long|often|soon|quickly|come)\b|^\s*(?:when|where|who(?!\b[^?]{1,40}\b(?:more|less|bigger|larger|higher|smaller|lower)\b)|do|does|can|may|must|should)\b", re.I)
 
 
 NEAR_CELL = 0.35      # score of a cell whose passage is worth showing

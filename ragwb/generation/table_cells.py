@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['SMALL_CHANGE', 'PERCENT', 'PER_SHARE', 'COUNT', 'NOT_THIS', 'EARNED', 'MID_CAPITAL', 'PARTS', 'VAGUE', 'COST_OF',
            'COVER', 'CORE', 'PRECISE', 'TOTAL', 'OTHER_KIND', 'CODE', 'SAID', 'UNSAID', 'UNASKED', 'OTHER_COLUMN',
-           'NAME_SAID', 'VAGUELY', 'LITERAL', 'QUALIFIED', 'YEARLY', 'SECTION', 'SHARE_COUNT', 'FAR', 'meant',
-           'TableQuestion', 'FoundCell', 'initials_of', 'is_small', 'plainness', 'RowMatch', 'measure_fits', 'kind_fit',
-           'dates_of', 'dates_fit', 'find_cells']
+           'NAME_SAID', 'VAGUELY', 'LITERAL', 'STATEMENT', 'STATEMENTS', 'NOTHING_ELSE', 'QUALIFIED', 'YEARLY',
+           'SECTION', 'SHARE_COUNT', 'FAR', 'meant', 'TableQuestion', 'FoundCell', 'initials_of', 'is_small',
+           'plainness', 'RowMatch', 'measure_fits', 'kind_fit', 'dates_of', 'dates_fit', 'find_cells']
 
 # %% ../../nbs/07_generation/06_table_cells.ipynb #c03
 import re
@@ -28,7 +28,7 @@ from .sentence_ranking import PromptPassage
 SMALL_CHANGE = LIGHT | frozenset(terms(
     "there and compare compared comparison versus vs against between from to with than figures report reported reports total value quarter quarterly "
     "quarters month months monthly year years yearly period fiscal annual end ended ending closed start beginning opening close first second third fourth "
-    "three six nine twelve earlier before previous prior last later latest recent current same late mid early during as be up down so go went goes come "
+    "three six nine twelve ago earlier before previous prior last later latest recent current same late mid early during as be up down so go went goes come "
     "came stand stood change changed changes increase decreased decrease increased grow grew growth rise rose fall fell shrink shrank improve improved drop "
     "dropped better worse more less higher lower both plus due or q1 q2 q3 q4 dollars dollar usd money big large size company corporation inc corp filing "
     "filings together each per stack out book booked post posted bring brought spend spent earn earned make made run ran pay paid cost costs carry carried "
@@ -87,11 +87,14 @@ class TableQuestion:
         return cls(text, meant(text, words), tuple(asked_periods(text)), bool(COMPARES.search(text)) or joins_two(text), bool(PERCENT.search(text)), names, said)
 
 # %% ../../nbs/07_generation/06_table_cells.ipynb #c14
-COVER, CORE, PRECISE, TOTAL = 0.45, 0.35, 0.2, 0.04  # the parts of a cell's score; TOTAL is for a row of totals
+COVER, CORE, PRECISE, TOTAL = 0.4, 0.3, 0.3, 0.04  # the parts of a cell's score; TOTAL is for a row of totals
 OTHER_KIND, CODE = 0.4, 0.7                          # what is left of the score of a cell of another kind; how alike a code must be
 SAID, UNSAID, UNASKED = 0.3, 0.6, 1.5                # likeness from which a word is said; what an unsaid word takes of a score, and where the label has an unasked one
 OTHER_COLUMN = 0.45                                  # what is left of the score of a cell whose column names something else
 NAME_SAID, VAGUELY, LITERAL = 0.6, 0.3, 0.01         # how alike a name must be; what is left of the weight of a vague word; for each word of a label that a question says
+STATEMENT = 0.04                                     # for a row of one of the statements: an amount that is not asked of a part is that of the whole
+STATEMENTS = re.compile(r"\b(?:balance sheets?|(?:income|cash flows?) statements?|statements? of (?:consolidated )?(?:income|operations|earnings|cash flows?|financial position))\b", re.I)
+NOTHING_ELSE = 0.5                                   # how precise the label of a period is: it says nothing else either
 QUALIFIED = re.compile(r",? net of .*|, net\b|\((?:\d{1,2}|[a-z][a-z ]{2,30})\)")  # what a label adds to its words
 YEARLY, SECTION = 0.9, 0.9                           # what a word counts that is said above the row of a year, and that the section says
 
@@ -146,10 +149,12 @@ class RowMatch:
         if YEAR.match(row.label):  # the row of a year is about what the table is about
             self.label = np.maximum(self.label, YEARLY * alike.best(like_words(f"{row.section} {row.caption}")))
         said = [word for word in like_words(QUALIFIED.sub("", row.label)) if word in alike.places and not PERIODIC.search(word)]
+        said = [word for word in said if not VAGUE.issuperset(word_stems(word)) or word in asked.words] or said
         literal = np.array([asked.said.issuperset(word_stems(word)) for word in said])
         weight = np.array([word_weight(word) or 1.0 for word in said])
         self.counts = counted(asked.text, " ".join((row.label, row.section, row.caption, row.unit, *row.columns)))
-        self.precise = 0.9 if short.any() else float(np.maximum(alike.covered(said), literal) @ weight / weight.sum()) if said else 0.0
+        self.precise = 0.9 if short.any() else float(np.maximum(alike.covered(said), literal) @ weight / weight.sum()) if said else NOTHING_ELSE
+        self.stated = bool(STATEMENTS.search(f"{passage.place.split(' > ')[-1]} {row.caption}"))
         self.literal = LITERAL * min(4, int(literal.sum()))
 
     def score(self, at: int, weight: np.ndarray) -> float:
@@ -166,10 +171,9 @@ class RowMatch:
         core = np.maximum(here, SECTION * self.section)
         weight = np.where(match < SAID, weighed, weight)
         weight = np.where(self.whose, 0, weight) if not self.whose.all() else weight
-        left = np.where(self.whose, 0, weighed) if not self.whose.all() else weighed
-        unsaid = (UNSAID if self.precise >= 0.9 else UNASKED) * left[(match < SAID) & ~kind_words].sum() / left.sum()
+        unsaid = (UNSAID if self.precise >= 0.9 else UNASKED) * weighed[(match < SAID) & ~kind_words].sum() / weighed.sum()
         kind = (1.0 if self.counts else OTHER_KIND) * max(0.0, 1 - unsaid)
-        total = TOTAL if self.row.label.lower().startswith("total") else 0.0
+        total = TOTAL * self.row.label.lower().startswith("total") + STATEMENT * self.stated
         said = float(COVER * (match @ weight) + CORE * (core @ weight)) / weight.sum()
         return kind * plainness(self.row, column, self.alike) * (said + PRECISE * self.precise + total + self.literal)
 
