@@ -5429,6 +5429,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                    'ragwb/generation/table_answers.py'),
                                                 'ragwb.generation.table_answers.compared': ( '07_generation/table_answers.html#compared',
                                                                                              'ragwb/generation/table_answers.py'),
+                                                'ragwb.generation.table_answers.is_rival': ( '07_generation/table_answers.html#is_rival',
+                                                                                             'ragwb/generation/table_answers.py'),
                                                 'ragwb.generation.table_answers.name_of': ( '07_generation/table_answers.html#name_of',
                                                                                             'ragwb/generation/table_answers.py'),
                                                 'ragwb.generation.table_answers.names_rows': ( '07_generation/table_answers.html#names_rows',
