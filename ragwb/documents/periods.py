@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['MONTHS', 'MONTH', 'YEAR', 'DATE_PATTERN', 'DATE', 'ORDINALS', 'COUNTS', 'SEASONS', 'SHORT_YEAR', 'FISCAL', 'ORDINAL',
-           'TO', 'EDGE', 'PERIODS', 'LENGTH', 'NAMES', 'NTH', 'AND', 'LATER_YEAR', 'month_number', 'day_of', 'dates',
-           'Period', 'month_span', 'full_year', 'quarter_period', 'months_period', 'quarter_to_month', 'first_months',
-           'edge_period', 'season_period', 'fiscal_year', 'month_period', 'year_period', 'dated_period',
-           'named_periods', 'periods', 'with_years']
+           'TO', 'EDGE', 'PERIODS', 'LENGTH', 'NAMES', 'NTH', 'AND', 'LATER_YEAR', 'YEARS_APART', 'month_number',
+           'day_of', 'dates', 'Period', 'month_span', 'full_year', 'quarter_period', 'months_period',
+           'quarter_to_month', 'months_to', 'first_months', 'edge_period', 'season_period', 'fiscal_year',
+           'month_period', 'year_period', 'dated_period', 'named_periods', 'periods', 'with_years']
 
 # %% ../../nbs/01_documents/25_periods.ipynb #c03
 import re
@@ -76,7 +76,7 @@ def month_span(
     return date(year, first, 1), date(year_last, month_last, monthrange(year_last, month_last)[1])
 
 # %% ../../nbs/01_documents/25_periods.ipynb #c11
-ORDINALS = {"first": 1, "1st": 1, "opening": 1, "second": 2, "2nd": 2, "third": 3, "3rd": 3, "fourth": 4, "4th": 4, "final": 4}
+ORDINALS = {"first": 1, "1st": 1, "opening": 1, "second": 2, "2nd": 2, "third": 3, "3rd": 3, "fourth": 4, "4th": 4, "final": 4, "last": 4}
 COUNTS = {"three": 3, "six": 6, "nine": 9, "twelve": 12, "3": 3, "6": 6, "9": 9, "12": 12, "half": 6}
 SEASONS = {"spring": (3, 5), "summer": (6, 8), "autumn": (9, 11), "holiday": (10, 12), "christmas": (10, 12)}
 
@@ -108,6 +108,13 @@ def quarter_to_month(match: re.Match[str]) -> Period:
     last, year = month_number(match["a"]), full_year(match["year"])
     early = last < 3
     return Period(*month_span(year - early, last - 2 + 12 * early, last + 12 * early), text=match[0])
+
+
+def months_to(match: re.Match[str]) -> Period:
+    "Nine months ended June 2022."
+    last, year, count = month_number(match["a"]), full_year(match["year"]), COUNTS[match["n"].lower()]
+    before = last < count
+    return Period(*month_span(year - before, last - count + 1 + 12 * before, last + 12 * before), text=match[0])
 
 
 def first_months(match: re.Match[str]) -> Period:
@@ -156,11 +163,11 @@ def year_period(match: re.Match[str]) -> Period:
 # %% ../../nbs/01_documents/25_periods.ipynb #c14
 SHORT_YEAR = r"(?P<year>(?:19|20)\d\d|['’]?\d\d)\b"
 FISCAL = r"(?P<fiscal>\bfiscal(?:\s+year)?\s*|\bf\.?y\.?\s*['’]?)"
-ORDINAL = r"\b(?P<n>first|opening|second|third|fourth|final|1st|2nd|3rd|4th)"
+ORDINAL = r"\b(?P<n>first|opening|last(?=\s+quarter\s+of)|second|third|fourth|final|1st|2nd|3rd|4th)"
 TO = r"\s*+(?:-|–|—|to|through|thru|until|and)\s*+"
 EDGE = r"\b(?P<edge>early|beginning of|start of|mid|middle of|late|end of|final months of|close of)"
 PERIODS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], Period]], ...] = tuple((re.compile(pattern, re.IGNORECASE), made) for pattern, made in (
-    (rf"(?P<before>\bfiscal\s+)?{ORDINAL}\s+(?P<between>fiscal\s+)?quarter(?:\s+(?:of|in|for))?(?:\s+the)?\s+{FISCAL}?(?:year\s+)?{SHORT_YEAR}", quarter_period),
+    (rf"(?P<before>\bfiscal\s+)?{ORDINAL}\s+(?P<between>fiscal\s+)?quarter(?:\s+(?:of|in|for))?(?:\s+(?:the|calendar))?\s+{FISCAL}?(?:year\s+)?{SHORT_YEAR}", quarter_period),
     (rf"{FISCAL}(?P<year>\d{{4}})\s+{ORDINAL}\s+quarter", quarter_period),
     (rf"\b(?P<year>{YEAR})[\s’'s]+{ORDINAL}[\s-]+quarter", quarter_period),
     (rf"(?P<before>\bfiscal\s+)?\bQ(?P<n>[1-4])[\s,_-]*(?:of\s+)?(?:the\s+)?{FISCAL}?{SHORT_YEAR}", quarter_period),
@@ -173,6 +180,7 @@ PERIODS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], Period]], ...] =
     (rf"\bquarter\s++(?:(?:that|which)\s++)?(?:ended|ending|closed|to)\s++(?:in\s++)?(?:(?:late|early|mid-?)\s*+)?(?P<a>{MONTH})\s++(?P<year>{YEAR})", quarter_to_month),
     (rf"\b(?P<which>first|last|second)\s+(?P<n>(?:three|six|nine|3|6|9)(?=\s+months)|half(?=\s+of))(?:\s+months)?\s+of\s+(?:(?:the|its|their)\s+)?(?:year\s+)?"
      rf"{FISCAL}?(?P<year>(?(fiscal)(?:\d{{4}}|['’]?\d\d)\b|{YEAR}))", first_months),
+    (rf"\b(?P<n>three|six|nine|twelve|3|6|9|12)\s+months\s+(?:that\s+)?(?:ended|ending|to)\s+(?:in\s+)?(?P<a>{MONTH})\s*+,?\s*+(?P<year>{YEAR})", months_to),
     (rf"{EDGE}[\s-]+(?:the\s+)?(?:(?P<a>{MONTH})\s+)?(?P<year>{YEAR})", edge_period),
     (rf"\b(?P<season>spring|summer|autumn|holiday|christmas)(?:\s+(?:of|quarter|season))*\s+(?P<year>{YEAR})", season_period),
     (rf"{FISCAL}{SHORT_YEAR}", fiscal_year),
@@ -182,7 +190,7 @@ PERIODS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], Period]], ...] =
 
 # %% ../../nbs/01_documents/25_periods.ipynb #c15
 LENGTH = re.compile(
-    r"(?:(?P<n>three|six|nine|twelve|3|6|9|12)\s+months?|(?P<quarter>quarter(?:ly)?(?:\s+period)?)|(?:fiscal\s+)?year)"
+    r"(?:(?P<n>three|six|nine|twelve|3|6|9|12)\s+months?|(?P<quarter>quarter(?:ly)?(?:\s+period)?)|(?:fiscal\s+)?years?)"
     r"\s+(?:that\s+)?(?:ended|ending|to)\s*(?:on\s+)?$", re.IGNORECASE)
 
 
@@ -226,8 +234,12 @@ LATER_YEAR = (  # a date or a quarter that takes its year from the one after it
 )
 
 
+YEARS_APART = re.compile(  # "the third quarters of 2021 and 2022"
+    rf"\b((?:{NTH}|{NAMES}) quarter|Q[1-4])s?(?: of)?(?: (?:fiscal|the)(?: years?)?)? ((?:19|20)\d\d)\s+{AND}\s+((?:19|20)\d\d)\b(?! ?Q)", re.I)
+
+
 def with_years(text: str) -> str:
     "A text in which every period has its year, where one year stands for two."
     for rule, whole in LATER_YEAR:
         text = rule.sub(whole, text)
-    return text
+    return YEARS_APART.sub(r"\1 \2 and \1 \3", text)

@@ -23,6 +23,8 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 
 from ..config import PipelineConfig
 from ..documents.language import count_tokens, is_row, terms
+from ..documents.table_rows import is_number
+from ..documents.table_words import asking
 from .fit import about, all_named, candidates, figure_fits, of_reports, other_name_beside, rows_of, tells_names, unnamed
 from .instructions import asks_several, plain_how, with_blocks
 from .prompts import NO_ANSWER, PASSAGES_END
@@ -37,7 +39,6 @@ from ragwb.generation.sentence_ranking import (
     statement_spans,
 )
 from .table_answers import names_rows, row_statement, rows_beside, table_answer
-from .table_rows import is_number
 
 # %% ../../nbs/07_generation/10_extractive.ipynb #c06
 PASSAGE = re.compile(r'<passage n="(\d+)" relevance="([\d.]+)" place="([^"]*)">\n(.*?)\n</passage>', re.DOTALL)
@@ -195,7 +196,7 @@ def answer_replies(
     most: int,                          # sentences
 ) -> list[str]:                         # statements with their proofs; empty: no sure answer
     "What the passages answer."
-    question = plain_how(question)
+    question = plain_how(asking(question))
     named = all_named(question, passages)
     if not named and of_reports(passages):
         return []

@@ -21,7 +21,10 @@ from unicodedata import normalize
 import numpy as np
 
 from ..documents.language import STOP_WORDS, is_row, terms
+from ..documents.period_fit import own_periods, period_fit, printed_periods
 from ..documents.periods import MONTHS, Period, periods
+from ..documents.table_rows import TableRow, tables_of
+from ..documents.table_words import table_stems
 from ragwb.generation.question_words import (
     AMOUNT,
     ASKS_VALUE,
@@ -35,19 +38,8 @@ from ragwb.generation.question_words import (
     word_weight,
 )
 from .sentence_ranking import FENCE, PromptPassage, RankedSentence, looks_like_heading, rank_sentences
-from ragwb.generation.table_answers import (
-    IN_WORDS,
-    NAME_SAID,
-    VAGUE,
-    VAGUELY,
-    TableQuestion,
-    initials_of,
-    own_periods,
-    period_fit,
-    printed_periods,
-    table_stems,
-)
-from .table_rows import TableRow, tables_of
+from .table_answers import IN_WORDS, by_organisation
+from .table_cells import NAME_SAID, VAGUE, VAGUELY, TableQuestion, initials_of
 
 # %% ../../nbs/07_generation/08_fit.ipynb #c06
 NAME = re.compile(r"(?<![.!?:“\"(]\s)(?<!^)(?<!\b(?:to|in|at|as) )(?<!\b(?:for|via) )(?<!\b(?:from|near|with) )\b[A-Z][\w&-]*[A-Za-z0-9]\b")
@@ -77,6 +69,8 @@ def about(question: str, passages: Sequence[PromptPassage]) -> list[PromptPassag
     fitting = list(passages)
     if not periods(question):  # a question without a date is about what holds now
         fitting = [passage for passage in fitting if not OUT_OF_FORCE.search(title_of(passage))] or fitting
+    if several := by_organisation(question, fitting):
+        return [passage for passage in fitting if any(passage in own for own in several.values())]
     for name in names_of(question):
         wanted = set(terms(name))
         titled = [passage for passage in fitting if not any(c.isdigit() for c in name) and wanted <= set(terms(title_of(passage)))]
@@ -119,7 +113,7 @@ def is_abbreviated(name: str, text: str) -> bool:
 
 def is_named(name: str, wanted: set[str], text: str) -> bool:
     "Whether a text has a name, in other letters too."
-    if wanted <= set(terms(text)) or is_abbreviated(name, text):
+    if wanted <= set(terms(text)) or is_abbreviated(name, text) or (meant := table_stems(name.lower())) and meant <= set(terms(text)):
         return True
     capitals = CAPITAL.findall(text) if name.isalpha() else []
     long = len(name) >= MISSPELT and (name.lower() in text.lower() or bool(get_close_matches(name, capitals, 1, CLOSE)))  # `transatlantic` has the Atlantic
