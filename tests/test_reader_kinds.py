@@ -232,12 +232,12 @@ def test_a_how_question_is_refused_where_nothing_speaks_of_doing_it() -> None:
 def test_a_definition_may_begin_with_a_longer_or_a_shorter_form_of_the_name() -> None:
     gmp = "Build GMP with the flags of your processor. GNU MP is a library for arithmetic of any precision. GMP is tested on every release."
     assert said("What is GMP?", gmp, "GMP").startswith("GNU MP is a library")
-    assert said("What is form DC-5?", "Fill in form DC-5.\n\nDC-5: the certificate on the outside of a returned pump", "Returns").startswith("DC-5: the certificate")
+    assert said("What is form DC-5?", "Fill in form DC-5.\n\nDC-5: the certificate on the outside of a returned pump.", "Returns").startswith("DC-5: the certificate")
 
 
 def test_a_fragment_is_said_with_the_sentence_that_it_belongs_to() -> None:
     level = "The excess is 250 with Basic. For flood it is 1,000."
-    assert said("What is the excess for flood?", level, "Insurance").startswith(level)
+    assert said("How much is it for flood?", level, "Insurance").startswith(level)
     assert said("When was --deep added?", "`--deep` looks into archives. Added in 2.3.", "Options").startswith("`--deep` looks into archives. Added in 2.3.")
 
 

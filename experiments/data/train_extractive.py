@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize
@@ -66,15 +67,18 @@ class Example:
     def silenced(self) -> Example | None:
         """The same question without the passages that hold evidence; None if there are no others, or none that do."""
         left = [p for p in self.passages if not any(Span(p.document, p.start, p.end).overlap(span) for span in self.evidence)]
-        return replace(self, passages=left, evidence=(), weight=SILENCED) if 0 < len(left) < len(self.passages) else None
+        if not 0 < len(left) < len(self.passages):
+            return None
+        best = max(p.relevance for p in left)  # the best of what is left is the best passage now: else its relevance would tell what was taken away
+        return replace(self, passages=[replace(p, relevance=p.relevance / best) for p in left], evidence=(), weight=SILENCED)
 
 
-def asked(question: GoldenQuestion, wordings: dict[str, dict[str, object]]) -> Iterator[tuple[str, float, bool]]:
+def asked(question: GoldenQuestion, wordings: dict[str, Any]) -> Iterator[tuple[str, float, bool]]:
     """The wordings of a question, with their weight and whether each asks for something else."""
     yield standalone_by_rule(question.question, question.history), 1.0, False
     if question.history or question.id not in wordings:
         return
-    for paraphrase in wordings[question.id]["paraphrases"]:
+    for paraphrase in wordings[question.id]["paraphrases"][::2]:  # the terse one and the plain one
         yield str(paraphrase), MADE, False
     if len({span.document for span in question.evidence}) == 1:  # of two documents one may answer it
         yield str(wordings[question.id]["trap"]), SILENCED, True

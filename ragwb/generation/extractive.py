@@ -100,8 +100,8 @@ def evidence(
     )
 
 # %% ../../nbs/07_generation/10_extractive.ipynb #c12
-TRUST = {"score": 0.15, "lead": 0.7, "relevance": 6.86, "cover": 1.28, "missing": -0.11, "length": 0.28, "codes": 4.38, "kind": 0.88}
-TRUST_BIAS = -16.2
+TRUST = {"score": 0.14, "lead": 1.06, "relevance": 6.65, "cover": 1.1, "missing": -0.1, "length": 0.26, "codes": 3.46, "kind": 0.75, "unnamed": -1.24}
+TRUST_BIAS = -14.9
 
 
 def confidence(found: Evidence) -> float:  # 0 to 1
