@@ -13,7 +13,7 @@ DOCS := experiments/data/sample/docs
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo demo-aws demo-ray fault-table serve test test-slow test-again mutants attack check lint docs notebooks sample bench bench-scale bench-aws quality benchmarks published chunking-bench savings reports experiments-full pr-report targets dvc data-versions cloud-tools image sbom deploy rollback data-sync pause resume cloud-check clean
+.PHONY: help install dev demo demo-aws demo-ray fault-table serve test test-slow test-again mutants behaviours attack check lint docs notebooks sample bench bench-scale bench-aws quality benchmarks published chunking-bench savings reports experiments-full pr-report targets dvc data-versions cloud-tools image sbom deploy rollback data-sync pause resume cloud-check clean
 MAKEFLAGS += --no-print-directory
 
 help:  ## what can be made
@@ -96,6 +96,9 @@ test-again: dev  ## what failed in the last run of the tests, one by one; more t
 MUTANTS ?= 100
 mutants: dev  ## change the package at random, one small change at a time (MUTANTS=100): .ragwb/mutants.md lists those that nothing notices
 	@$(BIN)/python tests/tools/mutants.py --count $(MUTANTS) --out .ragwb/mutants.md
+
+behaviours: dev  ## break the behaviours that an audit found unguarded, one by one: each has to be noticed by an assertion (20 minutes)
+	@$(BIN)/python tests/tools/behaviours.py
 
 attack: dev  ## hostile files, strings and requests, wrong keys, two tenants, 5,000 and more generated requests with and without a key: reports/attack.md (a quarter of an hour)
 	@nice $(BIN)/python tests/tools/attack.py

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ragwb.answering.cache import AnswerCache, CachedAnswer, verdict_on
+from ragwb.answering.cache_verdicts import verdict_on
+from ragwb.answering.cached_entries import AnswerCache, CachedAnswer
 from ragwb.answering.redis_cache import RedisCache
 from ragwb.costs.usage import Usage
 from ragwb.indexing.embedding import embedder

@@ -17,7 +17,8 @@ from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatGenerationChunk
 
 from ragwb.answering.answer import Question
-from ragwb.answering.cache import AnswerCache, CachedAnswer, tried
+from ragwb.answering.cache_verdicts import tried
+from ragwb.answering.cached_entries import AnswerCache, CachedAnswer
 from ragwb.answering.likeness import difference
 from ragwb.answering.pipeline import Pipeline
 from ragwb.cli import main

@@ -13,7 +13,7 @@ from finder import Finder
 
 from ragwb.cli import main
 from ragwb.indexing import maintenance, search_indexes
-from ragwb.indexing.collection import Collection
+from ragwb.indexing.collection import Collection, Writer
 from ragwb.indexing.compaction import rows_of_files, small_files
 from ragwb.indexing.maintenance import maintain
 from ragwb.indexing.schema import origin_in
@@ -32,11 +32,13 @@ def page(number: int) -> tuple[str, bytes]:
     return f"{number}.md", f"# Pump {number}\n\nPump {number} takes {number} N m at the flange.\n".encode()
 
 
-def filled(settings: Settings) -> tuple[Workbench, Collection]:
-    "A collection of several files, one of which has the secret."
+def filled(settings: Settings, alone: bool = False) -> tuple[Workbench, Collection]:
+    "A collection of several files, one of which has the secret, with other documents or alone."
     workbench = Workbench(settings)
     workbench.ingest_files([page(n) for n in range(8)])
-    workbench.ingest_files([("pay.md", SECRET), *(page(n) for n in range(8, 12))])
+    if alone:
+        workbench.ingest_files([("pay.md", SECRET)])
+    workbench.ingest_files([*([] if alone else [("pay.md", SECRET)]), *(page(n) for n in range(8, 12))])
     workbench.ingest_files([page(n) for n in range(12, 16)])
     return workbench, workbench.store.open("default")
 
@@ -53,6 +55,17 @@ def test_a_deletion_writes_only_the_files_again_that_hold_the_document(tmp_path:
     assert len(before) == len(after) == 3 and len(before.keys() & after.keys()) == 2
     assert not any(deleted for _, deleted in after.values())
     assert Finder({"name": "Zyxwvut", "pay": "47193"}).in_folder(tmp_path) == {}
+
+
+def test_a_deletion_that_empties_a_whole_file_of_an_indexed_collection_leaves_no_byte(tmp_path: Path) -> None:
+    "No file is written again then, which would have brought the indexes up to date."
+    workbench, collection = filled(Settings(home=tmp_path, workers=1), alone=True)
+    with Writer(collection).step():
+        search_indexes.build_indexes(collection.table)
+    finder = Finder({"id": "pay.md"})
+    assert any("_indices" in name for name, kinds in finder.in_folder(tmp_path / "lancedb").items() if kinds)
+    workbench.delete(["pay.md"])
+    assert {name: kinds for name, kinds in finder.in_folder(tmp_path / "lancedb").items() if kinds} == {}
 
 
 @pytest.mark.parametrize("place", ["folder", "s3"])

@@ -6,6 +6,7 @@ import random
 import subprocess
 import sys
 
+from behaviours import behaviours
 from mutants import ROOT, chosen, report, sampled
 from mutations import mutants_of
 
@@ -55,6 +56,18 @@ def test_the_report_is_what_its_rows_say_and_each_survivor_has_a_reason():
     text = (ROOT / "reports/mutants.md").read_text("utf-8")
     assert text == report(about, results)
     assert "No reason is given yet" not in text
+
+
+def test_each_listed_behaviour_can_still_be_broken():
+    listed = behaviours()
+    assert len(listed) >= 21 and len({one.what for one in listed}) == len(listed)
+    for one in listed:
+        change = one.change()  # raises ValueError where the code has moved on
+        source = (ROOT / one.file).read_bytes()
+        after = source[:change.start] + change.new.encode() + source[change.end:]
+        assert after != source
+        if one.file.endswith(".py"):
+            assert ast.dump(ast.parse(after)) != ast.dump(ast.parse(source)), one.what
 
 
 def test_a_rank_from_another_number_is_noticed(tmp_path):

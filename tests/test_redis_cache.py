@@ -16,7 +16,8 @@ import redis
 from servers import RedisProcess
 from test_cache import CONFIG, HANDBOOK, PRICE, PRICE_TOO, STAFF, Slow, bench, entry, told
 
-from ragwb.answering.cache import CANDIDATES, AnswerCache, CacheStore, DamagedEntry
+from ragwb.answering.cache_verdicts import CANDIDATES
+from ragwb.answering.cached_entries import AnswerCache, CacheStore, DamagedEntry
 from ragwb.answering.deletion import NotEverywhere
 from ragwb.answering.pipeline import Pipeline
 from ragwb.answering.redis_cache import RedisCache, cosine_of, found_pairs

@@ -2,12 +2,15 @@
 
 import asyncio
 import errno
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 from notebooks import ROOT
 
+from ragwb.answering.deletion import unfinished
 from ragwb.api.gate import RequestGate
 from ragwb.cli import main
 from ragwb.commands.common import one_line
@@ -23,6 +26,10 @@ from ragwb.evaluation.metrics import exact_match
 from ragwb.generation.replies import without_thoughts
 from ragwb.guardrails.local import grounding_policy
 from ragwb.guardrails.personal_data import iban, part_of_code
+from ragwb.indexing.store import Store
+from ragwb.network.redis import RedisError, RedisServer
+from ragwb.operations.keys import AccessError, KeyRing, add_key, revoke_key, rotate_key
+from ragwb.retrieval.spelling import Respelt, Spelling
 from ragwb.storage.folder import Folder
 from ragwb.storage.lease import Lease
 
@@ -168,3 +175,37 @@ def test_a_row_of_cells_is_told_from_a_list_and_a_stretched_line(text: str, at: 
 def test_the_start_of_a_row_is_told_from_the_rest_of_one(text: str, begins: bool) -> None:
     above, row = page(text)
     assert starts_row(above, row, min(above.left, row.left)) is begins
+
+
+def test_a_deletion_that_another_process_completes_meanwhile_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(tmp_path)
+    for name in ("a", "b"):
+        store.objects.put(f"deletions/{name}.json", b"{}")
+    monkeypatch.setattr(store.objects, "get", lambda key: (_ for _ in ()).throw(FileNotFoundError(key)))
+    assert list(unfinished(store)) == []
+
+
+def test_a_revoked_key_is_not_rotated() -> None:
+    noon = datetime(2026, 1, 1, 12, tzinfo=UTC)
+    ring, _, _ = add_key(KeyRing(secret="s" * 32), "billing", now=noon)
+    ring = revoke_key(ring, "billing", noon)
+    with pytest.raises(AccessError, match="0 valid keys are called 'billing'"):
+        rotate_key(ring, "billing", timedelta(days=1), noon + timedelta(hours=1))
+
+
+def test_words_of_a_collection_that_lancedb_searches_are_left_as_they_are() -> None:
+    in_no_memory: Any = object()
+    assert Spelling(in_no_memory).of("Wie hoch sind die Gebuehren?") == Respelt("Wie hoch sind die Gebuehren?")
+
+
+def test_a_redis_server_that_is_left_alone_counts_as_away() -> None:
+    def away(client: object) -> None:
+        raise ConnectionError("refused")
+
+    server = RedisServer("redis://127.0.0.1:1", connect=lambda url: object(), clock=lambda: 0.0)
+    said = []
+    for _ in range(2):
+        with pytest.raises(RedisError) as raised:
+            server.call(away)
+        said.append((raised.value.passes, bool(server.problem)))
+    assert said == [(True, True), (True, True)]

@@ -17,7 +17,7 @@ import click
 from .common import json_option, main, print_json
 
 if TYPE_CHECKING:
-    from ragwb.answering.cache import Verdict
+    from ragwb.answering.cache_verdicts import Verdict
 
 # %% ../../nbs/17_commands/12_cache.ipynb #c06
 NAMES = (
@@ -89,7 +89,7 @@ def cache_group() -> None:
 @click.pass_context
 def try_command(ctx: click.Context, pairs: Path, embedder: str, exact: bool, as_json: bool) -> None:
     "Tell of each pair whether the second question is given the answer of the first. PAIRS has two questions a line, as JSON."
-    from ragwb.answering.cache import tried
+    from ragwb.answering.cache_verdicts import tried
     from ragwb.config import PipelineConfig
     from ragwb.indexing.embedding import embedder as embedder_of
     from ragwb.settings import load_settings

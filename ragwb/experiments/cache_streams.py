@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from ..answering.cache import CANDIDATES, same_words, verdict_on
+from ..answering.cache_verdicts import CANDIDATES, same_words, verdict_on
 from ..evaluation.datasets import GoldenQuestion
 from ..evaluation.scoring import ScoredRow
 from .workload import MIX, STARTS, Phrasings, Request, workload

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ..answering.answer import Answer
-from ..answering.cache import AnswerCache
+from ..answering.cached_entries import AnswerCache
 from ..answering.pipeline import Pipeline
 from ..config import PipelineConfig
 from ..costs.ledger import Ledger
