@@ -100,8 +100,8 @@ def evidence(
     )
 
 # %% ../../nbs/07_generation/10_extractive.ipynb #c12
-TRUST = {"score": 0.14, "lead": 1.06, "relevance": 6.65, "cover": 1.1, "missing": -0.1, "length": 0.26, "codes": 3.46, "kind": 0.75, "unnamed": -1.24}
-TRUST_BIAS = -14.9
+TRUST = {"score": 0.19, "lead": 1.2, "relevance": 2.1, "cover": 0.52, "missing": -0.13, "length": 0.26, "codes": 3.52, "kind": 0.63, "unnamed": -0.99}
+TRUST_BIAS = -11.1
 
 
 def confidence(found: Evidence) -> float:  # 0 to 1
