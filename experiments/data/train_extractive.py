@@ -40,7 +40,7 @@ SAMPLE = Path(__file__).resolve().parent / "sample"
 PARAPHRASES = Path(__file__).resolve().parent / "cache" / "sample_paraphrases.jsonl"
 NAMES = [field.name for field in fields(Features)]
 TRUST_NAMES = [field.name for field in fields(Evidence)]
-MADE, SILENCED = 0.5, 0.25  # what a question in other words counts, and one that is not answered
+MADE, SILENCED = 0.5, 0.1  # what a question in other words counts, and one that is not answered: few of the questions that people ask are
 
 
 @dataclass

@@ -100,8 +100,8 @@ def evidence(
     )
 
 # %% ../../nbs/07_generation/10_extractive.ipynb #c12
-TRUST = {"score": 0.19, "lead": 1.2, "relevance": 2.1, "cover": 0.52, "missing": -0.13, "length": 0.26, "codes": 3.52, "kind": 0.63, "unnamed": -0.99}
-TRUST_BIAS = -11.1
+TRUST = {"score": 0.19, "lead": 1.18, "relevance": 2.61, "cover": 0.53, "missing": -0.14, "length": 0.31, "codes": 3.8, "kind": 0.83, "unnamed": -1.05}
+TRUST_BIAS = -11.9
 
 
 def confidence(found: Evidence) -> float:  # 0 to 1
