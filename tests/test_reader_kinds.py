@@ -187,3 +187,60 @@ def test_the_measure_the_day_and_the_part_that_are_asked_for_choose_the_row() ->
     assert "66,907" in said("How much did Amazon owe its suppliers (accounts payable) at the end of the first quarter of 2023?", balance, place)
     assert said("What was Twitch's operating income in the first quarter of 2023?", f"Twitch has viewers.\n\n{flows}", place) == ""
     assert "4,774" in said("What was Amazon's operating income in the first quarter of 2023?", flows, place)
+
+
+README = """Enable and use networkd
+=======================
+networkd is a small service to configure network interfaces.
+
+networkd is not enabled by default; run
+
+  systemctl enable systemd-networkd
+
+if you want to use it. You need to make sure that interfaces handled by networkd are not handled by ifupdown.
+
+Bug reports
+===========
+
+Please send all reports to bugs@example.org. Reports should ideally include:
+
+  * the version of networkd
+  * a description of the behaviour
+
+Why do long user names get printed as numbers?
+
+  The standards require it when there is not enough room in the column."""
+
+
+def test_a_heading_drawn_over_a_line_and_an_indented_command_are_known_in_plain_text() -> None:
+    assert said("What is networkd?", README, "README").startswith("networkd is a small service to configure network interfaces. [[1|")
+    assert said("How do I enable networkd?", README, "README").startswith("networkd is not enabled by default; run\n  systemctl enable systemd-networkd [[1|")
+
+
+def test_what_leads_to_a_list_is_said_with_the_list_whatever_is_asked() -> None:
+    assert said("What should a bug report include?", README, "README").startswith("Reports should ideally include:\n  * the version of networkd\n  * a description")
+
+
+def test_the_question_of_a_faq_is_above_its_answer_and_a_reason_is_what_answers_why() -> None:
+    assert said("Why are user names printed as numbers?", README, "README").startswith("The standards require it")
+
+
+def test_a_how_question_is_refused_where_nothing_speaks_of_doing_it() -> None:
+    assert said("How do I uninstall networkd?", "networkd is a small service. Interfaces are listed in `/etc/network`.", "README") == ""
+
+
+def test_a_definition_may_begin_with_a_longer_or_a_shorter_form_of_the_name() -> None:
+    gmp = "Build GMP with the flags of your processor. GNU MP is a library for arithmetic of any precision. GMP is tested on every release."
+    assert said("What is GMP?", gmp, "GMP").startswith("GNU MP is a library")
+    assert said("What is form DC-5?", "Fill in form DC-5.\n\nDC-5: the certificate on the outside of a returned pump.", "Returns").startswith("DC-5: the certificate")
+
+
+def test_a_fragment_is_said_with_the_sentence_that_it_belongs_to() -> None:
+    level = "The excess is 250 with Basic. For flood it is 1,000."
+    assert said("How much is it for flood?", level, "Insurance").startswith(level)
+    assert said("When was --deep added?", "`--deep` looks into archives. Added in 2.3.", "Options").startswith("`--deep` looks into archives. Added in 2.3.")
+
+
+def test_a_column_of_the_sibling_product_answers_nothing() -> None:
+    assert said("What is the rinse temperature of the DL-60?", "| Setting | DL-40 |\n|---|---|\n| Rinse temperature | 82 °C |", "Washers") == ""
+    assert "82" in said("What is the rinse temperature of the DL-40?", "| Setting | DL-40 |\n|---|---|\n| Rinse temperature | 82 °C |", "Washers")

@@ -37,7 +37,7 @@ from ragwb.generation.question_words import (
     word_stems,
     word_weight,
 )
-from .sentence_ranking import FENCE, PromptPassage, RankedSentence, looks_like_heading, rank_sentences
+from .sentence_ranking import PromptPassage, RankedSentence, is_listing, looks_like_heading, rank_sentences
 from .table_answers import IN_WORDS, by_organisation
 from .table_cells import NAME_SAID, VAGUE, VAGUELY, TableQuestion, initials_of
 
@@ -269,7 +269,7 @@ def says_something(sentence: RankedSentence, row: TableRow | None) -> bool:
         return False
     if is_row(sentence.text):
         return row is not None and any(row.columns) and not all(printed_periods(column) for column in row.columns)
-    if FENCE.match(sentence.text):  # a listing says nothing without a word about it, see the next page
+    if is_listing(sentence.text):  # a listing says nothing without a word about it, see the next page
         return False
     return not LINK_ALONE.fullmatch(sentence.text) and not looks_like_heading(sentence.text) and not POINTER.match(sentence.text) and sentence.text.rstrip()[-1] not in ":?"
 
@@ -296,8 +296,10 @@ def statements(question: str, passages: Sequence[PromptPassage]) -> list[RankedS
     "The sentences and rows that are statements, best first."
     rows, places = rows_of(passages), {passage.number: passage.place for passage in passages}
     above = {passage.number: subtitles(passage.text) for passage in passages}
+    heads = {key: f"{row.section} {' '.join(row.heads)}" for key, row in rows.items()}
     return [sentence for sentence in rank_sentences(question, passages)
-            if says_something(sentence, rows.get((sentence.passage, sentence.text))) and not of_another(question, sentence.text, places[sentence.passage])
+            if says_something(sentence, rows.get((sentence.passage, sentence.text)))
+            and not of_another(question, f"{sentence.text} {heads.get((sentence.passage, sentence.text), '')}", places[sentence.passage])
             and not any(low <= sentence.start < high for low, high in above[sentence.passage])]
 
 
