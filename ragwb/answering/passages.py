@@ -88,6 +88,7 @@ def read_hits(
 ) -> list[Passage]:        # best first, numbered from 1
     "The hits as passages: parents instead of children, none twice."
     made: list[Passage] = []
+    best = max((hit.score for hit in hits), default=0.0) or 1.0  # 0: nothing that was found is like the question
     for hit in hits:
         piece = hit.chunk
         if any(known.document == piece.document and known.start <= piece.start and piece.end <= known.end for known in made):
@@ -95,7 +96,7 @@ def read_hits(
         start, end, text = reader.parent(piece)
         start, text = reader.with_heads(piece.document, start, text)
         place = piece.context + (f", page {piece.page}" if piece.page else "")
-        made.append(Passage(len(made) + 1, piece.document, start, end, text, place or piece.document, hit.score / hits[0].score))
+        made.append(Passage(len(made) + 1, piece.document, start, end, text, place or piece.document, hit.score / best))
     return made
 
 

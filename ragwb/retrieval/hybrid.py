@@ -111,7 +111,7 @@ def above_cutoff(
     "The hits that score at least a share of the best one."
     return [hit for hit in hits if hit.score >= share * hits[0].score]
 
-# %% ../../nbs/06_retrieval/06_hybrid.ipynb #c18
+# %% ../../nbs/06_retrieval/06_hybrid.ipynb #c16u
 def of_tables(
     searcher: Searcher,
     query: str,
@@ -125,7 +125,7 @@ def of_tables(
     hits = [Hit(piece, 0.0, {"tables": n}, {"tables": score}) for n, ((_, score), piece) in enumerate(zip(leg, pieces, strict=True), start=1)]
     return [hit for hit in hits if (hit.document, hit.start) not in known]
 
-
+# %% ../../nbs/06_retrieval/06_hybrid.ipynb #c18
 Reranker = Callable[[str, Sequence[Hit]], Sequence[Hit]]  # question and hits -> the same hits, reordered, with new scores
 
 
@@ -147,7 +147,7 @@ def retrieve(
     else:
         legs = search_legs(searcher, embedder, query, most, where)
     hits = fuse_legs(searcher, legs, config, most if reranker or groups else config.k)
-    if reranker and config.tables:
+    if reranker and config.tables and hits:
         hits += of_tables(searcher, query, most, where, hits)
     if reranker:
         hits = list(reranker(query, hits))
