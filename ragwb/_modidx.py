@@ -1141,6 +1141,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                 'ragwb/app/answer_view.py'),
                                        'ragwb.app.answer_view.hit_table': ('15_app/answer_view.html#hit_table', 'ragwb/app/answer_view.py'),
                                        'ragwb.app.answer_view.icon': ('15_app/answer_view.html#icon', 'ragwb/app/answer_view.py'),
+                                       'ragwb.app.answer_view.in_words': ('15_app/answer_view.html#in_words', 'ragwb/app/answer_view.py'),
                                        'ragwb.app.answer_view.leg_cell': ('15_app/answer_view.html#leg_cell', 'ragwb/app/answer_view.py'),
                                        'ragwb.app.answer_view.model_label': ( '15_app/answer_view.html#model_label',
                                                                               'ragwb/app/answer_view.py'),

@@ -6,9 +6,9 @@
 __all__ = ['CHIP', 'CHIP_IN_CODE', 'PIPE', 'EDGE', 'RULE', 'Tokens', 'Env', 'BLOCK_END', 'OFF', 'IN_PROMPT', 'HEADINGS', 'THUMB',
            'REASONS', 'COPY', 'AGAIN', 'place_label', 'chip', 'chip_rule', 'star_rule', 'draw_chip', 'draw_code',
            'draw_text', 'draw_image', 'answer_markdown', 'with_chips', 'seconds', 'dollars', 'model_label', 'fact_line',
-           'data_table', 'passage_button', 'leg_cell', 'hit_table', 'why_facts', 'why', 'refusal_note', 'failure_note',
-           'thumb_button', 'reason_form', 'thumbs', 'icon', 'answer_text', 'answer_actions', 'pending_turn',
-           'finished_turn', 'turn']
+           'data_table', 'in_words', 'passage_button', 'leg_cell', 'hit_table', 'why_facts', 'why', 'refusal_note',
+           'failure_note', 'thumb_button', 'reason_form', 'thumbs', 'icon', 'answer_text', 'answer_actions',
+           'pending_turn', 'finished_turn', 'turn']
 
 # %% ../../nbs/15_app/02_answer_view.ipynb #c03
 import re
@@ -166,9 +166,16 @@ def data_table(
     return f'<table class="data"><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>'
 
 
+def in_words(text: str) -> str:
+    "A passage in a line, without the marks of Markdown."
+    blocks = [block.children or [block] for block in answer_markdown().parse(text, {}) if block.content]
+    said = ("".join(f"[{part.meta['n']}]" if part.type == "chip" else " " if part.type == "softbreak" else part.content for part in parts) for parts in blocks)
+    return " ".join(" ".join(said).split())
+
+
 def passage_button(answer: str, n: int, passage: Mapping[str, Any], length: int = 110) -> str:
     "A passage that opens its source."
-    text = " ".join(passage["text"].split())
+    text = in_words(passage["text"])
     return (f'<button class="near" data-act="passage" data-answer="{escape(answer)}" data-n="{n}"><small class="muted">{place_label(passage)}</small>'
             f"<span>{escape(text[:length])}{'…' if len(text) > length else ''}</span></button>")
 
@@ -237,7 +244,7 @@ def refusal_note(record: Mapping[str, Any]) -> str:
 # %% ../../nbs/15_app/02_answer_view.ipynb #c24
 def failure_note(reason: str, passages: Sequence[Mapping[str, Any]]) -> str:
     "A question that no model could answer."
-    found = "".join(f'<blockquote class="small"><span class="muted">{place_label(passage)}</span><br>{escape(" ".join(passage["text"].split())[:300])}</blockquote>' for passage in passages[:3])
+    found = "".join(f'<blockquote class="small"><span class="muted">{place_label(passage)}</span><br>{escape(in_words(passage["text"])[:300])}</blockquote>' for passage in passages[:3])
     return f'<div class="notice"><p>{escape(reason)}</p>{"<p>These passages were found for it:</p>" + found if found else ""}</div>'
 
 # %% ../../nbs/15_app/02_answer_view.ipynb #c27
