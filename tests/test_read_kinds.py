@@ -149,7 +149,7 @@ def test_a_mail_of_apple_mail_and_a_contact_are_read() -> None:
     message = EmailMessage()
     message.set_content("See below.")
     message.add_attachment("BEGIN:VCARD\nFN:Ida Brun\nEND:VCARD\n", subtype="vcard", filename="ida.vcf")
-    assert "FN:Ida Brun" in text_of(message.as_bytes(), "a.eml")
+    assert "Name: Ida Brun" in text_of(message.as_bytes(), "a.eml")
 
 
 # XML.

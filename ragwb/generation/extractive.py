@@ -101,7 +101,7 @@ def evidence(
     )
 
 # %% ../../nbs/07_generation/10_extractive.ipynb #c12
-TRUST = {"score": 0.19, "lead": 1.18, "relevance": 2.61, "cover": 0.53, "missing": -0.14, "length": 0.31, "codes": 3.8, "kind": 0.83, "unnamed": -1.05}
+TRUST = {"score": 0.19, "lead": 1.18, "relevance": 2.61, "cover": 0.53, "missing": -0.14, "length": 0.31, "codes": 3.8, "kind": 0.83, "unnamed": -1.04}
 TRUST_BIAS = -11.9
 
 

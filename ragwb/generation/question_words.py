@@ -94,11 +94,11 @@ WANTED = tuple(  # what is asked, and what an answer to it holds
          r"|\bwhat (?:do|does|did) [^?]{0,200}\bcost\b"
          r"|\b(?:price|fee|salary|wage|reward|in dollars|in euros)\b",
          HAS_MONEY),
-        (r"\bhow (?:many|much|long|old|far|often|tall|large|high|big|heavy|deep|fast|thick|wide)\b"
-         r"|\b(?:percentage|percent|price|cost|torque|pressure|temperature|weight|amount|number|rate|limit)\b", HAS_NUMBER),
+        (r"\bhow (?:many|much|long|old|far|often|tall|large|high|big|heavy|deep|fast|thick|wide)\b", HAS_NUMBER),
         (r"\bwhen\b|\b(?:what|which) (?:year|date|day|month|time|century|decade)\b", HAS_DATE),
         (r"\b(?:who|whom|whose)\b|\bwhich (?:person|team|company)\b", HAS_NAME),
         (r"\bwhere\b|\b(?:what|which) (?:city|country|place|state|location|town|region)\b", HAS_PLACE),
+        (r"\b(?:percentage|percent|price|cost|torque|pressure|temperature|weight|amount|number|rate|limit)\b", HAS_NUMBER),  # but not in `Who sets the limit?`
     )
 )
 

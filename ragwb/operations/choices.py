@@ -61,7 +61,7 @@ CHOICES = (
     by_training("generation.sentence_ranking.WEIGHTS", {"words": 4.6, "before": -0.4, "place": 5.6, "table": 0.9, "cosine": 2.5,
                                                        "window": 6.4, "kind": 1.6, "relevance": 4.9, "codes": 0.9, "cover": 7.2}),
     by_training("generation.extractive.TRUST", {"score": 0.19, "lead": 1.18, "relevance": 2.61, "cover": 0.53, "missing": -0.14,
-                                                "length": 0.31, "codes": 3.8, "kind": 0.83, "unnamed": -1.05}),
+                                                "length": 0.31, "codes": 3.8, "kind": 0.83, "unnamed": -1.04}),
     by_training("generation.extractive.TRUST_BIAS", -11.9),
     Choice("config.GuardrailConfig.attacks", True, "python -m benchmarks.guardrails", ATTACKS, CHOOSING),
     by_hand("config.GuardrailConfig.grounding", 0.0, "off: nobody has chosen a threshold"),
