@@ -71,7 +71,7 @@ def in_data_folder(settings: Settings, command: str) -> str:
         command = command.replace(" ID", f" {made['id']}")
     if "restore" in command and "--tag" in command:
         ragwb(settings, ["documents", "tag", "reviewed-november"])
-    now = datetime.now(UTC).isoformat(timespec="seconds")
+    now = datetime.now(UTC).isoformat()
     words = [now if word.startswith("2026-11-24T") else word for word in shlex.split(command)[1:]]
     return ragwb(settings, words)
 
