@@ -1099,6 +1099,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                    'ragwb.api.service.failing_ledger': ('14_api/service.html#failing_ledger', 'ragwb/api/service.py'),
                                    'ragwb.api.service.file_outcomes': ('14_api/service.html#file_outcomes', 'ragwb/api/service.py'),
                                    'ragwb.api.service.find_document': ('14_api/service.html#find_document', 'ragwb/api/service.py'),
+                                   'ragwb.api.service.keep_responsive': ('14_api/service.html#keep_responsive', 'ragwb/api/service.py'),
                                    'ragwb.api.service.open_collection': ('14_api/service.html#open_collection', 'ragwb/api/service.py'),
                                    'ragwb.api.service.service_of': ('14_api/service.html#service_of', 'ragwb/api/service.py')},
             'ragwb.api.sign_in': { 'ragwb.api.sign_in.admitted_person': ('14_api/sign_in.html#admitted_person', 'ragwb/api/sign_in.py'),

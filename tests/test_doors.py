@@ -1,7 +1,9 @@
 "Waiting, hanging up, filling up: what one client does takes nothing from the others, and ends."
 
 import ast
+import asyncio
 import contextlib
+import gc
 import os
 import re
 import socket
@@ -25,7 +27,7 @@ from test_faults import tiny_disk  # noqa: F401  # a fixture
 import ragwb.app.server
 from ragwb.answering.answer_index import SUFFIX, TOGETHER
 from ragwb.answering.conversations import Conversations, conversation_markdown, new_conversation_id
-from ragwb.api import gate, service
+from ragwb.api import gate, routes, service
 from ragwb.api.routes import create_api
 from ragwb.app.server import ImpatientProtocol, create_server, run_server
 from ragwb.documents.document import DocumentError
@@ -327,5 +329,24 @@ def test_a_server_lets_its_connections_take_their_turn_soon(tmp_path: Path, monk
     try:
         run_server(Settings(home=tmp_path, port=free_port(), workers=1, model_servers=""))
         assert sys.getswitchinterval() == pytest.approx(service.TURN_S) and before / 5 > service.TURN_S
+        assert gc.get_freeze_count() > 50_000  # what is loaded is looked through no more
     finally:
         sys.setswitchinterval(before)
+        gc.unfreeze()
+
+
+def test_a_sign_of_life_touches_no_file() -> None:
+    "Each touch hands Python's lock to an answer that is being computed."
+    touched, looking = list[str](), [False]
+
+    def noted(event: str, given: tuple[object, ...]) -> None:
+        if looking[0] and event in ("open", "os.listdir", "os.scandir"):
+            touched.append(f"{event} {given[0]}")
+
+    sys.addaudithook(noted)  # there is no way to take it away
+    looking[0] = True
+    try:
+        said = asyncio.run(routes.healthz())
+    finally:
+        looking[0] = False
+    assert said["status"] == "ok" and touched == []

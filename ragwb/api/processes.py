@@ -14,7 +14,6 @@ import logging
 import multiprocessing
 import os
 import shutil
-import sys
 import tempfile
 import threading
 import time
@@ -43,7 +42,7 @@ from .access import AccessGate
 from .gate import ClientGone
 from .problems import Problem, problem_of, problem_response
 from .routes import create_api
-from .service import TURN_S
+from .service import keep_responsive
 from ..config import PipelineConfig
 from ..operations.limits import Meter, Meters, OverLimit
 from ..operations.permission import VISITOR, Visitor
@@ -135,8 +134,9 @@ def answer_for(settings: Settings, config: PipelineConfig | None, socket: str, r
         os._exit(1)
 
     threading.Thread(target=leave_with_parent, daemon=True).start()
-    sys.setswitchinterval(TURN_S)
-    TellingServer(uvicorn.Config(answering_api(settings, config), uds=socket, log_level="warning", timeout_graceful_shutdown=5), ready).run()
+    api = answering_api(settings, config)
+    keep_responsive()
+    TellingServer(uvicorn.Config(api, uds=socket, log_level="warning", timeout_graceful_shutdown=5), ready).run()
 
 # %% ../../nbs/14_api/09_processes.ipynb #c12
 def client_of(socket: str) -> httpx.AsyncClient:

@@ -5,11 +5,13 @@
 # %% auto #0
 __all__ = ['ENDED', 'ANSWERS_AT_ONCE', 'UPLOADS_AT_ONCE', 'DELETIONS_AT_ONCE', 'PICTURES_AT_ONCE', 'PROBES_AT_ONCE', 'LOCK_S',
            'PROBE_S', 'UPLOAD_S', 'Looked', 'TURN_S', 'Serving', 'open_collection', 'find_document', 'checked_question',
-           'file_outcomes', 'failing_ledger', 'Places', 'Service', 'service_of', 'admitted']
+           'file_outcomes', 'failing_ledger', 'keep_responsive', 'Places', 'Service', 'service_of', 'admitted']
 
 # %% ../../nbs/14_api/03_service.ipynb #c03
+import gc
 import logging
 import sqlite3
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
@@ -101,6 +103,13 @@ def failing_ledger() -> Iterator[None]:
 
 # %% ../../nbs/14_api/03_service.ipynb #c14u
 TURN_S = 0.0005  # seconds for which a thread of a server computes while another one wants to
+
+
+def keep_responsive() -> None:
+    "Prepares the process of a server, once all is loaded, for connections and answers beside each other."
+    sys.setswitchinterval(TURN_S)
+    gc.collect()
+    gc.freeze()
 
 # %% ../../nbs/14_api/03_service.ipynb #c14s
 @dataclass

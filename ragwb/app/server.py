@@ -36,7 +36,7 @@ from ..api.access import SESSION_COOKIE, Rule
 from ..api.problems import Problem, problem_response
 from ..api.processes import Crew, add_processes, answer_for
 from ..api.routes import create_api
-from ..api.service import TURN_S, Serving
+from ..api.service import Serving, keep_responsive
 from .uploads import Uploads
 from .window import PAGES, SYSTEM_COOKIE, THEME_COOKIE, Window, window_frame
 from ..config import PipelineConfig
@@ -292,8 +292,8 @@ def run_server(
     import uvicorn
 
     check_port(settings.host, settings.port)
-    sys.setswitchinterval(TURN_S)
     server = create_server(settings, config)
+    keep_responsive()
     crew = Crew(processes, answer_for, settings, config) if processes > 1 else None
     if crew:
         add_processes(server, crew)

@@ -292,6 +292,7 @@ def write_benchmark(folder: Path, name: str, about: Row, rows: Sequence[Raw]) ->
     "Writes rows and summary of a benchmark; returns the summary."
     stored = benchmark_rows(name, about, rows)
     summary, data = benchmark_summary(name, stored)
+    folder.mkdir(parents=True, exist_ok=True)  # an hour of measuring is not lost for want of a folder
     write_whole(folder / f"{name}.jsonl", stored)
     write_whole(folder / BENCHMARKS[name][0], data)
     return summary
