@@ -1620,6 +1620,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                 'ragwb/app/server.py'),
                                   'ragwb.app.server.add_app': ('15_app/server.html#add_app', 'ragwb/app/server.py'),
                                   'ragwb.app.server.check_port': ('15_app/server.html#check_port', 'ragwb/app/server.py'),
+                                  'ragwb.app.server.component_response': ('15_app/server.html#component_response', 'ragwb/app/server.py'),
                                   'ragwb.app.server.conversation_response': ( '15_app/server.html#conversation_response',
                                                                               'ragwb/app/server.py'),
                                   'ragwb.app.server.create_server': ('15_app/server.html#create_server', 'ragwb/app/server.py'),

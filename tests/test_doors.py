@@ -18,6 +18,8 @@ from pathlib import Path
 import httpx
 import pytest
 import uvicorn
+from panel.io.resources import component_resource_path
+from panel_material_ui.base import MaterialComponent
 from servers import free_port
 from starlette.responses import Response
 from starlette.testclient import TestClient
@@ -29,10 +31,13 @@ from ragwb.answering.answer_index import SUFFIX, TOGETHER
 from ragwb.answering.conversations import Conversations, conversation_markdown, new_conversation_id
 from ragwb.api import gate, routes, service
 from ragwb.api.routes import create_api
+from ragwb.app.documents_page import WindowUploads
 from ragwb.app.server import ImpatientProtocol, create_server, run_server
+from ragwb.app.uploads import Uploads
 from ragwb.documents.document import DocumentError
 from ragwb.documents.parsing import parse
 from ragwb.operations.keys import KeyStore, add_key
+from ragwb.operations.limits import Buckets, Meters
 from ragwb.settings import Settings
 from ragwb.storage.folder import RESERVE, Folder
 from ragwb.workbench import Workbench
@@ -350,3 +355,49 @@ def test_a_sign_of_life_touches_no_file() -> None:
     finally:
         looking[0] = False
     assert said["status"] == "ok" and touched == []
+
+
+# addresses
+
+
+@pytest.mark.parametrize("path", ["this/Zen/_bundle/a.js", "../../../etc/passwd", "x", "json/loads/_esm/a.js", "panel.widgets/Button/_stylesheets/../../x", "os/sep/_bundle/x"])
+def test_an_address_imports_no_module_and_reads_no_file_that_no_component_lists(tmp_path: Path, path: str) -> None:
+    client = TestClient(create_server(Settings(home=tmp_path, workers=1, model_servers="")), base_url="http://127.0.0.1:8321", raise_server_exceptions=False)
+    response = client.get(f"/components/{path.replace('..', '%2e%2e').replace('/', '%2f')}")
+    assert (response.status_code, "this" in sys.modules) == (404, False)
+
+
+def test_the_components_of_a_page_are_served(tmp_path: Path) -> None:
+    client = TestClient(create_server(Settings(home=tmp_path, workers=1, model_servers="")), base_url="http://127.0.0.1:8321")
+    response = client.get(component_resource_path(MaterialComponent, "_bundle_path", MaterialComponent._bundle_path))
+    assert response.status_code == 200 and len(response.content) > 100_000
+
+
+def test_no_header_of_a_client_moves_its_wrong_keys_to_another_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("FORWARDED_ALLOW_IPS", raising=False)
+    KeyStore(Folder(tmp_path)).change(lambda ring: add_key(ring, "admin", ["admin"]))
+    run, turn = dict[str, object](), sys.getswitchinterval()
+    monkeypatch.setattr(uvicorn, "run", lambda app, **given: run.update(given, app=app))
+    try:
+        run_server(Settings(home=tmp_path, port=free_port(), workers=1, model_servers=""))
+    finally:
+        sys.setswitchinterval(turn)
+        gc.unfreeze()
+    config = uvicorn.Config(**run)  # type: ignore[arg-type]
+    config.load()
+    client = TestClient(config.loaded_app, base_url="http://127.0.0.1:8321", client=("127.0.0.1", 5))  # a proxy on this machine
+    told = [client.get("/v1/collections", headers={"Authorization": "Bearer wrong", "X-Forwarded-For": f"10.0.0.{n}"}).status_code for n in range(25)]
+    assert told == [401] * 20 + [429] * 5
+
+
+def test_a_window_sends_no_more_than_it_announced_and_touches_no_file_of_another_window(server: Server) -> None:
+    uploads, meter = Uploads(server.workbench), Meters(Buckets(lambda: 0.0)).of("1", {"megabytes": 1})
+    mine, other = WindowUploads(uploads, meter), WindowUploads(uploads)
+    mine.act({"act": "announce", "files": [{"upload": "less", "name": "a.md", "size": -5_000_000}, {"upload": "zero", "name": "b.md", "size": 0}, {"upload": "big", "name": "c.md", "size": 2_000_000}, {"upload": "next", "name": "f.md", "size": 9}]}, "default")
+    assert mine.act({"act": "piece", "upload": "zero", "data": b"x" * 1_000, "last": False}, "default") == {"arrived": "zero", "more": False}
+    assert [(each.id, each.stage) for each in uploads.of("default")] == [("less", "failed"), ("zero", "failed"), ("big", "sending"), ("next", "failed")]
+    assert "announced" in uploads.items["zero"].reason and "MB uploaded" in uploads.items["next"].reason and not uploads.data.get("zero")
+    other.act({"act": "announce", "files": [{"upload": "theirs", "name": "d.md", "size": 10}]}, "others")
+    mine.act({"act": "announce", "files": [{"upload": "theirs", "name": "e.md", "size": 900_000}]}, "default")
+    mine.act({"act": "piece", "upload": "theirs", "data": b"not yours ", "last": True}, "default")
+    assert (uploads.items["theirs"].stage, uploads.items["theirs"].received, uploads.items["theirs"].name) == ("sending", 0, "d.md")

@@ -193,11 +193,13 @@ class WindowUploads:
 
     def announce(self, file: Mapping[str, Any], collection: str) -> None:
         "A file is about to be sent; one beyond the limits of the visitor's key fails at once."
+        size = int(file["size"])
+        if not self.uploads.begin(file["upload"], collection, str(file["name"]), size):
+            return
         self.sent.add(file["upload"])
-        self.uploads.begin(file["upload"], collection, str(file["name"]), int(file["size"]))
         try:
             self.meter.take("documents")
-            self.meter.take("megabytes", int(file["size"]) / 1e6)
+            self.meter.take("megabytes", max(0, size) / 1e6)
         except OverLimit as error:
             self.uploads.note(file["upload"], stage="failed", reason=str(error))
 

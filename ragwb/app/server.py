@@ -4,11 +4,12 @@
 
 # %% auto #0
 __all__ = ['PICTURE_WIDTH', 'APP_POLICY', 'POLICY_HEADERS', 'TICK_MS', 'APP_RULES', 'PAGE_SESSIONS', 'CONNECTIONS', 'HEAD_S',
-           'not_there', 'page_response', 'original_response', 'conversation_response', 'ContentPolicyMiddleware',
-           'WindowSocket', 'session_of', 'add_app', 'PortTaken', 'check_port', 'ImpatientProtocol', 'create_server',
-           'run_server']
+           'not_there', 'page_response', 'original_response', 'conversation_response', 'component_response',
+           'ContentPolicyMiddleware', 'WindowSocket', 'session_of', 'add_app', 'PortTaken', 'check_port',
+           'ImpatientProtocol', 'create_server', 'run_server']
 
 # %% ../../nbs/15_app/21_server.ipynb #c03
+import os
 import signal
 import socket
 import sys
@@ -22,13 +23,16 @@ import bokeh_fastapi.application
 import panel as pn
 from bokeh_fastapi.handler import WSHandler
 from fastapi import FastAPI, Response
+from fastapi.responses import FileResponse
 from fastapi.routing import APIRoute
 from panel.io.callbacks import PeriodicCallback
 from panel.io.document import extra_socket_handlers
 from panel.io.fastapi import add_applications
+from panel.io.server import ComponentResourceHandler
 from panel_material_ui.template import Page
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
+from tornado.web import HTTPError
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from ..answering.conversations import ConversationError, Conversations, conversation_markdown
@@ -102,6 +106,18 @@ def conversation_response(workbench: Workbench, collection: str, conversation: s
         return not_there()
     headers = {"content-disposition": f'attachment; filename="conversation-{kept.created[:10]}.md"', "x-content-type-options": "nosniff", "cache-control": "no-store"}
     return Response(conversation_markdown(kept, conversations.records(kept)), media_type="text/markdown", headers=headers)
+
+
+def component_response(
+    path: str,  # module/class/attribute/file
+) -> Response:
+    "A file that a component of a page lists; 404 for everything else. Panel's own route imports any module that an address names."
+    if path.partition("/")[0] not in sys.modules:
+        return not_there()
+    try:
+        return FileResponse(ComponentResourceHandler.parse_url_path(ComponentResourceHandler, path))
+    except HTTPError:
+        return not_there()
 
 # %% ../../nbs/15_app/21_server.ipynb #c11
 APP_POLICY = (
@@ -195,6 +211,10 @@ def add_app(
     @api.get("/conversations/{collection}/{conversation}", include_in_schema=False)
     def exported(service: Serving, collection: str, conversation: str) -> Response:
         return conversation_response(service.workbench, collection, conversation)
+
+    @api.get("/components/{path:path}", include_in_schema=False)  # before Panel's
+    def component(path: str) -> Response:
+        return component_response(path)
 
     api.state.rules.extend(APP_RULES)
     api.add_middleware(ContentPolicyMiddleware)
@@ -301,4 +321,4 @@ def run_server(
     print(f"ragwb is at http://{settings.host}:{settings.port}  (API: /v1, its description: /docs; stop with Ctrl-C)", flush=True)
     with crew or nullcontext():
         uvicorn.run(server, host=settings.host, port=settings.port, log_level="warning", timeout_graceful_shutdown=5, timeout_keep_alive=10, limit_concurrency=CONNECTIONS,
-                    http=ImpatientProtocol)
+                    http=ImpatientProtocol, proxy_headers="FORWARDED_ALLOW_IPS" in os.environ)

@@ -46,14 +46,16 @@ def announced(id: str, collection: str, name: str, size: int, max_mb: int) -> Up
         safe_name(name)
     except DocumentError as error:
         return replace(upload, stage="failed", reason=str(error.reason))
+    if size < 0:
+        return replace(upload, size=0, stage="failed", reason="a file cannot be smaller than nothing")
     if size > max_mb * 1_000_000:
         return replace(upload, stage="failed", reason=f"{size / 1e6:,.0f} MB, and at most {max_mb} MB are allowed (setting max_file_mb)")
     return upload
 
 
-def grown(upload: Upload, received: int, max_bytes: int) -> Upload:
-    "The upload after a piece arrived; failed if the file goes beyond the limit that its announced size respected."
-    if received > max_bytes:
+def grown(upload: Upload, received: int) -> Upload:
+    "The upload after a piece arrived; failed if the file goes beyond its announced size, which limits were counted by."
+    if received > upload.size:
         return replace(upload, stage="failed", reason="it is larger than was announced")
     return replace(upload, received=received)
 
@@ -189,16 +191,17 @@ class Uploads(UploadBoard):
         super().__init__()
         self.workbench, self.runs = workbench, UploadRuns(workbench, self)
 
-    def begin(self, id: str, collection: str, name: str, size: int) -> None:
-        "A file is announced."
+    def begin(self, id: str, collection: str, name: str, size: int) -> bool:
+        "A file is announced; returns False for the id of another window's."
         with self.lock:
-            if id in self.items:  # another window's
-                return
+            if id in self.items:
+                return False
             upload = announced(id, collection, name, size, self.workbench.settings.max_file_mb)
             if not upload.ended and self.in_hand() + size > IN_HAND:
                 upload = replace(upload, stage="failed", reason="too many files are on their way: choose it again when they are in")
             self.items[id], self.data[id] = upload, bytearray()
             self.changes += 1
+            return True
 
     def piece(self, id: str, data: bytes, last: bool) -> bool:
         "A piece of a file; returns True if the next one is wanted."
@@ -207,7 +210,7 @@ class Uploads(UploadBoard):
             if upload is None or upload.stage != "sending":
                 return False
             self.data[id] += data
-            after = grown(upload, len(self.data[id]), self.workbench.limits.max_bytes)
+            after = grown(upload, len(self.data[id]))
             self.note(id, received=after.received, stage=after.stage, reason=after.reason)
             if after.ended:
                 return False
