@@ -393,7 +393,8 @@ def test_no_header_of_a_client_moves_its_wrong_keys_to_another_address(tmp_path:
 def test_a_window_sends_no_more_than_it_announced_and_touches_no_file_of_another_window(server: Server) -> None:
     uploads, meter = Uploads(server.workbench), Meters(Buckets(lambda: 0.0)).of("1", {"megabytes": 1})
     mine, other = WindowUploads(uploads, meter), WindowUploads(uploads)
-    mine.act({"act": "announce", "files": [{"upload": "less", "name": "a.md", "size": -5_000_000}, {"upload": "zero", "name": "b.md", "size": 0}, {"upload": "big", "name": "c.md", "size": 2_000_000}, {"upload": "next", "name": "f.md", "size": 9}]}, "default")
+    sizes = {"less": -5_000_000, "zero": 0, "big": 2_000_000, "next": 9}
+    mine.act({"act": "announce", "files": [{"upload": id, "name": f"{id}.md", "size": size} for id, size in sizes.items()]}, "default")
     assert mine.act({"act": "piece", "upload": "zero", "data": b"x" * 1_000, "last": False}, "default") == {"arrived": "zero", "more": False}
     assert [(each.id, each.stage) for each in uploads.of("default")] == [("less", "failed"), ("zero", "failed"), ("big", "sending"), ("next", "failed")]
     assert "announced" in uploads.items["zero"].reason and "MB uploaded" in uploads.items["next"].reason and not uploads.data.get("zero")

@@ -115,7 +115,7 @@ def component_response(
     if path.partition("/")[0] not in sys.modules:
         return not_there()
     try:
-        return FileResponse(ComponentResourceHandler.parse_url_path(ComponentResourceHandler, path))
+        return FileResponse(ComponentResourceHandler.parse_url_path(ComponentResourceHandler, path))  # type: ignore[arg-type]  # it reads attributes of its class only
     except HTTPError:
         return not_there()
 
