@@ -28,11 +28,10 @@ from fastapi.routing import APIRoute
 from panel.io.callbacks import PeriodicCallback
 from panel.io.document import extra_socket_handlers
 from panel.io.fastapi import add_applications
-from panel.io.server import ComponentResourceHandler
+from panel.io.server import ComponentResourceHandler, HTTPError
 from panel_material_ui.template import Page
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
-from tornado.web import HTTPError
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from ..answering.conversations import ConversationError, Conversations, conversation_markdown
@@ -107,7 +106,7 @@ def conversation_response(workbench: Workbench, collection: str, conversation: s
     headers = {"content-disposition": f'attachment; filename="conversation-{kept.created[:10]}.md"', "x-content-type-options": "nosniff", "cache-control": "no-store"}
     return Response(conversation_markdown(kept, conversations.records(kept)), media_type="text/markdown", headers=headers)
 
-
+# %% ../../nbs/15_app/21_server.ipynb #c08c
 def component_response(
     path: str,  # module/class/attribute/file
 ) -> Response:
@@ -212,10 +211,7 @@ def add_app(
     def exported(service: Serving, collection: str, conversation: str) -> Response:
         return conversation_response(service.workbench, collection, conversation)
 
-    @api.get("/components/{path:path}", include_in_schema=False)  # before Panel's
-    def component(path: str) -> Response:
-        return component_response(path)
-
+    api.add_api_route("/components/{path:path}", component_response, include_in_schema=False)  # before Panel's
     api.state.rules.extend(APP_RULES)
     api.add_middleware(ContentPolicyMiddleware)
     sessions: dict[str, Any] = {f"/{name}": session_of(workbench, uploads, name) for name in PAGES} | {"/": session_of(workbench, uploads, "ask")}
