@@ -97,6 +97,8 @@ def faults(text: str) -> int:
 
 def strangeness(text: str) -> float:
     "How many times more tokens a text takes than ordinary text of its script; about 1 for a long text that is read rightly."
+    if sum(map(str.isupper, text)) > 9 * sum(map(str.islower, text)):  # capitals take more tokens, in every code page
+        text = text.lower()
     tokens = len(tokenizer().encode(unicodedata.normalize("NFC", text), add_special_tokens=False).ids)
     accents = [c for c in unicodedata.normalize("NFC", text).lower() if not c.isascii() and script(c) == "LATIN"]
     odd = min(sum(c not in known for c in accents) for known in ACCENTS)
