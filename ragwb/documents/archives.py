@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 
 from .builder import LimitedBuilder, clean
 from .document import REMARKS, Document, DocumentError
-from .files import RepairedZip, opened_zip, read_entry, why_skip_name
+from .files import CUT_OFF, RepairedZip, opened_zip, read_entry, why_skip_name
 from .mail import ReadFile, embed
 
 # %% ../../nbs/01_documents/37_archives.ipynb #c06
@@ -61,7 +61,7 @@ def zip_entries(data: bytes, id: str, most: int, faults: list[str]) -> Entries:
     "The files of a ZIP archive; `faults` takes what is damaged in it. Raises DocumentError for one that nothing can be read of, or that is protected."
     try:
         with opened_zip(data, most) as archive:
-            faults += ["the archive is cut off: what is before the cut is there"] if isinstance(archive, RepairedZip) else []
+            faults += [CUT_OFF] if isinstance(archive, RepairedZip) else []
             entries = [entry for entry in archive.infolist() if not entry.is_dir()]
             check_entries([entry.file_size for entry in entries], id, most)
             if any(entry.flag_bits & 1 for entry in entries):

@@ -88,6 +88,8 @@ def faults(text: str) -> int:
     "How many signs of a wrong reading a text shows."
     count = 3 * text.count("\ufffd") + sum(len(pattern.findall(text)) for pattern in (SIGN_INSIDE, ODD_INSIDE, LAST_INSIDE))
     count += sum(unicodedata.category(c) in ("Cn", "Co", "Cc", "Cs") and c not in "\t\n\r\f\x1a\x1b" for c in text)
+    if re.search(r"[\u3041-\u3096]", text):  # Chinese code pages have the Japanese syllables too
+        count += sum("\u4e00" <= c <= "\u9fff" and not c.encode("cp932", "ignore") for c in text)
     for word in re.findall(r"[^\W\d_]{2,}", text):
         if not word.isascii():
             count += len({script(c) for c in word} - FOREIGN) > 1

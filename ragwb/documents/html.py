@@ -202,7 +202,7 @@ def preformatted(element: etree._Element) -> str:
 # %% ../../nbs/01_documents/08_html.ipynb #c11
 PHONE = re.compile(r"(?<![\d.])\+?\(?\d[\d ()/–-]{5,20}\d")
 YEARS = re.compile(r"(?:(?:19|20)\d\d[ –/-]*)+")
-CONTACT = re.compile(r"\b(?:tel|phone|call|fax|telefon|fon|tél)[.:]? ?\+?\d|\w@\w|\d[:.]\d\d ?(?:[-–—]|to|bis|à|a) ?\d{1,2}[:.]\d\d|\d ?(?:am|pm|a\.m\.|p\.m\.|Uhr)\b", re.IGNORECASE)
+CONTACT = re.compile(r"\w@\w|\d[:.]\d\d ?(?:[-–—]|to|bis|à|a) ?\d{1,2}[:.]\d\d|\d ?(?:am|pm|a\.m\.|p\.m\.|Uhr)\b", re.IGNORECASE)
 
 
 def has_contact(footer: etree._Element) -> bool:

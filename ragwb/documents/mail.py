@@ -181,6 +181,9 @@ def write_text(builder: TextBuilder, part: EmailMessage, id: str, files: list[tu
         write_html(builder, part_html(part, id))
     elif part.get_content_type() == "text/calendar":
         write_calendar(builder, part_text(part, id))
+    elif part.get_content_type() == "text/enriched":  # RFC 1896: tags without a page
+        marked = re.sub(r"<param>[^<]*+</param>", "", part_text(part, id), flags=re.IGNORECASE).replace("<<", "&lt;")
+        write_html(builder, parse_tree(re.sub(r"\n\s*?\n", "<p>", marked)))
     else:
         text, found = without_uuencoded(part_text(part, id))
         files += found

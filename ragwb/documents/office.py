@@ -23,7 +23,7 @@ from lxml import etree
 
 from .builder import TextBuilder, clean
 from .document import Document, DocumentError
-from .files import RepairedZip, opened_zip, read_entry
+from .files import CUT_OFF, RepairedZip, opened_zip, read_entry
 from .tables import write_grid
 
 # %% ../../nbs/01_documents/11_office.ipynb #c06
@@ -74,7 +74,7 @@ class Package:
         self.archive, self.said, self.id = archive, said, id
         self.names = {name.replace("\\", "/").lstrip("/").lower(): name for name in archive.namelist()}
         if isinstance(archive, RepairedZip):
-            said("the file is cut off: what is before the cut is there")
+            said(CUT_OFF)
 
     def read(self, part: str) -> bytes:
         "A part's bytes, with the namespaces of the usual kind of Open XML; empty if it is missing or damaged."

@@ -509,8 +509,12 @@ def close_sheets(book: Workbook, data: bytes, id: str, facts: Mapping[str, Sheet
 
 
 def mended_part(package: Package, name: str) -> bytes:
-    "A part with its XML closed where it is cut off."
+    "A part with its XML closed where it is cut off, and without the cells that damage has left no place or no number."
     root = package.xml(name) if name.endswith((".xml", ".rels")) else None
+    for cell in [] if root is None else list(root.iter("{*}c")):
+        value = cell.findtext("{*}v") or ""
+        if not ADDRESS.fullmatch(cell.get("r", "A1")) or (cell.get("t", "n") in ("n", "s") and not re.fullmatch(r"[-+.\deE]{0,40}", value)):
+            cell.getparent().remove(cell)
     return package.read(name) if root is None else etree.tostring(root)
 
 

@@ -314,7 +314,7 @@ def find_delimiter(text: str) -> str:
     "The delimiter among `, ; tab |` that cuts most of the first rows alike; a comma if none does."
     found = max(",;\t|", key=lambda delimiter: evenness(text, delimiter))
     rows, _, width = evenness(text, found)
-    if found == "," and evenness(DECIMAL_COMMA.sub("", text[:100_000]), ",")[0] == 0:  # all its commas are in numbers
+    if found == "," and rows and evenness(DECIMAL_COMMA.sub("", text[:100_000]), ",")[0] == 0:  # all its commas are in numbers
         found = next((sign for sign in ";\t|" if evenness(text, sign)[0] >= rows), found)
     rare = "" if rows else next((sign for sign in "^~¦\x1f\x01" if evenness(text, sign)[0] > 2 and evenness(text, sign)[2] > 1), "")
     return rare or found
