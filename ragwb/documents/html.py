@@ -234,7 +234,7 @@ def is_hidden(element: etree._Element, opened: set[str]) -> bool:
         return False
     return not follows_title(element)
 
-
+# %% ../../nbs/01_documents/08_html.ipynb #s11
 LEGAL = re.compile(r"©|\(c\)|copyright|rights reserved|cookies|newsletter|alle rechte|tous droits", re.IGNORECASE)
 
 

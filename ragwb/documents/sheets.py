@@ -480,7 +480,7 @@ def read_workbook(archive: zipfile.ZipFile, builder: TextBuilder) -> Workbook:
             found[sheet.get("name", "")] = rel.target
     return Workbook(package, relations, found, cell_formats(package, relations))
 
-
+# %% ../../nbs/01_documents/29_sheets.ipynb #s28
 def close_sheets(book: Workbook, data: bytes, id: str, facts: Mapping[str, SheetFacts], max_cells: int = 20_000_000) -> bytes:
     "The file with its mostly empty sheets closed up, and in the namespaces of the usual Open XML. Raises DocumentError when a sheet stays outsized."
     changed: dict[str, bytes] = {}
