@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 
 from .builder import LimitedBuilder, clean
 from .document import REMARKS, Document, DocumentError
-from .files import why_skip_name
+from .files import CUT_OFF, RepairedZip, opened_zip, read_entry, why_skip_name
 from .mail import ReadFile, embed
 
 # %% ../../nbs/01_documents/37_archives.ipynb #c06
@@ -57,17 +57,20 @@ def check_entries(sizes: list[int], id: str, most: int) -> None:
         raise DocumentError(id, f"{held}; {MOST_FILES} files and {most:,} bytes are allowed", "unpack it and ingest the files in it")
 
 
-def zip_entries(data: bytes, id: str, most: int) -> Entries:
-    "The files of a ZIP archive. Raises DocumentError for a damaged or protected one."
+def zip_entries(data: bytes, id: str, most: int, faults: list[str]) -> Entries:
+    "The files of a ZIP archive; `faults` takes what is damaged in it. Raises DocumentError for one that nothing can be read of, or that is protected."
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        with opened_zip(data, most) as archive:
+            faults += [CUT_OFF] if isinstance(archive, RepairedZip) else []
             entries = [entry for entry in archive.infolist() if not entry.is_dir()]
             check_entries([entry.file_size for entry in entries], id, most)
             if any(entry.flag_bits & 1 for entry in entries):
                 raise DocumentError(id, "protected by a password", "unpack it and ingest the files in it")
             for entry in entries:
-                yield entry.filename, archive.read(entry)
-    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, NotImplementedError, EOFError, OSError) as error:
+                content, whole = read_entry(archive, entry)
+                faults += [] if whole else [f"{clean(entry.filename)} is damaged: what is before the damage is there"]
+                yield entry.filename, content
+    except zipfile.BadZipFile as error:
         raise DocumentError(id, f"damaged archive: {error}", "save or download it again") from error
 
 
@@ -91,17 +94,18 @@ def tar_entries(data: bytes, id: str, most: int) -> Entries:
 ROOM = 4_000_000  # bytes that any archive may unpack to; a larger one to 200 times its size
 
 
-def entries_of(data: bytes, id: str, most: int) -> tuple[Entries, bool, str]:
-    "The files of an archive, or one that is packed alone; whether it is alone; what is wrong with the packing."
+def entries_of(data: bytes, id: str, most: int, faults: list[str]) -> tuple[Entries, bool]:
+    "The files of an archive, or one that is packed alone, and whether it is alone; `faults` takes what is wrong with the packing."
     if data.startswith((b"PK\x03\x04", b"PK\x05\x06")):
-        return zip_entries(data, id, most), False, ""
+        return zip_entries(data, id, most, faults), False
     inner, fault = unpacked(data, id, most) if data.startswith(tuple(OPENERS)) else (data, "")
+    faults += [fault] if fault else []
     if inner[257:262] == b"ustar":
-        return tar_entries(inner, id, most), False, fault
+        return tar_entries(inner, id, most), False
     if inner is data:
         raise DocumentError(id, "no archive", "give it its right extension")
     name, _, packing = id.rpartition("/")[2].rpartition(".")
-    return iter([(f"{name}.tar" if packing in ("tgz", "tbz2", "txz") else name, inner)]), True, fault
+    return iter([(f"{name}.tar" if packing in ("tgz", "tbz2", "txz") else name, inner)]), True
 
 
 def parse_archive(
@@ -112,9 +116,9 @@ def parse_archive(
     "An archive or a packed file. Raises DocumentError if nothing in it can be read."
     if read_file is None:
         raise DocumentError(id, "archives are nested too deeply", "unpack it and ingest the files in it")
-    entries, alone, fault = entries_of(data, id, min(max_unpacked, max(200 * len(data), ROOM)))
+    faults, reasons, hidden = list[str](), list[str](), 0
+    entries, alone = entries_of(data, id, min(max_unpacked, max(200 * len(data), ROOM)), faults)
     builder = LimitedBuilder(id, max_characters)
-    reasons, hidden = list[str](), 0
     for name, content in entries:
         shown = clean(name)
         if name.startswith("__MACOSX/") or why_skip_name(name) == "hidden":
@@ -131,6 +135,6 @@ def parse_archive(
         reasons += [f"{shown}: {document.metadata[REMARKS]}"] if document.metadata.get(REMARKS) else []
     if not builder.length:
         raise DocumentError(id, "; ".join(reasons[:3]) or "an archive without files", "unpack it and look at what is in it")
-    for reason in filter(None, [fault, *reasons, f"{hidden} hidden files left out" if hidden else ""]):
+    for reason in filter(None, [*faults, *reasons, f"{hidden} hidden files left out" if hidden else ""]):
         builder.remark(reason)
     return builder.document(id, "archive", content_hash, "" if alone else id.rsplit("/", 1)[-1])

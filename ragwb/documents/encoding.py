@@ -88,6 +88,8 @@ def faults(text: str) -> int:
     "How many signs of a wrong reading a text shows."
     count = 3 * text.count("\ufffd") + sum(len(pattern.findall(text)) for pattern in (SIGN_INSIDE, ODD_INSIDE, LAST_INSIDE))
     count += sum(unicodedata.category(c) in ("Cn", "Co", "Cc", "Cs") and c not in "\t\n\r\f\x1a\x1b" for c in text)
+    if re.search(r"[\u3041-\u3096]", text):  # Chinese code pages have the Japanese syllables too
+        count += sum("\u4e00" <= c <= "\u9fff" and not c.encode("cp932", "ignore") for c in text)
     for word in re.findall(r"[^\W\d_]{2,}", text):
         if not word.isascii():
             count += len({script(c) for c in word} - FOREIGN) > 1
@@ -97,6 +99,8 @@ def faults(text: str) -> int:
 
 def strangeness(text: str) -> float:
     "How many times more tokens a text takes than ordinary text of its script; about 1 for a long text that is read rightly."
+    if sum(map(str.isupper, text)) > 9 * sum(map(str.islower, text)):  # capitals take more tokens, in every code page
+        text = text.lower()
     tokens = len(tokenizer().encode(unicodedata.normalize("NFC", text), add_special_tokens=False).ids)
     accents = [c for c in unicodedata.normalize("NFC", text).lower() if not c.isascii() and script(c) == "LATIN"]
     odd = min(sum(c not in known for c in accents) for known in ACCENTS)

@@ -10,7 +10,6 @@ import html
 import posixpath
 import re
 import zipfile
-import zlib
 from collections.abc import Iterator
 from urllib.parse import unquote
 
@@ -19,6 +18,7 @@ from lxml import etree
 from .builder import LimitedBuilder, clean
 from .document import Document, DocumentError
 from .encoding import decode
+from .files import CUT_OFF, RepairedZip, read_entry
 from .html import CHARSET, parse_tree, text_of, write_html
 from .office import RECOVERING_XML, SAFE_XML, open_zip
 
@@ -79,15 +79,20 @@ def parse_epub(data: bytes, id: str, content_hash: str, max_characters: int = 20
     path, package = read_package(archive, id)
     locked = archive.read("META-INF/encryption.xml").decode("utf-8", "replace") if "META-INF/encryption.xml" in archive.namelist() else ""
     builder = LimitedBuilder(id, max_characters)
+    if isinstance(archive, RepairedZip):
+        builder.remark(CUT_OFF)
     stored = {name.lower(): name for name in archive.namelist()}  # some books list a chapter in another case
     for chapter in chapter_paths(path, package):
         if chapter in locked:
             raise DocumentError(id, f"its chapter {chapter} is encrypted (DRM)", "only books without copy protection can be read")
         try:
-            body = chapter_body(archive.read(chapter if chapter in archive.NameToInfo else stored.get(chapter.lower(), chapter)), id)
-        except (KeyError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, DocumentError) as error:
+            content, whole = read_entry(archive, chapter if chapter in archive.NameToInfo else stored.get(chapter.lower(), chapter))
+            body = chapter_body(content, id)
+        except (KeyError, DocumentError) as error:
             builder.remark(f"the chapter {chapter} is left out: {'not in the file' if isinstance(error, KeyError) else 'damaged'}")
             continue
+        if not whole:
+            builder.remark(f"the chapter {chapter} is damaged: what can be read of it is there")
         navigates = next(body.iter("nav"), None) is not None
         etree.strip_elements(body, "nav", with_tail=False)
         headings = sum(len(text_of(heading)) for heading in body.iter("h1", "h2", "h3"))

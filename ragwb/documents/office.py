@@ -10,11 +10,9 @@ __all__ = ['SAFE_XML', 'RECOVERING_XML', 'STRICT', 'STATED', 'FILE_NAME', 'SYMBO
            'write_graphic', 'write_embedded']
 
 # %% ../../nbs/01_documents/11_office.ipynb #c03
-import io
 import posixpath
 import re
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pkgutil import resolve_name
@@ -25,6 +23,7 @@ from lxml import etree
 
 from .builder import TextBuilder, clean
 from .document import Document, DocumentError
+from .files import CUT_OFF, RepairedZip, opened_zip, read_entry
 from .tables import write_grid
 
 # %% ../../nbs/01_documents/11_office.ipynb #c06
@@ -35,10 +34,10 @@ def open_zip(
     max_entries: int = 10_000,
     max_ratio: int = 200,             # unpacked to packed size, for archives that unpack to more than 4 MB
 ) -> zipfile.ZipFile:
-    "A ZIP archive that is safe to unpack. Raises DocumentError for a broken or outsized one."
+    "A ZIP archive that is safe to unpack, repaired where it is cut off. Raises DocumentError for an outsized one, and one that nothing can be read of."
     try:
-        archive = zipfile.ZipFile(io.BytesIO(data))
-    except (zipfile.BadZipFile, ValueError) as error:
+        archive = opened_zip(data, max_unpacked)
+    except zipfile.BadZipFile as error:
         raise DocumentError(id, f"damaged archive: {error}", "save or download it again") from error
     entries = archive.infolist()
     unpacked = sum(entry.file_size for entry in entries)
@@ -74,17 +73,17 @@ class Package:
     def __init__(self, archive: zipfile.ZipFile, said: Callable[[str], None], id: str = "") -> None:
         self.archive, self.said, self.id = archive, said, id
         self.names = {name.replace("\\", "/").lstrip("/").lower(): name for name in archive.namelist()}
+        if isinstance(archive, RepairedZip):
+            said(CUT_OFF)
 
     def read(self, part: str) -> bytes:
         "A part's bytes, with the namespaces of the usual kind of Open XML; empty if it is missing or damaged."
         if (name := self.names.get(part.lower())) is None:
             self.said(f"the part {part} is missing")
             return b""
-        try:
-            data = self.archive.read(name)
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError):
-            self.said(f"the part {part} is damaged and left out")
-            return b""
+        data, whole = read_entry(self.archive, name)
+        if not whole:
+            self.said(f"the part {part} is damaged" + (": what can be read of it is there" if data else " and left out"))
         return STRICT.sub(rb"http://schemas.openxmlformats.org/\1/2006/", data) if b"purl.oclc.org/ooxml" in data else data
 
     def xml(self, part: str) -> etree._Element | None:
@@ -94,7 +93,8 @@ class Package:
         try:
             return etree.fromstring(data, SAFE_XML)
         except etree.XMLSyntaxError:
-            self.said(f"the part {part} is damaged: what can be read of it is there")
+            if read_entry(self.archive, self.names[part.lower()])[1]:  # else it is said already
+                self.said(f"the part {part} is damaged: what can be read of it is there")
             return etree.fromstring(data, RECOVERING_XML)
 
     def relations(self, part: str) -> dict[str, Relation]:

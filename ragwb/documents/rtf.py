@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['GROUP', 'BREAK', 'BRACE', 'SHAPE_TEXT', 'HYPERLINK', 'UNSEEN', 'UNSEEN_PART', 'STRUCK', 'EMBEDDED', 'RAISED',
-           'RTF_CONTROLS', 'RTF_TITLE', 'groups_beside', 'group_end', 'with_notes', 'with_links', 'with_looks',
-           'rtf_heading', 'rtf_paragraphs', 'mark_headings', 'rtf_text', 'parse_rtf']
+           'RTF_CONTROLS', 'CHARACTERS', 'CODE_PAGES', 'RTF_TITLE', 'groups_beside', 'group_end', 'with_notes',
+           'with_links', 'with_looks', 'rtf_heading', 'rtf_paragraphs', 'mark_headings', 'rtf_text', 'parse_rtf']
 
 # %% ../../nbs/01_documents/09_rtf.ipynb #c03
 import re
@@ -148,9 +148,15 @@ def mark_headings(data: bytes) -> bytes:
     return b"".join(marked)
 
 # %% ../../nbs/01_documents/09_rtf.ipynb #c11
+CHARACTERS = re.compile(rb"\{\\rtf\d?+(?:\s*+\\(?!mac|pca?(?![a-z]))[a-z]++-?\d*+)*+\s*+\\(mac|pca?)(?![a-z])")
+CODE_PAGES = {b"mac": "mac_roman", b"pc": "cp437", b"pca": "cp850"}  # of files without one of Windows
+
+
 def rtf_text(data: bytes) -> str:
     "RTF's text, with the two halves of an emoji joined."
-    return rtf_to_text(data.decode("latin-1"), errors="replace").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    named = CHARACTERS.match(data[:1000])
+    text = rtf_to_text(data.decode("latin-1"), CODE_PAGES[named[1]] if named else "cp1252", errors="replace")
+    return text.replace("\u2011", "-").encode("utf-16", "surrogatepass").decode("utf-16", "replace")  # that hyphen only keeps a code on its line
 
 # %% ../../nbs/01_documents/09_rtf.ipynb #c14
 RTF_TITLE = re.compile(rb"\\info\b(?:(?!\\info\b).){0,500}?\{\\title ([^{}]*)\}", re.DOTALL)

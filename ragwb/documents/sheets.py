@@ -8,13 +8,14 @@ __all__ = ['LITERAL', 'BUILT_IN', 'Place', 'CELL', 'ADDRESS', 'NO_RESULT', 'LINK
            'number_format', 'cell_formats', 'column_number', 'column_letters', 'pieces', 'used_area', 'closed_up',
            'closed_sheet', 'SheetFacts', 'attribute', 'printed_lines', 'scan_sheet', 'read_comments', 'write_drawings',
            'Merged', 'fill_merged', 'first_column', 'all_cells', 'sheet_rows', 'shown_cell', 'header_depth',
-           'joined_names', 'write_sheet', 'Workbook', 'read_workbook', 'close_sheets', 'repacked', 'write_facts',
-           'parse_xlsx', 'write_sheets', 'write_one_sheet']
+           'joined_names', 'write_sheet', 'Workbook', 'read_workbook', 'close_sheets', 'mended_part', 'repacked',
+           'write_facts', 'parse_xlsx', 'write_sheets', 'write_one_sheet']
 
 # %% ../../nbs/01_documents/29_sheets.ipynb #c03
 import io
 import re
 import zipfile
+import zlib
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,8 +26,11 @@ from html import unescape
 from itertools import chain, count, groupby, islice
 from typing import IO, Any, NamedTuple
 
+from lxml import etree
+
 from .builder import LimitedBuilder, TextBuilder, clean
 from .document import Document, DocumentError
+from .files import RepairedZip
 from .office import Package, Relation, alt_text, as_sentence, link_target, local, open_zip, write_graphic
 from .tables import has_header, write_block
 from .text import table_start
@@ -476,15 +480,20 @@ def read_workbook(archive: zipfile.ZipFile, builder: TextBuilder) -> Workbook:
             found[sheet.get("name", "")] = rel.target
     return Workbook(package, relations, found, cell_formats(package, relations))
 
-
+# %% ../../nbs/01_documents/29_sheets.ipynb #s28
 def close_sheets(book: Workbook, data: bytes, id: str, facts: Mapping[str, SheetFacts], max_cells: int = 20_000_000) -> bytes:
     "The file with its mostly empty sheets closed up, and in the namespaces of the usual Open XML. Raises DocumentError when a sheet stays outsized."
     changed: dict[str, bytes] = {}
+    damaged = isinstance(book.package.archive, RepairedZip)
     for name, part in book.sheets.items():
         if (stored := book.package.names.get(part.lower())) is None:
             continue
-        with book.package.archive.open(stored) as opened:
-            columns, rows, cells = used_area(opened)
+        try:
+            with book.package.archive.open(stored) as opened:
+                columns, rows, cells = used_area(opened)
+        except (zipfile.BadZipFile, zlib.error, EOFError):
+            damaged = True
+            continue
         area = (columns[-1] + 1) * (rows[-1] + 1)
         if area > 1_000_000 and area > 50 * cells:
             facts[name].columns, facts[name].rows = closed_up(columns, 100), closed_up(rows, 1000)
@@ -493,8 +502,20 @@ def close_sheets(book: Workbook, data: bytes, id: str, facts: Mapping[str, Sheet
         if area > max_cells:
             raise DocumentError(id, f"{part} reaches to column {columns[-1] + 1:,} and row {rows[-1] + 1:,}",
                                 "delete the cells far outside the tables; Ctrl+End shows where they are")
+    if damaged:
+        changed = {name: mended_part(book.package, name) for name in book.package.names.values()} | changed
     strict = any(b"purl.oclc.org/ooxml" in book.package.archive.read(name) for name in book.package.names.values() if name.endswith("workbook.xml"))
     return repacked(book.package, changed, strict) if changed or strict else data
+
+
+def mended_part(package: Package, name: str) -> bytes:
+    "A part with its XML closed where it is cut off, and without the cells that damage has left no place or no number."
+    root = package.xml(name) if name.endswith((".xml", ".rels")) else None
+    for cell in [] if root is None else list(root.iter("{*}c")):
+        value = cell.findtext("{*}v") or ""
+        if not ADDRESS.fullmatch(cell.get("r", "A1")) or (cell.get("t", "n") in ("n", "s") and not re.fullmatch(r"[-+.\deE]{0,40}", value)):
+            cell.getparent().remove(cell)
+    return package.read(name) if root is None else etree.tostring(root)
 
 
 def repacked(package: Package, changed: Mapping[str, bytes], strict: bool) -> bytes:

@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['MARKDOWN', 'LONGEST_HEADING', 'LINE_END', 'HEADING_LINE', 'BLANK_LINE', 'YAML', 'FRONT_MATTER', 'LONG_TABLE', 'PIPE',
-           'NOTE', 'MOST_OF_A_NOTE', 'LONGEST_QUOTED', 'MOST_REPAIRED', 'BLANKS', 'COMMENT', 'LAST_COMMA', 'noted',
-           'is_tabbed', 'parse_text', 'without_marks', 'to_last_heading', 'markdown_headings', 'front_matter',
-           'markdown_cells', 'is_rule', 'with_named_rows', 'with_plain_tables', 'footnotes', 'with_notes_in_place',
-           'parse_markdown', 'lines', 'NumberedLines', 'quoted_row', 'csv_rows', 'without_gaps', 'evenness',
-           'find_delimiter', 'table_start', 'without_blanks', 'parse_csv', 'leaf', 'record', 'write_json',
+           'NOTE', 'MOST_OF_A_NOTE', 'LONGEST_QUOTED', 'MOST_REPAIRED', 'DECIMAL_COMMA', 'BLANKS', 'COMMENT',
+           'LAST_COMMA', 'noted', 'is_tabbed', 'parse_text', 'without_marks', 'to_last_heading', 'markdown_headings',
+           'front_matter', 'markdown_cells', 'is_rule', 'with_named_rows', 'with_plain_tables', 'footnotes',
+           'with_notes_in_place', 'parse_markdown', 'lines', 'NumberedLines', 'quoted_row', 'csv_rows', 'without_gaps',
+           'evenness', 'find_delimiter', 'table_start', 'without_blanks', 'parse_csv', 'leaf', 'record', 'write_json',
            'json_values', 'closed', 'read_json', 'parse_json']
 
 # %% ../../nbs/01_documents/07_text.ipynb #c03
@@ -299,6 +299,9 @@ def without_gaps(rows: Iterable[list[str]]) -> Iterator[list[str]]:
             gap = bool(above)
 
 # %% ../../nbs/01_documents/07_text.ipynb #c25
+DECIMAL_COMMA = re.compile(r"(?<=\d),(?=\d)")
+
+
 def evenness(text: str, delimiter: str) -> tuple[int, float, int]:
     "Of the first 50 rows: how many have the commonest number of cells, the share of their cells that are values, and that number; zeros if the delimiter cuts none."
     rows = [row for row in islice(csv_rows(text, delimiter, []), 50) if len(row) > 1]
@@ -311,6 +314,8 @@ def find_delimiter(text: str) -> str:
     "The delimiter among `, ; tab |` that cuts most of the first rows alike; a comma if none does."
     found = max(",;\t|", key=lambda delimiter: evenness(text, delimiter))
     rows, _, width = evenness(text, found)
+    if found == "," and rows and evenness(DECIMAL_COMMA.sub("", text[:100_000]), ",")[0] == 0:  # all its commas are in numbers
+        found = next((sign for sign in ";\t|" if evenness(text, sign)[0] >= rows), found)
     rare = "" if rows else next((sign for sign in "^~¦\x1f\x01" if evenness(text, sign)[0] > 2 and evenness(text, sign)[2] > 1), "")
     return rare or found
 

@@ -182,6 +182,8 @@ def write_anchored(writer: WordWriter) -> None:
             continue
         elif kind == "OLEObject":
             writer.line.left_out[f"an embedded object ({part.get('ProgID') or 'unknown'})"] += 1
+        elif kind == "textpath":  # WordArt
+            writer.builder.paragraph(part.get("string", ""))
         elif kind in ("chart", "relIds"):
             write_graphic(writer.builder, writer.package, writer.line.relations, part)
         elif (said := alt_text(part)) not in described:

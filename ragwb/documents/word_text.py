@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['PAGE_FIELD', 'LINK_FIELD', 'SKIPPED', 'ANCHORED', 'Notes', 'form_value', 'equation_field', 'Field', 'Line', 'struck',
-           'run_text', 'leaf_text', 'field_mark', 'end_link', 'skips', 'line_text']
+           'run_text', 'leaf_text', 'field_mark', 'is_link', 'end_link', 'skips', 'line_text']
 
 # %% ../../nbs/01_documents/14_word_text.ipynb #c03
 import re
@@ -136,17 +136,23 @@ def field_mark(line: Line, part: etree._Element, pieces: list[str]) -> None:
             pieces.append(link_target("".join(pieces[start:]), target[1]))
 
 
+def is_link(part: etree._Element, name: str) -> bool:
+    "Whether an element is a link: a hyperlink, or a field of one element with an address."
+    return name == "hyperlink" or (name == "fldSimple" and LINK_FIELD.match(part.get(W + "instr", "")) is not None)
+
+
 def end_link(line: Line, part: etree._Element, pieces: list[str]) -> None:
     "A link's text is complete: its target follows."
     start = line.links.pop() if line.links else len(pieces)
     rel = line.relations.get(next((value for name, value in part.attrib.items() if name.endswith("}id")), ""))
-    if rel is not None and rel.external:
-        pieces.append(link_target("".join(pieces[start:]), rel.target))
+    address = LINK_FIELD.match(part.get(W + "instr", ""))
+    if address or (rel is not None and rel.external):
+        pieces.append(link_target("".join(pieces[start:]), address[1] if address else rel.target if rel else ""))
 
 # %% ../../nbs/01_documents/14_word_text.ipynb #c17
 SKIPPED = {"del": "a deleted passage (tracked changes)", "rt": "a reading above characters (ruby)", "moveFrom": "", "Fallback": "",
            "pPr": "", "rPr": "", "sdtPr": "", "tcPr": "", "tblPr": "", "trPr": ""}
-ANCHORED = {"docPr", "cNvPr", "relIds", "chart", "commentReference", "OLEObject", "txbxContent", "shape", "rect"}
+ANCHORED = {"docPr", "cNvPr", "relIds", "chart", "commentReference", "OLEObject", "txbxContent", "shape", "rect", "textpath"}
 
 
 def skips(line: Line, part: etree._Element, name: str, element: etree._Element, pieces: list[str]) -> bool:
@@ -177,12 +183,12 @@ def line_text(line: Line, element: etree._Element) -> str:
         if event == "end":
             if name in ("p", "tc") and part is not skipped:
                 pieces.append(" ")
-            elif name == "hyperlink":
+            elif is_link(part, name):
                 end_link(line, part, pieces)
         elif skips(line, part, name, element, pieces):
             skipped = part
             walk.skip_subtree()
-        elif name == "hyperlink":
+        elif is_link(part, name):
             line.links.append(len(pieces))
         elif name == "fldChar":
             field_mark(line, part, pieces)
