@@ -251,5 +251,5 @@ def statements(question: str, passages: Sequence[PromptPassage]) -> list[RankedS
 
 def candidates(question: str, passages: Sequence[PromptPassage]) -> list[RankedSentence]:
     "The statements that may answer, best first."
-    places, asked = {passage.number: passage.place for passage in passages}, periods(question)
+    places, asked = {passage.number: passage.place for passage in passages}, TableQuestion.of(question).periods
     return [sentence for sentence in statements(question, passages) if timely(asked, places[sentence.passage], sentence.text)]
