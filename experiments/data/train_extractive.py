@@ -107,7 +107,7 @@ def train_ranking(train: Sequence[Example], l2: float = 3e-3) -> np.ndarray:
     """Weights by which the sentences with evidence come first: softmax over the sentences of each question."""
     rows, rights, weights = [], [], []
     for one in train:
-        found = next(iter(candidates(one.query, one.given)), []) if not one.trap else []
+        found = candidates(one.query, one.given) if not one.trap else []
         right = np.array([one.holds(sentence) for sentence in found], bool)
         if right.any():
             rows.append(np.array([astuple(sentence.features) for sentence in found]))
@@ -135,7 +135,7 @@ def trust_rows(train: Sequence[Example]) -> Iterator[tuple[tuple[float, ...], bo
     """Features, whether what is said is evidence, and weight of every question that something is found for."""
     for one in (other for example in train for other in (example, None if example.trap else example.silenced()) if other):
         question, given = plain_how(one.query), one.given
-        found = next(iter(readings(question, given)), [])
+        found = readings(question, given)
         said = select_sentences(found, PipelineConfig.max_sentences)
         right = any(map(one.holds, said))
         if found and (right or not one.trap):  # another answer than the evidence may be right for a trap

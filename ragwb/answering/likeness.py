@@ -6,8 +6,8 @@
 __all__ = ['LENGTH_OF_ONE', 'MOST', 'LEAST', 'LOOSE', 'FIXED_UNITS', 'SYNONYM', 'FORM', 'NEAREST', 'ABBREVIATIONS', 'ENDINGS',
            'CHOSEN', 'PLAIN_NOUNS', 'WEIGHTS', 'BIAS', 'BAR', 'word_vectors', 'Reading', 'reading_of', 'is_form',
            'closeness', 'lacks_name', 'units_in', 'denied', 'denied_otherwise', 'turned', 'exchanged_word',
-           'asks_for_thing', 'contradiction', 'counterparts', 'Signs', 'explained', 'cosine_of', 'signs_of', 'likeness',
-           'difference']
+           'asks_for_thing', 'stems_of', 'other_values', 'other_verdict', 'other_answer', 'other_things', 'other_roles',
+           'contradiction', 'counterparts', 'Signs', 'explained', 'cosine_of', 'signs_of', 'likeness', 'difference']
 
 # %% ../../nbs/10_answering/12_likeness.ipynb #c03
 import re
@@ -168,22 +168,52 @@ def asks_for_thing(one: Reading, other: Reading) -> bool:
     return any(not any(closeness(words[at], far, float(one.vectors[at] @ vector)) for far, vector in zip(other.profile.words, other.vectors, strict=True)) for at in things)
 
 
+def stems_of(reading: Reading) -> frozenset[str]:
+    "The stems of a question's words."
+    return frozenset(word.stem for word in reading.profile.words)
+
+# %% ../../nbs/10_answering/12_likeness.ipynb #c09n
+def other_values(one: Reading, other: Reading) -> str:
+    "Which of two questions' values differ: numbers, times, or units that each has and the other has not."
+    mine, theirs = units_in(one), units_in(other)
+    if set(one.profile.numbers) != set(other.profile.numbers):
+        return "number"
+    return "time" if one.profile.times != other.profile.times else "unit" if mine - theirs and theirs - mine else ""
+
+
+def other_verdict(one: Reading, other: Reading) -> str:
+    "Whether two questions deny, limit or oppose something that is not the same."
+    if denied(one.profile) != denied(other.profile) or denied_otherwise(one, other) or denied_by_prefix(stems_of(one), stems_of(other)):
+        return "negation"
+    return "opposite" if opposed(one.opposites, other.opposites) else "scope" if one.scopes != other.scopes else ""
+
+
+def other_answer(one: Reading, other: Reading) -> str:
+    "Whether two questions want another kind of answer, of another time, or what may be and what must."
+    if kind_doubt(one.asked, other.asked) == 3 or asks_for_thing(one, other) or asks_for_thing(other, one):
+        return "kind"
+    modals = {one.profile.modal, other.profile.modal} - {""}
+    return "tense" if {one.tense, other.tense} == {"past", "now"} else "modality" if len(modals) == 2 else ""
+
+
+def other_things(one: Reading, other: Reading) -> str:
+    "Whether two questions are about other things: a name that one lacks, or one word exchanged."
+    if lacks_name(one, other) or lacks_name(other, one):
+        return "name"
+    return "word" if not one.profile.words or not other.profile.words or exchanged_word(one, other) else ""
+
+
+def other_roles(one: Reading, other: Reading) -> str:
+    "Whether the same things have other parts: who does it to whom, whose it is, from where to where."
+    first, second = one.profile.text, other.profile.text
+    exchanged = roles_exchanged(first, second) or places_exchanged(first, second) or asks_other_side(first, second)
+    return "role" if exchanged or turned(one, other) or owners_differ(one.owners, other.owners) else ""
+
+
 def contradiction(one: Reading, other: Reading) -> str:
     "What tells two questions apart whatever else they share; empty: nothing."
-    first, second = one.profile, other.profile
-    modal = first.modal != second.modal and bool(first.modal and second.modal)
-    units = units_in(one), units_in(other)
-    checks = (
-        ("number", set(first.numbers) != set(second.numbers)), ("time", first.times != second.times), ("negation", denied(first) != denied(second) or denied_otherwise(one, other)),
-        ("kind", kind_doubt(one.asked, other.asked) == 3 or asks_for_thing(one, other) or asks_for_thing(other, one)),
-        ("tense", {one.tense, other.tense} == {"past", "now"}), ("modality", modal),
-        ("name", lacks_name(one, other) or lacks_name(other, one)),
-        ("unit", bool(units[0] - units[1] and units[1] - units[0])), ("opposite", opposed(one.opposites, other.opposites)), ("scope", one.scopes != other.scopes),
-        ("negation", denied_by_prefix(*(frozenset(word.stem for word in profile.words) for profile in (first, second)))),
-        ("role", any(exchanged(first.text, second.text) for exchanged in (roles_exchanged, places_exchanged, asks_other_side))),
-        ("role", turned(one, other) or owners_differ(one.owners, other.owners)), ("word", not first.words or not second.words or exchanged_word(one, other)),
-    )  # fmt: skip
-    return next((reason for reason, differs in checks if differs), "")
+    checks = (other_values, other_verdict, other_answer, other_roles, other_things)
+    return next((reason for check in checks if (reason := check(one, other))), "")
 
 # %% ../../nbs/10_answering/12_likeness.ipynb #c12
 def counterparts(one: Reading, other: Reading) -> tuple[dict[int, int], np.ndarray]:

@@ -101,8 +101,8 @@ def evidence(
     )
 
 # %% ../../nbs/07_generation/10_extractive.ipynb #c12
-TRUST = {"score": 0.19, "lead": 1.18, "relevance": 2.61, "cover": 0.53, "missing": -0.14, "length": 0.31, "codes": 3.8, "kind": 0.83, "unnamed": -1.04}
-TRUST_BIAS = -11.9
+TRUST = {"score": 0.21, "lead": 1.1, "relevance": 2.6, "cover": 0.3, "missing": -0.13, "length": 0.31, "codes": 3.88, "kind": 0.76, "unnamed": -1.05}
+TRUST_BIAS = -12.1
 
 
 def confidence(found: Evidence) -> float:  # 0 to 1
@@ -195,20 +195,18 @@ def reply_of(text: str, passage: int) -> str:
 
 # %% ../../nbs/07_generation/10_extractive.ipynb #c16b
 def of_kind(question: str, ranked: Sequence[RankedSentence], texts: Mapping[int, str]) -> list[RankedSentence]:
-    "The statements that hold what is asked for: a reason, a number, or nothing answers a question for one; a definition is only preferred."
+    "The statements that hold what is asked for, not far behind the best: a reason, a number, or nothing answers a question for one; a definition is only preferred."
     if WHY.search(question.lower()):
         return explained(ranked, texts)[:1]  # the next best reason is mostly one of something else
     if not DEFINITION.search(question):
-        return [one for one in ranked if valued(question, one.text)]
+        return [one for one in ranked if valued(question, one.text) and one.score >= ranked[0].score - REACH]
     return [one for one in ranked if one.features.kind == 1.0 and one.score >= ranked[0].score - REACH] or list(ranked)
 
 
-def readings(question: str, passages: Sequence[PromptPassage]) -> list[list[RankedSentence]]:  # each best first, none empty
-    "The statements that may answer; of a comparison that none of them makes one ranking for each period."
-    found, texts = candidates(question, passages), {passage.number: passage.text for passage in passages}
-    if len(found) == 1:
-        found = [with_blocks(question, passages, found[0], rank_sentences(question, passages))]
-    return [kept for ranked in found if ranked and (kept := of_kind(question, ranked, texts))]
+def readings(question: str, passages: Sequence[PromptPassage]) -> list[RankedSentence]:  # best first
+    "The statements that may answer and hold what is asked for."
+    found = with_blocks(question, passages, candidates(question, passages), rank_sentences(question, passages))
+    return of_kind(question, found, {passage.number: passage.text for passage in passages})
 
 
 def asks_for_a_third(question: str, passages: Sequence[PromptPassage]) -> bool:
@@ -230,16 +228,15 @@ def answer_replies(
     if named and (cells := table_answer(question, passages, CELL_LEAST).statements):
         return [statement.reply for statement in cells]
     found = readings(question, passages)
-    if not found or any(confidence(evidence(question, passages, ranked)) < threshold for ranked in found):
+    if not found or confidence(evidence(question, passages, found)) < threshold:
         return []
     texts = {passage.number: passage.text for passage in passages}
     places = {passage.number: passage.place for passage in passages}
     rows = rows_of(passages)
     around = {key: " ".join((row.line, row.section, *row.heads, row.caption)) for key, row in rows.items() if any(map(is_number, row.values))}
-    if of_reports(passages) and not all(figure_fits(question, one.text, places[one.passage], around.get((one.passage, one.text), "")) for one, *_ in found):
+    if of_reports(passages) and not figure_fits(question, found[0].text, places[found[0].passage], around.get((found[0].passage, found[0].text), "")):
         return []
-    codes = codes_of(question)
-    chosen = [one for ranked in found for one in select_sentences(ranked, most if len(found) == 1 else 1, codes)]
+    chosen = select_sentences(found, most, codes_of(question))
     if "\n" in chosen[0].text and chosen[0] not in rank_sentences(question, passages):
         return [reply_of(chosen[0].text, chosen[0].passage)]  # a block is the whole answer
     if asks_several(question) and (row := rows.get((chosen[0].passage, chosen[0].text))) and names_rows(question, row):

@@ -4,12 +4,10 @@
 
 # %% auto #0
 __all__ = ['NAME', 'FIRST_NAME', 'REPORTS', 'ENGLISH', 'OUT_OF_FORCE', 'NO_NAMES', 'CAPITAL', 'MISSPELT', 'CLOSE', 'SWAPPED',
-           'ROOT', 'KIN', 'RUN', 'BESIDE', 'FITS', 'WHOLLY', 'ROW_SAYS', 'LIKE_ENOUGH', 'EARNS', 'MOVES', 'MOVED',
-           'MONEY', 'LINK', 'LINK_SAYS', 'CODE_SIGNS', 'LONGEST_CODE', 'POINTER', 'LINK_ALONE', 'SUBTITLE', 'names_of',
-           'title_of', 'about', 'tells_names', 'of_reports', 'is_kin', 'is_abbreviated', 'is_named',
-           'other_name_beside', 'said_otherwise', 'unnamed', 'all_named', 'timely', 'within', 'compares_both',
-           'asks_figure', 'says_wholly', 'figure_fits', 'points_elsewhere', 'is_code', 'subtitles', 'says_something',
-           'shape', 'of_another', 'rows_of', 'statements', 'candidates']
+           'ROOT', 'KIN', 'RUN', 'BESIDE', 'FITS', 'WHOLLY', 'ROW_SAYS', 'LIKE_ENOUGH', 'MONEY', 'POINTER', 'LINK',
+           'names_of', 'title_of', 'about', 'tells_names', 'of_reports', 'is_kin', 'is_abbreviated', 'is_named',
+           'other_name_beside', 'unnamed', 'all_named', 'timely', 'within', 'asks_figure', 'says_wholly', 'figure_fits',
+           'says_something', 'shape', 'of_another', 'rows_of', 'statements', 'candidates']
 
 # %% ../../nbs/07_generation/08_fit.ipynb #c03
 import re
@@ -30,7 +28,6 @@ from ragwb.generation.question_words import (
     ASKS_VALUE,
     Likeness,
     codes_of,
-    has_figure,
     like_words,
     of_amounts,
     without_periods,
@@ -48,7 +45,7 @@ REPORTS = re.compile(r"\bended\b", re.I)
 ENGLISH = re.compile(r"\b(?:what|which|who|whose|when|where|why|how|the|does|did|is|are|has|have)\b", re.I)
 OUT_OF_FORCE = re.compile(r"\b(?:superseded|withdrawn)\b", re.I)
 NO_NAMES = frozenset((*MONTHS, *(month[:3] for month in MONTHS), *"monday tuesday wednesday thursday friday saturday sunday".split(),
-                      *"i q1 q2 q3 q4 fy what which who when where why how did does do is are was were can may the in on at for of and or "
+                      *"i q1 q2 q3 q4 fy what which who when where why how did does do is are was were am can may the in on at for of and or "
                         "compare tell give show list name find explain describe summarise summarize please according going per".split()))
 
 
@@ -133,20 +130,13 @@ def other_name_beside(question: str, name: str, passages: Sequence[PromptPassage
     return any(other[1] not in question for slot in slots for other in re.finditer(slot, text))
 
 
-def said_otherwise(run: str, text: str) -> bool:
-    "Whether a text has the initials of a name of several words, as `US` or `U.S.`."
-    initials = [word[0] for word in run.split() if word[0].isupper()]
-    return bool(re.search(rf"\b{'[.]?'.join(initials)}A?\b", text))
-
-
 def unnamed(question: str, passages: Sequence[PromptPassage]) -> list[str]:
     "The names in a question that no passage has; the first name of somebody whose surname is there is none of them."
     texts = [f"{passage.place} {passage.text}" for passage in passages]
     missing = [name for name in names_of(question) if not any(is_named(name, set(terms(name)), text) for text in texts)]
     for run in RUN.findall(question) if missing else ():
         words = run.split()
-        first_left_out = words[-1] not in missing and not any(other_name_beside(question, word, passages) for word in words if word in missing)
-        if first_left_out or any(said_otherwise(run, text) for text in texts):
+        if words[-1] not in missing and not any(other_name_beside(question, word, passages) for word in words if word in missing):
             missing = [name for name in missing if name not in words]
     return missing
 
@@ -173,28 +163,16 @@ def within(inner: Period, outer: Period) -> bool:
     "Whether a period lies within another; the rules of 2025 may be of January 8, 2025."
     return bool(inner.start and inner.end and outer.start and outer.end) and outer.start <= inner.start and inner.end <= outer.end  # type: ignore[operator]
 
-# %% ../../nbs/07_generation/08_fit.ipynb #c540b649
-def compares_both(asked: TableQuestion, sentence: str) -> bool:
-    "Whether a sentence names both periods, if a question compares two."
-    if not asked.compares or len(asked.periods) < 2 or IN_WORDS.search(asked.text):
-        return True
-    said = printed_periods(sentence)
-    return all(any(period_fit(one, period, ()) >= FITS for period in said) for one in asked.periods)
-
 # %% ../../nbs/07_generation/08_fit.ipynb #c13b
 # share of a question's words, by weight, that a sentence says which answers it with a figure; and a row, which is terse
 WHOLLY, ROW_SAYS = 0.55, 0.35
 LIKE_ENOUGH = 0.5
-EARNS = re.compile(r"\bwhat (?:did|does|do|has|have)\b[^?]{1,80}\b(?:bring in|brought in|make|earn|spend|cost|sell|generate|take in|lose|pay)\b", re.I)
-MOVES = re.compile(r"\b(?:chang|increas|decreas|grow|grew|rise|rose|fall|fell|drop|declin|up|down|by how much|more|less|higher|lower|impact|effect|benefit)", re.I)
-MOVED = re.compile(
-    r"\b(?:increas|decreas|grew|rose|declin|fell|up|down|dropp)\w*+(?:\s(?:by|of))?\s(?:approximately\s)?[$€£¥]\s?[\d.,]{1,20}(?:\s(?:million|billion|thousand))?", re.I)
 MONEY = re.compile(r"[$€£¥]\s?\d|\d\s?(?:million|billion|%|percent)")
 
 
 def asks_figure(question: str) -> bool:
     "Whether a question asks what a figure was in some period."
-    return bool(periods(question)) and not IN_WORDS.search(question) and bool(of_amounts(question) or ASKS_VALUE.search(question) or EARNS.search(question))
+    return bool(periods(question)) and not IN_WORDS.search(question) and bool(of_amounts(question) or ASKS_VALUE.search(question))
 
 # %% ../../nbs/07_generation/08_fit.ipynb #c13c
 def says_wholly(question: str, sentence: str, place: str, least: float = WHOLLY) -> bool:
@@ -218,60 +196,30 @@ def figure_fits(
     place: str,
     around: str = "",  # of a row: it and the lines that say what it means
 ) -> bool:
-    "Whether a sentence may answer a question for a figure: of what is asked for, an amount where one is, and no change in place of it."
+    "Whether a sentence may answer a question for a figure: of what is asked for, and an amount where one is."
     if not asks_figure(question):
         return True
-    money = AMOUNT.search(question) or EARNS.search(question)
-    left = sentence if MOVES.search(question) else MOVED.sub("", sentence)
     if around:
         return says_wholly(question, around, place, ROW_SAYS)
-    return says_wholly(question, sentence, place) and (not money or bool(MONEY.search(left)))
-
-# %% ../../nbs/07_generation/08_fit.ipynb #pt2
-LINK = re.compile(r"!?\[[^\[\]\n]{1,200}\]\([^()\s]{1,500}\)")
-LINK_SAYS = re.compile(r"^\W*(?:the |this |our )?@ (?:says?|shows?|explains?|describes?|has|lists?|tells?)\b", re.I)
-CODE_SIGNS, LONGEST_CODE = re.compile(r"[\[\]{}<>=;\"()_|\\$&*]|--|::"), 0.12  # signs of code outside of `code` and links; their share of the rest
-
-
-def points_elsewhere(text: str) -> bool:
-    "Whether a sentence or row only names a thing and a link to it, or says what a linked page is about."
-    bare = LINK.sub("@", text)
-    if bare == text:
-        return False
-    last = re.split(r"[|:]", bare.strip().rstrip("|. "))[-1]
-    return not re.search(r"\w", last) and "@" in last and len(re.split(r"[|:]", bare.strip(" |"))) > 1 or LINK_SAYS.search(bare) is not None
-
-
-def is_code(text: str) -> bool:
-    "Whether a sentence is a piece of a program or a diagram whose fences were cut off."
-    rest = LINK.sub("", re.sub(r"`[^`\n]*`", "", text))
-    return "\n" in text and len(CODE_SIGNS.findall(rest)) > LONGEST_CODE * len(re.sub(r"\s", "", rest))
+    return says_wholly(question, sentence, place) and (not AMOUNT.search(question) or bool(MONEY.search(sentence)))
 
 # %% ../../nbs/07_generation/08_fit.ipynb #c15
 # the data above a file, or a pointer elsewhere
 POINTER = re.compile(r"---|(?:note: )?(?:see|refer to|for (?:more|further|additional)|more (?:details|information)|learn more)\b", re.I)
 
 
-LINK_ALONE = re.compile(r"[-*+\s]{0,9}\[[^\[\]]{1,300}\]\([^()\s]{1,500}\)\s{0,9}")  # an entry of a table of contents
-
-
-SUBTITLE = re.compile(r"^#{1,6} [^\n]*\n\s*?\n?(>[^\n]*(?:\n>[^\n]*)*)", re.M)  # the quotation under a title says what the page is about
-
-
-def subtitles(text: str) -> list[tuple[int, int]]:
-    "The places of the quotations right under a heading."
-    return [match.span(1) for match in SUBTITLE.finditer(text)]
+LINK = re.compile(r"!?\[[^\[\]\n]{1,300}\]\([^()\s]{1,500}\)")
 
 
 def says_something(sentence: RankedSentence, row: TableRow | None) -> bool:
     "Whether a sentence, or a row, is a statement by itself."
-    if points_elsewhere(sentence.text) or is_code(sentence.text) or not re.search(r"[^\W\d_]{2}", sentence.text):
+    if not re.search(r"[^\W\d_]{2}", LINK.sub("", sentence.text)):  # a link alone is an entry of a table of contents
         return False
     if is_row(sentence.text):
         return row is not None and any(row.columns) and not all(printed_periods(column) for column in row.columns)
     if is_listing(sentence.text):  # a listing says nothing without a word about it, see the next page
         return False
-    return not LINK_ALONE.fullmatch(sentence.text) and not looks_like_heading(sentence.text) and not POINTER.match(sentence.text) and sentence.text.rstrip()[-1] not in ":?"
+    return not looks_like_heading(sentence.text) and not POINTER.match(sentence.text) and sentence.text.rstrip()[-1] not in ":?"
 
 # %% ../../nbs/07_generation/08_fit.ipynb #c15b
 def shape(code: str) -> str:
@@ -295,20 +243,13 @@ def rows_of(passages: Sequence[PromptPassage]) -> dict[tuple[int, str], TableRow
 def statements(question: str, passages: Sequence[PromptPassage]) -> list[RankedSentence]:
     "The sentences and rows that are statements, best first."
     rows, places = rows_of(passages), {passage.number: passage.place for passage in passages}
-    above = {passage.number: subtitles(passage.text) for passage in passages}
     heads = {key: f"{row.section} {' '.join(row.heads)}" for key, row in rows.items()}
     return [sentence for sentence in rank_sentences(question, passages)
             if says_something(sentence, rows.get((sentence.passage, sentence.text)))
-            and not of_another(question, f"{sentence.text} {heads.get((sentence.passage, sentence.text), '')}", places[sentence.passage])
-            and not any(low <= sentence.start < high for low, high in above[sentence.passage])]
+            and not of_another(question, f"{sentence.text} {heads.get((sentence.passage, sentence.text), '')}", places[sentence.passage])]
 
 
-def candidates(question: str, passages: Sequence[PromptPassage]) -> list[list[RankedSentence]]:
-    "The statements that may answer, best first; a comparison that none of them makes has those of each period, if there are any of each."
-    places, asked, found = {passage.number: passage.place for passage in passages}, TableQuestion.of(question), statements(question, passages)
-    timed = [sentence for sentence in found if timely(asked.periods, places[sentence.passage], sentence.text)]
-    both = [sentence for sentence in timed if compares_both(asked, sentence.text)]
-    if both or not timed or not asked.compares:
-        return [both] if both else []
-    each = [[sentence for sentence in timed if timely((one,), places[sentence.passage], sentence.text) and has_figure(sentence.text)] for one in asked.periods]
-    return each if all(each) and len({sentences[0].text for sentences in each}) == len(each) else []
+def candidates(question: str, passages: Sequence[PromptPassage]) -> list[RankedSentence]:
+    "The statements that may answer, best first."
+    places, asked = {passage.number: passage.place for passage in passages}, TableQuestion.of(question).periods
+    return [sentence for sentence in statements(question, passages) if timely(asked, places[sentence.passage], sentence.text)]
