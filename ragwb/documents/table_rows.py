@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['NUMBER', 'YEAR', 'PAIR', 'CHANGE', 'PERIODIC', 'UNIT_NOTE', 'TWO_HEADS', 'UNIT', 'LONG_LINE', 'NEAR', 'split_row',
            'is_number', 'pair_cells', 'dealt', 'column_names', 'TableRow', 'column_sign', 'between_balances',
-           'lacks_the_last', 'OpenTable', 'is_head', 'title_with_unit', 'read_lines', 'table_spans', 'tables_of']
+           'totals_below', 'lacks_the_last', 'OpenTable', 'is_head', 'title_with_unit', 'read_lines', 'table_spans',
+           'tables_of']
 
 # %% ../../nbs/01_documents/43_table_rows.ipynb #c03
 import re
@@ -95,6 +96,7 @@ class TableRow:
     heads: tuple[str, ...]     # the lines that name the columns
     unit: str                  # the line that states the unit, "" if none does
     caption: str               # what stands above the table
+    total: str = ""            # the label of the next row of totals below it: what it is a part of
     span: tuple[str, ...] = ()  # the labels of the balances before and after it, between whose days its figures came about
 
     @property
@@ -124,6 +126,16 @@ def between_balances(labels: Sequence[str]) -> list[tuple[str, ...]]:  # (label 
     return spans
 
 
+def totals_below(labels: Sequence[str]) -> list[str]:  # "" where none is below, and for the totals themselves
+    "The label of the next row of totals below each row: `Trucking` above `Total revenue` is a part of the revenue."
+    total, found = "", []
+    for label in reversed(labels):
+        is_total = label.lower().startswith("total")
+        found.append("" if is_total else total)
+        total = label if is_total else total
+    return found[::-1]
+
+
 def lacks_the_last(
     values: Sequence[str],
     signs: Sequence[str],  # of each column
@@ -149,13 +161,13 @@ class OpenTable:
         changes = [all(values[k].endswith(("%", "%)")) for values in whole if values[k].strip("—–- ")) for k in range(width)]
         names = column_names([split_row(TWO_HEADS.sub("$ Change | % Change", head)) for head in self.heads], [False] * width if all(changes) else changes)
         signs = [column_sign([values[k] for values in whole]) for k in range(width)]
-        spans = between_balances([label for label, _, _ in paired])
+        labels = [label for label, _, _ in paired]
         none = ("",) * width
         rows = []
-        for (line, section), (label, values, own), span in zip(self.rows, paired, spans, strict=True):
+        for (line, section), (label, values, own), total, span in zip(self.rows, paired, totals_below(labels), between_balances(labels), strict=True):
             columns, money = (names, signs) if len(values) == width or lacks_the_last(values, signs) else (none, none)
             given = (tuple(own or columns[:len(values)]), tuple(money[:len(values)]))
-            rows.append(TableRow(line, label, tuple(values), *given, section, tuple(self.heads), self.unit, self.caption, span))
+            rows.append(TableRow(line, label, tuple(values), *given, section, tuple(self.heads), self.unit, self.caption, total, span))
         return rows
 
 # %% ../../nbs/01_documents/43_table_rows.ipynb #c17a

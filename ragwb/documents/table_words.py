@@ -13,6 +13,7 @@ from .language import STOP_WORDS, terms, words
 
 # %% ../../nbs/01_documents/44_table_words.ipynb #c06
 IN_TABLES = {  # what tables call it
+    "profit": "net income", "profits": "net income",
     "pay": "paid payment payments payout", "paid": "paid payment payments", "payout": "paid payments", "provide": "provision", "owe": "payable liabilities debt", "owed": "payable",
     "grant": "granted", "award": "granted", "vest": "vested", "cancel": "canceled forfeited", "forfeit": "forfeited canceled", "issue": "issuance issued proceeds",
     "repurchase": "repurchased repurchases", "buyback": "repurchased repurchases", "buybacks": "repurchased repurchases", "acquire": "acquisition acquisitions",
@@ -44,7 +45,7 @@ DISPLAY = re.compile(r",? ?\(?\bin (?:USD |US )?(?:dollars|thousands|millions|bi
 def asking(question: str) -> str:
     "A question without the sentences that only say how to answer; all of it if none would be left."
     sentences = re.split(r"(?<=[?.!])\s+(?=[A-Z])", question.strip())
-    kept = [LEAD_IN.sub("", sentence) for sentence in sentences if LEAD_IN.match(sentence) or not INSTRUCTS.search(sentence)]
+    kept = [LEAD_IN.sub("", sentence) if INSTRUCTS.search(sentence) else sentence for sentence in sentences if LEAD_IN.match(sentence) or not INSTRUCTS.search(sentence)]
     return DISPLAY.sub("", " ".join(kept)) if kept else question
 
 

@@ -152,14 +152,12 @@ def answer_of_one(
     near = tuple(dict.fromkeys(cell.passage.number for cell in cells if cell.score >= NEAR_CELL))
     if not cells or cells[0].score < least:
         return TableAnswer(passages=near)
-    if asked.compares and len(asked.periods) > 1:
-        return replace(compared(cells, len(asked.periods), least), passages=near)
-    best, columns = cells[0], [cells[0].at]
+    best = cells[0]
     if any(is_rival(best, other) for other in cells):
         return TableAnswer(passages=near)
-    if "average" in question.lower() and not any(PERIODIC.search(column) for column in best.row.columns):
-        columns = list(range(len(best.row.values)))  # how many, and at what price
-    return TableAnswer(best.score, (cell_statement(best.row, best.passage.number, columns, best.sectioned),), near)
+    if asked.compares and len(asked.periods) > 1:
+        return replace(compared(cells, len(asked.periods), least), passages=near)
+    return TableAnswer(best.score, (cell_statement(best.row, best.passage.number, [best.at], best.sectioned),), near)
 
 # %% ../../nbs/07_generation/07_table_answers.ipynb #c24b
 def by_organisation(question: str, passages: Sequence[PromptPassage]) -> dict[str, list[PromptPassage]]:
