@@ -5375,6 +5375,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                       'ragwb.generation.fit.figure_fits': ('07_generation/fit.html#figure_fits', 'ragwb/generation/fit.py'),
                                       'ragwb.generation.fit.is_abbreviated': ( '07_generation/fit.html#is_abbreviated',
                                                                                'ragwb/generation/fit.py'),
+                                      'ragwb.generation.fit.is_field': ('07_generation/fit.html#is_field', 'ragwb/generation/fit.py'),
                                       'ragwb.generation.fit.is_kin': ('07_generation/fit.html#is_kin', 'ragwb/generation/fit.py'),
                                       'ragwb.generation.fit.is_named': ('07_generation/fit.html#is_named', 'ragwb/generation/fit.py'),
                                       'ragwb.generation.fit.names_of': ('07_generation/fit.html#names_of', 'ragwb/generation/fit.py'),

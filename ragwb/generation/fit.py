@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['NAME', 'FIRST_NAME', 'REPORTS', 'ENGLISH', 'OUT_OF_FORCE', 'NO_NAMES', 'CAPITAL', 'MISSPELT', 'CLOSE', 'SWAPPED',
            'ROOT', 'KIN', 'RUN', 'BESIDE', 'FITS', 'WHOLLY', 'ROW_SAYS', 'LIKE_ENOUGH', 'MONEY', 'POINTER', 'LINK',
-           'names_of', 'title_of', 'about', 'tells_names', 'of_reports', 'is_kin', 'is_abbreviated', 'is_named',
-           'other_name_beside', 'unnamed', 'all_named', 'timely', 'within', 'asks_figure', 'says_wholly', 'figure_fits',
-           'says_something', 'shape', 'of_another', 'rows_of', 'statements', 'candidates']
+           'FIELD', 'FIGURE', 'names_of', 'title_of', 'about', 'tells_names', 'of_reports', 'is_kin', 'is_abbreviated',
+           'is_named', 'other_name_beside', 'unnamed', 'all_named', 'timely', 'within', 'asks_figure', 'says_wholly',
+           'figure_fits', 'says_something', 'is_field', 'shape', 'of_another', 'rows_of', 'statements', 'candidates']
 
 # %% ../../nbs/07_generation/08_fit.ipynb #c03
 import re
@@ -209,6 +209,8 @@ POINTER = re.compile(r"---|(?:note: )?(?:see|refer to|for (?:more|further|additi
 
 
 LINK = re.compile(r"!?\[[^\[\]\n]{1,300}\]\([^()\s]{1,500}\)")
+FIELD = re.compile(r"^[ \t]{0,8}(?:[-*•] )?(?!(?:part|chapter|section|table|figure|appendix|annex|step|unit|lesson|phase)\b)([^\W\d_][^:=\n]{0,60})(?:=|: )[ \t]{0,4}(\S.*)$", re.M | re.I)
+FIGURE = re.compile(r"\d|[☑☐✓✗]")
 
 
 def says_something(sentence: RankedSentence, row: TableRow | None) -> bool:
@@ -220,6 +222,13 @@ def says_something(sentence: RankedSentence, row: TableRow | None) -> bool:
     if is_listing(sentence.text):  # a listing says nothing without a word about it, see the next page
         return False
     return not looks_like_heading(sentence.text) and not POINTER.match(sentence.text) and sentence.text.rstrip()[-1] not in ":?"
+
+
+def is_field(question: str, sentence: str) -> bool:
+    "Whether a line has a figure, or a box to tick, behind a label that a question asks for: `Night desk: extension 901`."
+    asked = set(terms(question))
+    labels = [set(terms(label)) for label, value in FIELD.findall(sentence) if FIGURE.search(value)]
+    return not is_listing(sentence) and any(label and label <= asked for label in labels)
 
 # %% ../../nbs/07_generation/08_fit.ipynb #c15b
 def shape(code: str) -> str:
@@ -245,7 +254,7 @@ def statements(question: str, passages: Sequence[PromptPassage]) -> list[RankedS
     rows, places = rows_of(passages), {passage.number: passage.place for passage in passages}
     heads = {key: f"{row.section} {' '.join(row.heads)}" for key, row in rows.items()}
     return [sentence for sentence in rank_sentences(question, passages)
-            if says_something(sentence, rows.get((sentence.passage, sentence.text)))
+            if (says_something(sentence, rows.get((sentence.passage, sentence.text))) or is_field(question, sentence.text))
             and not of_another(question, f"{sentence.text} {heads.get((sentence.passage, sentence.text), '')}", places[sentence.passage])]
 
 
