@@ -23,7 +23,8 @@ KIND_NOUNS = {kind: frozenset(nouns.split()) for kind, nouns in {
     "how long": "time duration period length validity lifetime life age months days weeks hours minutes years", "when": "date deadline payday hours time",
     "how much": "price cost costs fee charge amount sum rate payment money contribution total value share percentage discount salary wage wages pay surcharge score "
                 "torque dose dosage pressure force power voltage current energy load volume weight",
-    "how many": "number count headcount quantity total sales score", "who": "person people name supplier vendor owner author founder deputy staff lawyer manager director doctor engineer auditor",
+    "how many": "number count headcount quantity total sales score",
+    "who": "person people name supplier vendor owner author founder deputy staff lawyer manager director doctor engineer auditor",
     "where": "place location address spot site", "why": "reason cause", "how": "way method steps procedure", "how often": "frequency interval intervals",
 }.items()}
 QUESTION_WORD = re.compile(r"\b(how many|how much|how long|how often|how_soon|how|why|when|where|whose|whom|who|what|which)\b")
