@@ -167,7 +167,7 @@ def upload_list(uploads: Sequence[Upload]) -> str:
     return f'<div class="line"><h2 class="grow" aria-live="polite">{said}</h2>{clear}</div>{bar}<ul class="adding" tabindex="0" aria-label="Files">{"".join(map(upload_line, shown))}</ul>'
 
 # %% ../../nbs/15_app/05_documents_view.ipynb #c23
-ACCEPTED_FORMATS = "PDF, Word, PowerPoint, Excel, CSV, HTML, Markdown, text, RTF, EPUB, e-mail, JSON"
+ACCEPTED_FORMATS = "PDF, Word, PowerPoint, Excel, CSV, HTML, Markdown, text, RTF, EPUB, e-mail, JSON, LaTeX, archives and more"
 LOADING_ROWS = '<div class="stack" aria-busy="true">' + '<div class="skeleton" style="height:44px"></div>' * 6 + "</div>"
 
 

@@ -134,7 +134,7 @@ def open_workbench(
     config: str = "",  # name or path of a pipeline config
 ) -> "Workbench":
     "The workbench of the profile, with a pipeline config if one is named."
-    from ragwb.indexing.table import spare_pandas, spare_tracing
+    from ragwb.late_imports import spare_pandas, spare_tracing
 
     spare_pandas()
     spare_tracing()

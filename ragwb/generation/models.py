@@ -111,8 +111,9 @@ POINTS_BACK = re.compile(
     r"|(?<!\bis )(?<!\bare )(?<!\bwas )(?<!\bwere )\bthere\b", re.IGNORECASE
 )
 OWNS = re.compile(r"\b(?:its|their|his|her)\b", re.IGNORECASE)
-WHOLE = re.compile(
-    r"^\s*(?:what|which|who|whom|whose|where|when|why|how|is|are|was|were|do|does|did|can|could|may|must|should|will|would|has|have|had)\b(?:\W+\w+){3}", re.IGNORECASE)
+WHOLE = re.compile(  # `Is Docker needed?` has its subject and what is asked of it, `What colour?` has not
+    r"^\s*(?:(?:what|which|who|whom|whose|where|when|why|how)\b(?:\W+\w+){3}"
+    r"|(?:is|are|was|were|do|does|did|can|could|may|must|should|will|would|has|have|had)\b(?:\W+\w+){2})", re.IGNORECASE)
 CONJUNCTION = re.compile(r"^\s*(?:and|or|but|also|then)\s+", re.IGNORECASE)
 CODE = re.compile(r"\b(?=[\w./-]*\d)(?=[\w./-]*[A-Za-z])[\w./-]*\w\b")
 
