@@ -145,5 +145,5 @@ def test_training_gives_the_weights_that_are_shipped() -> None:
 def test_training_gives_the_likeness_that_is_shipped() -> None:
     done = subprocess.run([sys.executable, ROOT / "experiments/data/train_likeness.py"], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr
-    assert f"BIAS, BAR = {likeness.BIAS}, {likeness.BAR}" in done.stdout
+    assert f"BIAS, ADDED_BAR, REWORDED_BAR = {likeness.BIAS}, {likeness.ADDED_BAR}, {likeness.REWORDED_BAR}" in done.stdout
     assert f"WEIGHTS = {likeness.WEIGHTS}" in done.stdout

@@ -4,25 +4,27 @@
 
 # %% auto #0
 __all__ = ['KIND_NOUNS', 'QUESTION_WORD', 'ONE_KIND', 'DEGREE', 'CLAUSE_OPENS', 'ASKS_BEHIND', 'MORE', 'OPEN_KINDS', 'QUANTITIES',
-           'OPPOSITES', 'SCOPES', 'JOINED_WORDS', 'OPPOSITE_OF', 'SCOPE_OF', 'PASSING', 'DENIED', 'EXCHANGEABLE',
-           'TELLING', 'TO_BE', 'PARTICIPLE', 'NOMINAL', 'NEAR', 'SUBJECT_VERB', 'HELPED', 'STRANDED', 'OWNED',
-           'DENYING', 'Asked', 'question_words', 'asked_in', 'kind_doubt', 'doubt_of_silent', 'word_classes',
-           'classes_in', 'opposed', 'denied_words', 'tense_in', 'part_of', 'roles_exchanged', 'frame_of',
-           'places_exchanged', 'asks_other_side', 'owners_in', 'owners_differ', 'denied_by_prefix']
+           'OPPOSITES', 'SCOPES', 'JOINED_WORDS', 'OPPOSITE_OF', 'SCOPE_OF', 'PASSING', 'EXCHANGEABLE', 'TELLING',
+           'TO_BE', 'PARTICIPLE', 'REDUCED', 'NOMINAL', 'AGENTS', 'NEAR', 'HELPS', 'LED', 'SUBJECT_VERB', 'HELPED',
+           'STRANDED', 'DENYING', 'Asked', 'question_words', 'asked_in', 'kind_doubt', 'doubt_of_silent',
+           'word_classes', 'classes_in', 'opposed', 'tense_in', 'part_of', 'roles_exchanged', 'frame_of',
+           'places_exchanged', 'asks_other_side', 'denied_by_prefix']
 
 # %% ../../nbs/10_answering/11_contradictions.ipynb #c03
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from .agreement import ASKING, LATER, NEGATIONS, NOW, PAST, SILENT, TOKEN, VERBS, YES_OR_NO
-from .synonyms import stem_of
+from .agreement import ASKING, LATER, NOW, PAST, SILENT, TOKEN, VERBS, YES_OR_NO
+from .synonyms import groups_of, stem_of
 
 # %% ../../nbs/10_answering/11_contradictions.ipynb #c06
 KIND_NOUNS = {kind: frozenset(nouns.split()) for kind, nouns in {
     "how long": "time duration period length validity lifetime life age months days weeks hours minutes years", "when": "date deadline payday hours time",
-    "how much": "price cost costs fee charge amount sum rate payment money contribution total value share percentage discount salary wage wages pay surcharge score",
-    "how many": "number count headcount quantity total sales score", "who": "person people name supplier vendor owner author founder deputy staff",
+    "how much": "price cost costs fee charge amount sum rate payment money contribution total value share percentage discount salary wage wages pay surcharge score "
+                "torque dose dosage pressure force power voltage current energy load volume weight",
+    "how many": "number count headcount quantity total sales score",
+    "who": "person people name supplier vendor owner author founder deputy staff lawyer manager director doctor engineer auditor",
     "where": "place location address spot site", "why": "reason cause", "how": "way method steps procedure", "how often": "frequency interval intervals",
 }.items()}
 QUESTION_WORD = re.compile(r"\b(how many|how much|how long|how often|how_soon|how|why|when|where|whose|whom|who|what|which)\b")
@@ -168,15 +170,6 @@ def opposed(ones: frozenset[tuple[int, int]], others: frozenset[tuple[int, int]]
 
 # %% ../../nbs/10_answering/11_contradictions.ipynb #c13b
 PASSING = re.compile(r"(?<=\w )(?:that|which|who|whose) (?:was|were|had|did)\b")
-DENIED = 3  # words behind a negation that it may deny
-
-
-def denied_words(text: str) -> frozenset[str]:
-    "The stems of the words behind the negations of a question."
-    tokens = TOKEN.findall(text.lower())
-    told = [(NEGATIONS.get(token, ""), token) for token in tokens]
-    behind = [[token for deny, token in told[at + 1:] if not deny and token not in SILENT][:DENIED] for at, (deny, _) in enumerate(told) if deny]
-    return frozenset(stem_of(token) for tokens in behind for token in tokens)
 
 
 def tense_in(text: str) -> str:
@@ -194,18 +187,23 @@ EXCHANGEABLE = frozenset(map(stem_of, (
     "absorb report advise deputise elect marry kill attack love").split()))
 TELLING = frozenset(map(stem_of, "replace supersede succeed precede acquire defeat".split()))  # without its counterpart nobody knows who did it
 TO_BE, PARTICIPLE = frozenset("is are was were be been being get gets got".split()), re.compile(r"(?:ed|en|ught|own|ld|ade|lt|nt|wn|ut)$")
+REDUCED = re.compile(r"(?:by|when|where|how often)\b")  # behind a participle without its auxiliary
 NOMINAL = re.compile(r"(?:ment|ion|al|ance|sor)s?$")
-NEAR = 4  # tokens between a verb and its doer or object
+AGENTS = frozenset("controller controllers manager managers".split())  # things and persons with the stem of a verb
+NEAR, HELPS = 4, 8  # tokens between a verb and its doer or object, and between a verb and its auxiliary
 
 
 def part_of(tokens: Sequence[str], verb: int, at: int) -> str:
-    "The part that a word plays beside a verb: doer or object; empty: unknown."
+    "The part that a word plays beside a verb: doer, object, or where it goes; empty: unknown."
     between = tokens[verb + 1:at] if at > verb else tokens[at + 1:verb]
     if NOMINAL.search(tokens[verb]):
         return ("object" if {"for", "of"} & set(between) else "") if at > verb else "doer" if TO_BE & set(between) else "object"
-    if TO_BE & set(tokens[max(0, verb - NEAR):verb]) and PARTICIPLE.search(tokens[verb]):
+    if at < verb and PARTICIPLE.search(tokens[verb]) and REDUCED.match(" ".join(tokens[verb + 1:verb + 3])):
+        return "object"  # without its auxiliary: hose, replaced when
+    if TO_BE & set(tokens[max(0, verb - HELPS):verb]) and PARTICIPLE.search(tokens[verb]):
         led = "by" in tokens[max(0, at - 2):at] if at < verb else "by" in between
-        return "doer" if led else "" if at > verb else "object"
+        target = tokens[at - 1] if tokens[at - 1] in ("to", "into", "from") else ""
+        return "doer" if led else target if at > verb else "object"
     if PARTICIPLE.search(tokens[verb]) and at > verb and "by" in between:
         return "doer"
     helped = next((place for place, token in enumerate(between) if token in VERBS), None)
@@ -220,7 +218,7 @@ def roles_exchanged(one: str, other: str) -> bool:
     stems, far = list(map(stem_of, mine)), list(map(stem_of, theirs))
     shared = [word for word in set(mine) & set(theirs) if mine.count(word) == theirs.count(word) == 1 and word not in SILENT | ASKING]
     for verb, stem in enumerate(stems):
-        for there in [at for at, found in enumerate(far) if stem in EXCHANGEABLE and found[:6] == stem[:6]]:
+        for there in [at for at, found in enumerate(far) if stem in EXCHANGEABLE and found[:6] == stem[:6] and not {mine[verb], theirs[at]} & AGENTS]:
             places = [(mine.index(word), theirs.index(word)) for word in shared if stem_of(word)[:6] != stem[:6]]
             close = [(at, place) for at, place in places if 0 < abs(at - verb) <= NEAR and 0 < abs(place - there) <= NEAR]
             parts = [(part_of(mine, verb, at), part_of(theirs, there, place)) for at, place in close]
@@ -229,7 +227,8 @@ def roles_exchanged(one: str, other: str) -> bool:
     return any(stem in TELLING and not any(found[:6] == stem[:6] for found in others) for ones, others in ((stems, far), (far, stems)) for stem in ones)
 
 # %% ../../nbs/10_answering/11_contradictions.ipynb #c18
-SUBJECT_VERB = re.compile(r"\b(?:who|what|which(?: [\w-]{1,30}){1,2}?) ([a-z]{3,20})\b")
+LED = r"(?<!\bin )(?<!\bat )(?<!\bto )(?<!\bby )(?<!\bon )(?<!\bof )(?<!\bfor )(?<!\bfrom )(?<!\bwith )"  # behind a preposition it is no subject: the order in which
+SUBJECT_VERB = re.compile(LED + r"\b(?:who|what|which(?: [\w-]{1,30}){1,2}?) ([a-z]{3,20})\b")
 HELPED = re.compile(r"\b(?:who|what|which(?: [\w-]{1,30}){1,2}?) (?:do|does|did) (.{1,200})")
 STRANDED = re.compile(r"\b(to|from|by|for|with|of|on|at|in) ?\?*$")
 
@@ -252,24 +251,12 @@ def asks_other_side(one: str, other: str) -> bool:
     "Whether one question asks for the doer of a verb and the other for its object."
     for asks, helped in ((one.lower(), other.lower()), (other.lower(), one.lower())):
         done = HELPED.search(helped)
-        verbs = {stem_of(match[1]) for match in SUBJECT_VERB.finditer(asks) if match[1] not in SILENT}
-        if done and not HELPED.search(asks) and verbs & {stem_of(token) for token in TOKEN.findall(done[1])}:
+        verbs = [stem_of(match[1]) for match in SUBJECT_VERB.finditer(asks) if match[1] not in SILENT]
+        acts = [stem_of(token) for token in TOKEN.findall(done[1])] if done and not HELPED.search(asks) else []
+        if any(verb == act or groups_of(verb) & groups_of(act) for verb in verbs for act in acts):  # paid and pay
             return True
     ends = [match[1] if (match := STRANDED.search(text.lower())) else "" for text in (one, other)]
-    return ends[0] != ends[1] and any(f" {end} " in f" {text.lower()} " for end, text in zip(ends, (other, one), strict=True) if end in ("to", "from"))
-
-# %% ../../nbs/10_answering/11_contradictions.ipynb #c19b
-OWNED = re.compile(r"\b(our|my|[\w-]{2,40}['’]s) ([a-z][\w-]{2,30})", re.IGNORECASE)
-
-
-def owners_in(question: str) -> dict[str, str]:
-    "The owner of each thing that a question gives one; we and I are one."
-    return {stem_of(thing.lower()): "we" if owner.lower() in ("our", "my") else owner.lower()[:-2] for owner, thing in OWNED.findall(question)}
-
-
-def owners_differ(ones: dict[str, str], others: dict[str, str]) -> bool:
-    "Whether a thing has an owner in each question, and not the same."
-    return any(owner != others.get(thing, owner) for thing, owner in ones.items())
+    return ends[0] != ends[1] and any(re.search(rf"\b{end}\b(?! wh)", text.lower()) for end, text in zip(ends, (other, one), strict=True) if end in ("to", "from"))
 
 # %% ../../nbs/10_answering/11_contradictions.ipynb #c21
 DENYING = ("un", "in", "im", "ir", "il", "dis", "non", "mis", "de")
@@ -277,4 +264,6 @@ DENYING = ("un", "in", "im", "ir", "il", "dis", "non", "mis", "de")
 
 def denied_by_prefix(ones: frozenset[str], others: frozenset[str]) -> bool:
     "Whether a word of one question stands in the other with a prefix that denies it, and in neither as in the other."
-    return any(prefix + word in far - near for near, far in ((ones, others), (others, ones)) for word in near - far for prefix in DENYING)
+    stems = [frozenset(map(stem_of, words)) for words in (ones, others)]
+    sides = ((ones, *stems), (others, *reversed(stems)))
+    return any(stem_of(prefix + word) in far - near for words, near, far in sides for word in words if stem_of(word) not in far for prefix in DENYING)

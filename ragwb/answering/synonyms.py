@@ -8,7 +8,7 @@ __all__ = ['SPELLINGS', 'ACTIONS', 'MORE_ACTIONS', 'THINGS', 'MORE_THINGS', 'QUA
 
 # %% ../../nbs/10_answering/09_synonyms.ipynb #c03
 import re
-from functools import cache
+from functools import cache, lru_cache
 
 from ..documents.language import STEMMER
 
@@ -28,6 +28,7 @@ def american(
     return word
 
 
+@lru_cache(maxsize=50_000)
 def stem_of(
     word: str,  # lower case
 ) -> str:
