@@ -209,7 +209,9 @@ POINTER = re.compile(r"---|(?:note: )?(?:see|refer to|for (?:more|further|additi
 
 
 LINK = re.compile(r"!?\[[^\[\]\n]{1,300}\]\([^()\s]{1,500}\)")
-FIELD = re.compile(r"^[ \t]{0,8}(?:[-*•] )?(?!(?:part|chapter|section|table|figure|appendix|annex|step|unit|lesson|phase)\b)([^\W\d_][^:=\n]{0,60})(?:=|: )[ \t]{0,4}(\S.*)$", re.M | re.I)
+FIELD = re.compile(  # `Timeout: 30 s`, but not `Chapter 3: Installing`
+    r"^[ \t]{0,8}(?:[-*•] )?(?!(?:part|chapter|section|table|figure|appendix|annex|step|unit|lesson|phase)\b)"
+    r"([^\W\d_][^:=\n]{0,60})(?:=|: )[ \t]{0,4}(\S.*)$", re.M | re.I)
 FIGURE = re.compile(r"\d|[☑☐✓✗]")
 
 
