@@ -13,6 +13,7 @@ from pptx.util import Inches
 from reportlab.pdfgen.canvas import Canvas
 from xlsxwriter import Workbook
 
+from ragwb.documents import files
 from ragwb.documents.document import DocumentError
 from ragwb.documents.encoding import decode
 from ragwb.documents.files import opened_zip, read_entry
@@ -107,6 +108,15 @@ def test_a_cut_archive_unpacks_to_no_more_than_a_whole_one_may():
     bomb = zipped(**{"a.txt": bytes(50_000_000)})
     assert len(bomb) < 60_000 and opened_zip(bomb[:-30], 1_000_000).getinfo("a.txt").file_size == 1_000_000
     assert opened_zip(bomb[:-30]).getinfo("a.txt").file_size <= max(200 * len(bomb), 4_000_000)
+
+
+def test_many_headers_of_one_name_unpack_once(monkeypatch: pytest.MonkeyPatch):
+    calls, unpack = [], files.unpacked_part
+    monkeypatch.setattr(files, "unpacked_part", lambda *given: calls.append(given) or unpack(*given))
+    whole, count = zipped(note=b"Closed on Monday. " * 9), 500
+    headers = b"".join(whole[:28] + struct.pack("<H", 34 * (count - 1 - n)) + b"note" for n in range(count))  # each has the one stream behind all of them
+    with opened_zip(headers + whole[34:-30]) as archive:
+        assert archive.read("note") == b"Closed on Monday. " * 9 and len(calls) == 1
 
 
 def test_entries_without_a_size_in_front_of_them_and_protected_ones():

@@ -17,7 +17,7 @@ import unicodedata
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
@@ -70,14 +70,14 @@ def unpacked_part(data: bytes, start: int, method: int, size: int, most: int) ->
     return bytes(out), at - len(unpacker.unused_data) if unpacker.eof else start
 
 
-def entry_of(data: bytes, at: int, most: int) -> tuple[str, bytes, int] | None:  # name, bytes, where it ends
-    "The entry of a ZIP archive whose header is at an offset; None if it is protected, or packed in an unusual way."
+def entry_of(data: bytes, at: int, most: int, known: Mapping[str, bytes]) -> tuple[str, bytes, int] | None:  # name, bytes, where it ends
+    "The entry of a ZIP archive whose header is at an offset; None if its name has its bytes already, or if it is protected or packed in an unusual way."
     _, _, flags, method, _, _, _, size, _, name_length, extra = LOCAL_HEADER.unpack_from(data, at)
     start = at + LOCAL_HEADER.size + name_length
     if flags & 1 or method not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         return None
     name = data[at + LOCAL_HEADER.size:start].decode("utf-8" if flags & 0x800 else "cp437", "replace")
-    return name, *unpacked_part(data, start + extra, method, size, most)
+    return None if known.get(name) else (name, *unpacked_part(data, start + extra, method, size, most))
 
 
 # %% ../../nbs/01_documents/04_files.ipynb #z03
@@ -91,8 +91,8 @@ class RepairedZip(zipfile.ZipFile):
         found: dict[str, bytes] = {}
         at = data.find(b"PK\x03\x04")
         while 0 <= at <= len(data) - LOCAL_HEADER.size and most > 0:
-            entry, end = entry_of(data, at, most), at + 4
-            if entry and entry[0] not in found:
+            entry, end = entry_of(data, at, most, found), at + 4  # a thousand headers of one name may stand before one stream
+            if entry:
                 found[entry[0]], end = entry[1], max(entry[2], end)
                 most -= len(entry[1])
             at = data.find(b"PK\x03\x04", end)
@@ -125,7 +125,7 @@ def read_entry(archive: zipfile.ZipFile, name: str | zipfile.ZipInfo) -> tuple[b
         return b"", False
     file.seek(entry.header_offset)
     data = file.read(LOCAL_HEADER.size + 100_000 + entry.compress_size)  # a name and what follows it are shorter than 64 kB each
-    found = entry_of(data, 0, entry.file_size) if data.startswith(b"PK\x03\x04") and len(data) > LOCAL_HEADER.size else None
+    found = entry_of(data, 0, entry.file_size, {}) if data.startswith(b"PK\x03\x04") and len(data) > LOCAL_HEADER.size else None
     return found[1] if found else b"", False
 
 
