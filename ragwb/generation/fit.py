@@ -217,11 +217,16 @@ FIGURE = re.compile(r"\d|[☑☐✓✗]")
 
 def says_something(sentence: RankedSentence, row: TableRow | None) -> bool:
     "Whether a sentence, or a row, is a statement by itself."
-    if not re.search(r"[^\W\d_]{2}", LINK.sub("", sentence.text)):  # a link alone is an entry of a table of contents
+    bare = LINK.sub("", sentence.text)
+    if not re.search(r"[^\W\d_]{2}", bare):  # a link alone is an entry of a table of contents
         return False
     if is_row(sentence.text):
+        if bare != sentence.text and sum(bool(cell.strip()) for cell in bare.split("|")) < 2:  # a name, and where to read of it
+            return False
         return row is not None and any(row.columns) and not all(printed_periods(column) for column in row.columns)
     if is_listing(sentence.text):  # a listing says nothing without a word about it, see the next page
+        return False
+    if sentence.text.startswith(">") and sentence.text[-1] not in ".!":  # the line under a title
         return False
     return not looks_like_heading(sentence.text) and not POINTER.match(sentence.text) and sentence.text.rstrip()[-1] not in ":?"
 

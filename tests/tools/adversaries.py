@@ -54,6 +54,7 @@ def made() -> dict[str, list[re.Pattern[Any]]]:
     "Patterns that are put together when they are used: module and expression -> examples; none where module-level values hold them all."
     from ragwb.api.access import RULES
     from ragwb.generation.fit import BESIDE
+    from ragwb.generation.question_words import units_asked
     from ragwb.guardrails.attack_rules import ATTACK_RULES, pattern_of
     from ragwb.network.aws import CAUSES
     from ragwb.network.model_servers import SERVER_CAUSES, SERVICE_CAUSES
@@ -61,6 +62,7 @@ def made() -> dict[str, list[re.Pattern[Any]]]:
     says = r"is|are|means?|stands? for|refers? to|describes?|defines?|provides?|lets?|allows?|contains?|controls?|represents?|consists? of"
     return {
         r"ragwb.answering.agreement pattern": [],
+        r"ragwb.answering.contradictions f'\\b{end}\\b(?! wh)'": [re.compile(r"\bfrom\b(?! wh)")],
         r"ragwb.answering.routing words": [],
         r"ragwb.answering.synonyms pattern": [],
         r"ragwb.api.access rule.path": [re.compile(rule.path, re.DOTALL) for rule in RULES],
@@ -79,13 +81,15 @@ def made() -> dict[str, list[re.Pattern[Any]]]:
         r"ragwb.emulator.service_model limits['pattern']": [],  # the service's own model
         r"ragwb.emulator.service_model path": [],
         r"ragwb.evaluation.quotes row": [],  # timed in tests/test_patterns.py: a line of a document and a person's quote
-        "ragwb.generation.fit f\"\\\\b{'[.]?'.join(initials)}A?\\\\b\"": [re.compile(r"\bU[.]?S[.]?A?\b")],
         r"ragwb.generation.fit f'\\b({BESIDE}) {own}\\b'": [re.compile(rf"\b({BESIDE}) Gold\b")],
         r"ragwb.generation.fit f'\\b{own} ({BESIDE})\\b'": [re.compile(rf"\bGold ({BESIDE})\b")],
         r"ragwb.generation.fit f'\\b{short[0]}[a-z]+ (?:of )?(?:the )?{short[1]}[a-z]'": [re.compile(r"\bU[a-z]+ (?:of )?(?:the )?S[a-z]")],
         r"ragwb.generation.fit slot": [re.compile(r"\bcontracts? ([A-Z][\w-]+)"), re.compile(r"(?<=[a-z,] )([A-Z][\w-]+) contract")],
         r"ragwb.generation.question_words asked": [],
         r"ragwb.generation.question_words answer": [],
+        r"ragwb.generation.question_words pattern": [],  # of UNITS: a question is short
+        r'''ragwb.generation.question_words f"{QUANTITY}[\\s-]{{0,2}}(?:[a-z]{{2,12}} )?(?:{'|'.join(found)})(?!\\w)|{UNTIL}"''': [
+            pattern for question in ("How long is it?", "How many bytes?", "In which year?") if (pattern := units_asked(question))],
         r"ragwb.generation.question_words says": [re.compile(rf"^\W*(?:(?:an?|the)\s+)?torques?\s*[:.|(—–-]|\btorques?\s+(?:\w+\s+)?(?:{says})\b", re.I)],
         r"ragwb.generation.question_words f'\\b(?:called|known as|named)\\s+(?:an?\\s+|the\\s+)?{name}s?\\b'": [re.compile(r"\b(?:called|known as|named)\s+(?:an?\s+|the\s+)?torques?\b", re.I)],
         r"ragwb.guardrails.attack_rules BLANKS.sub(read, rule)": rules,
