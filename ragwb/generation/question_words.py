@@ -246,7 +246,8 @@ UNITS = {  # what a question says that wants a quantity, besides "how many" and 
     "sound": (r"how loud", r"db|decibels?"),
     "power": (r"", r"[mk]?(?:w|v|a|wh|ah)|(?:kilo|mega|milli)?(?:watts?|volts?|amps?|amperes?)(?: hours?)?"),
 }
-QUANTITY = rf"(?:\d(?:[\d.,/]{{0,20}}\d)?|\b(?:{NUMBER_WORDS}|an?|few|several|(?:half|quarter)(?: an?)?))"
+# A number is read from where it begins, or a line of digits would be read once from each of them
+QUANTITY = rf"(?:(?<!\d)(?<!\d[.,/])\d(?:[\d.,/]{{0,20}}\d)?|\b(?:{NUMBER_WORDS}|an?|few|several|(?:half|quarter)(?: an?)?))"
 UNTIL = r"\b(?:until|immediately|at once|overnight|permanently|indefinitely|forever|lifelong)\b"
 
 
