@@ -187,14 +187,14 @@ def passing_folder(home: Path) -> Iterator[Path]:
 
 
 def drop_passing(home: Path) -> int:
-    "Deletes the passing folders of killed processes; returns how many."
+    "Deletes the passing folders of killed processes, and locks of theirs whose folder was not made yet or is gone; returns how many."
     from filelock import Timeout
 
     dropped = 0
-    for folder in home.glob("passing-*"):
-        lock = file_lock(home, folder.name)
+    for name in {path.name.removesuffix(".lock") for path in (*home.glob("passing-*"), *home.glob("locks/passing-*.lock"))}:
+        lock = file_lock(home, name)
         with suppress(Timeout), lock.acquire(timeout=0):
-            shutil.rmtree(folder, ignore_errors=True)
+            shutil.rmtree(home / name, ignore_errors=True)
             Path(lock.lock_file).unlink(missing_ok=True)
             dropped += 1
     return dropped
