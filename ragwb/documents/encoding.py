@@ -63,6 +63,8 @@ EASTERN = re.compile(r"[\n\r\t -~\u2010-\u2026\u3000-\u30ff\u4e00-\u9fff\uac00-\
 
 def eastern_utf16(data: bytes) -> str:
     "The name of the UTF-16 in which bytes that are no text otherwise are Chinese, Japanese or Korean; empty if they are not. Its letters have no zeros."
+    if 5 * len(HIGH.findall(data[:4000])) < len(data[:4000]):  # the letters "xx" are a Chinese one too
+        return ""
     for encoding in ("utf-16-le", "utf-16-be"):
         text = data[:4000].decode(encoding, "replace")
         if len(data) % 2 == 0 and len(text) > 5 and len(EASTERN.findall(text)) > 0.95 * len(text) and strangeness(text) < 2.6:
