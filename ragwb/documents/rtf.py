@@ -53,6 +53,7 @@ def group_end(data: bytes, start: int) -> int:
     return len(data)
 
 
+# %% ../../nbs/01_documents/09_rtf.ipynb #u02
 UNICODE_TOO = re.compile(rb"\{\\upr(?![a-z])")
 IN_UNICODE = re.compile(rb"\{\\\*\\ud(?![a-z]) ?")
 
@@ -67,7 +68,7 @@ def with_unicode(data: bytes) -> bytes:
             at = end + 1
     return b"".join([*pieces, data[at:]])
 
-
+# %% ../../nbs/01_documents/09_rtf.ipynb #u04
 def with_notes(data: bytes) -> bytes:
     "The file with its headers, footnotes, comments and text boxes as parts of the text, and its footers at the end."
     pieces, footers, seen, at = list[bytes](), list[bytes](), set[bytes](), 0

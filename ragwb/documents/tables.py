@@ -78,13 +78,13 @@ def names_with_units(rows: Sequence[Sequence[str]]) -> list[str]:
 # %% ../../nbs/01_documents/06_tables.ipynb #l02
 KINDS = (("date", re.compile(r"\d{1,4}[-./]\d{1,2}[-./]\d{1,4}.*|\d\d?:\d\d.*")),
          ("figure", re.compile(r"[-+(#]?\s?[$€£¥]?\s?\d[\d.,'’\s]*\s?[^\W\d]{0,4}[%€$£¥°)]*")),
-         ("words", re.compile(r"\D+")), ("code", re.compile(r"\S+")), ("phrase", re.compile(r".+")))
+         ("words", re.compile(r"\D+|.*\s.*")), ("code", re.compile(r".+")))
 OF_MIXED_VALUES = re.compile(r"(?:values?|where|when|who|what|dates?|descriptions?|meanings?|explanations?|answers?|notes?|comments?|details?|status|place|settings?|contacts?|"
                              r"werte?|bedeutung|beschreibung|bemerkung(?:en)?|angabe|wo|wann|wer|valeurs?|valor(?:es)?|valor[ei]|waarde|值|値|説明|说明|内容)", re.IGNORECASE)
 
 
 def kind_of_value(text: str) -> str:
-    "Whether a cell is a date, a figure, an address, words, a code, or words with figures among them."
+    "Whether a cell is a date, a figure, an address, a code, or words, with or without figures among them."
     return "address" if " " not in text and ("@" in text or "://" in text) else next(kind for kind, shape in KINDS if shape.fullmatch(text))
 
 
@@ -108,7 +108,7 @@ def labelled_pairs(rows: Sequence[Sequence[str]]) -> list[tuple[int, int]]:
     if all(pair[0] in ("figure", "date", "address") for pair in kinds) and not any(map(YEAR.fullmatch, first)):
         return pairs
     mixed = [max(counts.values()) * 3 <= counts.total() * 2 for counts in (every, below)]
-    return pairs if len(labels) >= 4 and mixed[0] and (len(pairs) > 1 or mixed[1]) else []
+    return pairs if len(labels) >= 4 and mixed[len(pairs) == 1] else []
 
 
 def write_labelled(builder: TextBuilder, row: Sequence[str], pairs: Sequence[tuple[int, int]]) -> None:
