@@ -126,6 +126,16 @@ def test_settings_are_known(environment):
 
 
 @every_environment
+def test_callers_behind_the_load_balancer_are_told_apart(environment):
+    "The load balancer's pods-facing addresses lie in the environment's network, and nothing else is believed to say who calls: tests/test_doors.py has what that does."
+    network, = re.findall(r'^vpc_cidr\s+= "(.*)"', (ROOT / f"infra/environments/{environment}/foundation.tfvars").read_text("utf-8"), re.MULTILINE)
+    assert settings_of(environment)["FORWARDED_ALLOW_IPS"] == network
+    container, = pods(environment)["ragwb-api"]["spec"]["containers"]
+    assert {"configMapRef"} == {kind for source in container["envFrom"] for kind in source}, "the pods do not read it"
+    assert "FORWARDED_ALLOW_IPS" not in settings_of("local"), "no load balancer stands before the local overlay"
+
+
+@every_environment
 def test_only_the_ingester_writes(environment):
     accounts = {name: template["spec"].get("serviceAccountName") for name, template in pods(environment).items()}
     assert {name for name, account in accounts.items() if account == "ragwb-ingest"} == {"ragwb-ingest", "ragwb-maintain"}

@@ -40,6 +40,11 @@ run "all_of_it_is_planned" {
     condition     = output.image_digest == "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
     error_message = "what runs is not recorded"
   }
+
+  assert {
+    condition     = output.environment.FORWARDED_ALLOW_IPS == "10.20.0.0/16"
+    error_message = "the pods do not know whose X-Forwarded-For to believe"
+  }
 }
 
 run "a_wrong_region_is_refused" {
