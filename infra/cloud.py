@@ -105,8 +105,8 @@ class Stacks:
     def change(self, stack: str, action: str, **variables: Any) -> None:
         "Plan, apply or destroy."
         more = {"foundation_state": self.foundation_state()} if stack == "compute" else {}
-        agreed = [] if action == "plan" else ["-auto-approve"]
-        self.run(stack, action, "-input=false", "-lock-timeout=5m", *agreed, *self.files(stack), **more, **variables)
+        agreed = ["-lock=false"] if action == "plan" else ["-lock-timeout=5m", "-auto-approve"]  # a plan changes nothing, and who may only read may make one
+        self.run(stack, action, "-input=false", *agreed, *self.files(stack), **more, **variables)
 
     def state(self, stack: str) -> bytes:
         "A stack's state, byte for byte; empty if there is none."

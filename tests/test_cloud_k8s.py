@@ -178,6 +178,27 @@ def test_one_scaler_and_a_budget_only_for_several_pods(environment):
     assert bool(of_kind(environment, "PodDisruptionBudget")) == (least >= 2), "a budget with one pod blocks the drain of its node"
 
 
+def hours_of(start: str, end: str) -> set[tuple[int, int]]:
+    "Weekday and hour of each hour between two times of cron; all days for *."
+    days = range(7) if start.split()[4] == "*" else range(int(start.split()[4][0]), int(start.split()[4][-1]) + 1)
+    return {(day % 7, hour) for day in days for hour in range(int(start.split()[1]), int(end.split()[1]))}
+
+
+@every_environment
+def test_pods_and_jobs_run_while_there_are_nodes(environment):
+    told = (ROOT / f"infra/environments/{environment}/compute.tfvars").read_text("utf-8")
+    clock = {name: (cron, int(least)) for name, cron, least in re.findall(r'(\w+) = { cron = "([^"]+)", min = (\d+)', told)}
+    there = hours_of(clock["morning"][0], clock["evening"][0]) if not clock["evening"][1] else {(day, hour) for day in range(7) for hour in range(24)}
+    scaler, = of_kind(environment, "ScaledObject").values()
+    for trigger in scaler["spec"]["triggers"]:
+        if trigger["type"] == "cron":
+            assert trigger["metadata"]["timezone"] == "Etc/UTC" and hours_of(trigger["metadata"]["start"], trigger["metadata"]["end"]) <= there, "pods without nodes"
+    for name, job in of_kind(environment, "CronJob").items():
+        begins = job["spec"]["schedule"]
+        hour = int(begins.split()[1])
+        assert job["spec"]["timeZone"] == "Etc/UTC" and hours_of(begins, begins.replace(f" {hour} ", f" {hour + 1} ", 1)) <= there, f"{name} begins without nodes"
+
+
 @every_environment
 def test_no_controller_makes_what_terraform_owns(environment):
     kinds = {each["kind"] for each in resources(environment)}
