@@ -370,7 +370,7 @@ class Operation:
         found: dict[str, str] = {}
         for stack in STACKS:
             if not (given := output(self.stacks.state(stack), "environment")):
-                raise CloudError(f"the state of {stack} names no values for the pods of {self.environment}: they are known once foundation is applied and the environment is resumed")
+                raise CloudError(f"the state of {stack} names no values for the pods of {self.environment}: apply foundation and resume the environment first")
             found |= given
         return found
 
