@@ -4,13 +4,13 @@
 
 # %% auto #0
 __all__ = ['HEAD', 'LEGAL_FORM', 'LEGAL', 'LEGAL_LINE', 'REGISTRANT', 'FILE_NUMBER', 'REPORTS', 'NO_NAME', 'WRITTEN', 'SYMBOL',
-           'NAMED_SYMBOL', 'FORM_WORD', 'FILE_WORDS', 'TABLES', 'PROXY', 'SCHEDULE', 'FORM', 'KINDS', 'ANY_KIND',
-           'SPAN', 'PERIOD_LINE', 'STATED', 'EVENT', 'YEAR_END', 'MEETING', 'QUARTER_NAME', 'YEAR_NAME',
-           'MONTHS_OF_KIND', 'HEADER', 'BREAK', 'NOT_AFTER', 'VERSION', 'SHORT_VERSION', 'SUPERSEDED', 'ENDED_WORDS',
-           'ENDED', 'DRAFT', 'VALID', 'FROM', 'UNTIL', 'VERSION_KEYS', 'FROM_KEYS', 'FUNCTION_WORDS', 'Identity',
-           'said', 'identity_labels', 'from_labels', 'name_line', 'printed_name', 'plain_case', 'short_name',
-           'initials', 'tickers', 'file_words', 'organisation_of', 'kind_of', 'called', 'named_quarter', 'fiscal_of',
-           'reported', 'named_period', 'period_of', 'cell_below', 'version_of', 'validity_of', 'state_of',
+           'NAMED_SYMBOL', 'PROXY', 'FORM_WORD', 'FILE_WORDS', 'TABLES', 'SCHEDULE', 'FORM', 'KINDS', 'ANY_KIND',
+           'SPAN', 'PERIOD_LINE', 'STATED', 'EVENT', 'YEAR_END', 'MEETING', 'QUARTER', 'QUARTER_NAME', 'HEADLINE',
+           'YEAR_NAME', 'MONTHS_OF_KIND', 'HEADER', 'BREAK', 'NOT_AFTER', 'VERSION', 'SHORT_VERSION', 'SUPERSEDED',
+           'ENDED_WORDS', 'ENDED', 'DRAFT', 'VALID', 'FROM', 'UNTIL', 'VERSION_KEYS', 'FROM_KEYS', 'FUNCTION_WORDS',
+           'Identity', 'said', 'identity_labels', 'from_labels', 'name_line', 'printed_name', 'plain_case',
+           'short_name', 'initials', 'tickers', 'file_words', 'organisation_of', 'kind_of', 'called', 'named_quarter',
+           'fiscal_of', 'reported', 'named_period', 'period_of', 'cell_below', 'version_of', 'validity_of', 'state_of',
            'language_of', 'identity_of', 'found_identity', 'telling_title']
 
 # %% ../../nbs/01_documents/26_identity.ipynb #c03
@@ -58,9 +58,15 @@ class Identity:
         return ", ".join(part for part in (version, f"superseded by {self.superseded_by}" if self.superseded_by else self.status) if part)
 
     @property
+    def symbol(self) -> str:
+        "The trading symbol or the initials that a question may use in place of the name; empty where the name has them."
+        return next((name for name in self.aliases if re.fullmatch("[A-Z]{2,5}", name) and name.lower() not in self.organisation.lower()), "")
+
+    @property
     def short(self) -> str:
         "What tells a document from its neighbours; empty where nothing is known."
-        whose = f"{self.organisation} {self.kind}".strip() if self.organisation else ""
+        symbol = f" ({self.symbol})" if self.symbol else ""
+        whose = f"{self.organisation}{symbol} {self.kind}".strip() if self.organisation else ""
         reported = (self.period, self.fiscal_name) if self.organisation else ()
         return ", ".join(part for part in (whose, *reported, self.edition) if part)
 
@@ -160,6 +166,7 @@ def initials(name: str) -> str:
 # %% ../../nbs/01_documents/26_identity.ipynb #c18
 SYMBOL = re.compile(r"trading\s+symbol", re.IGNORECASE)
 NAMED_SYMBOL = re.compile(r"(?:\(|\b)(?:NYSE|NASDAQ|Nasdaq)[^\w\n]{0,3}: ?([A-Z]{1,5})\b|\bunder the (?:ticker |trading |stock )?symbols? [“\"'‘]([A-Z]{1,5})\b")
+PROXY = "proxy statement"
 FORM_WORD = re.compile(r"(?<![A-Za-z0-9])(10[- ]?[KQ]|8[- ]?K|20[- ]?F|6[- ]?K|40[- ]?F)(?![A-Za-z0-9])", re.IGNORECASE)
 FILE_WORDS = re.compile(
     r"\b(?:\d+|q[1-4]|[1-4]q(?:\d\d)?|fy\d*|(?:19|20)\d\dq[1-4]|q[1-4](?:19|20)\d\d|v\d+|annual|quarter(?:ly)?|reports?|forms?|filings?|final|draft|copy"
@@ -202,7 +209,6 @@ def organisation_of(
 
 # %% ../../nbs/01_documents/26_identity.ipynb #c21
 TABLES = ("csv", "tsv", "xlsx", "xls", "ods", "json", "jsonl")  # formats whose first line is no title
-PROXY = "proxy statement"
 SCHEDULE = re.compile(r"^[ \t]*+(?:schedule|definitive)\s++(?:14A|proxy statement)\b", re.IGNORECASE | re.MULTILINE)  # before a form that its text refers to
 FORM = re.compile(r"\bform\s+(10-?[KQ](?:/A|T)?|8-?K(?:/A)?|20-?F|6-?K|40-?F|S-1|DEF\s?14A|11-?K)(?![\w-])", re.IGNORECASE)
 KINDS = tuple((kind, re.compile(rf"\b(?:{words})\b", re.IGNORECASE)) for kind, words in (
@@ -239,7 +245,9 @@ STATED = re.compile(rf"(period (?:ended|ending)\s+)(?:{DATE_PATTERN})", re.IGNOR
 EVENT = re.compile(rf"date of (?:report|earliest event)[\s\S]{{0,80}}?(?:{DATE_PATTERN})", re.IGNORECASE)
 YEAR_END = re.compile(rf"(?:10-K[^.\n]{{0,40}}?|fiscal\s+)year\s+(?:ended|ending)\s+(?:{DATE_PATTERN})", re.IGNORECASE)
 MEETING = re.compile(rf"annual meeting\b[^\n]{{0,300}}?({DATE_PATTERN})", re.IGNORECASE)
-QUARTER_NAME = re.compile(r"(?:first|second|third|fourth) quarter (?:of )?(?:fiscal )?(?:year )?(?:19|20)\d\d", re.IGNORECASE)
+QUARTER = r"(?:first|second|third|fourth)[ -]quarter (?:of )?(?:fiscal )?(?:year )?(?:19|20)\d\d"
+QUARTER_NAME = re.compile(QUARTER, re.IGNORECASE)
+HEADLINE = re.compile(rf"\b(?:reports|announces) {QUARTER}|\b{QUARTER} (?:financial |operating )?results", re.IGNORECASE)
 YEAR_NAME = re.compile(r"\bfiscal\s+(?:year\s+)?((?:19|20)\d\d)\b", re.IGNORECASE)
 MONTHS_OF_KIND = {"10-Q": 3, "10-K": 12, "20-F": 12, "40-F": 12, "annual report": 12}
 
@@ -258,7 +266,7 @@ def named_quarter(
     end: date,  # of the quarter
 ) -> str:       # "2023 Q3"; empty where none fits
     "The fiscal quarter that a release's headline names, which says nothing of the year's end."
-    named = [period for name in QUARTER_NAME.findall(head) for period in periods(name)]
+    named = [period for name in HEADLINE.findall(head) for period in periods(name)]
     fits = (period for period in named if (end + timedelta(days=91 * (4 - period.quarter) - 10)).year - period.year in (0, 1))
     return next((f"{period.year} Q{period.quarter}" for period in fits), "")
 
