@@ -244,7 +244,7 @@ PERIOD_LINE = re.compile(rf"(?:^[^\w\n]*+|\bfor the )({SPAN})(?:{DATE_PATTERN})"
 STATED = re.compile(rf"(period (?:ended|ending)\s+)(?:{DATE_PATTERN})", re.IGNORECASE)
 EVENT = re.compile(rf"date of (?:report|earliest event)[\s\S]{{0,80}}?(?:{DATE_PATTERN})", re.IGNORECASE)
 YEAR_END = re.compile(rf"(?:10-K[^.\n]{{0,40}}?|fiscal\s+)year\s+(?:ended|ending)\s+(?:{DATE_PATTERN})", re.IGNORECASE)
-MEETING = re.compile(rf"annual meeting\b[^\n]{{0,300}}?({DATE_PATTERN})", re.IGNORECASE)
+MEETING = re.compile(r"annual meeting\b[^\n]{0,300}+", re.IGNORECASE)
 QUARTER = r"(?:first|second|third|fourth)[ -]quarter (?:of )?(?:fiscal )?(?:year )?(?:19|20)\d\d"
 QUARTER_NAME = re.compile(QUARTER, re.IGNORECASE)
 HEADLINE = re.compile(rf"\b(?:reports|announces) {QUARTER}|\b{QUARTER} (?:financial |operating )?results", re.IGNORECASE)
@@ -318,8 +318,7 @@ def named_period(period: Period) -> dict[str, str]:
 def period_of(document: Document, kind: str) -> dict[str, str]:
     "The period that a document reports on."
     if kind == PROXY:
-        meeting = MEETING.search(document.text[:HEAD])
-        day = next((day for _, day in dates(meeting[1])), None) if meeting else None
+        day = next((day for meeting in MEETING.findall(document.text[:HEAD]) for _, day in dates(meeting)), None)
         return named_period(Period(day, day)) | {"period": f"annual meeting of {said(day)}"} if day else {}
     if found := reported(document, kind):
         return found
