@@ -70,6 +70,7 @@ def made() -> dict[str, list[re.Pattern[Any]]]:
         r"ragwb.answering.citations '\\s+'.join(map(re.escape, words))": [re.compile(r"alpha\s+beta\s+alpha\s+gamma")],
         r"ragwb.app.source_view '\\s+'.join(map(re.escape, words.split()))": [re.compile(r"alpha\s+beta\s+alpha\s+gamma", re.I)],
         r"ragwb.documents.identity f'\\b(?:{words})\\b'": [],
+        r"ragwb.documents.table_words f'\\b(?:{asked})\\b'": [],
         r"ragwb.documents.periods pattern": [],
         r"""ragwb.documents.sheets b'(?:^|[\\s:])' + name.encode() + b'="([^"]*)"'""": [re.compile(rb'(?:^|[\s:])ref="([^"]*)"')],
         r"""ragwb.documents.sheets b'[<:]c (?=[^<>]{0,300}?\\bs="(' + styles + b')")[^<>]{0,300}?\\br="([A-Z]{1,3})(\\d{1,7})"'""":
