@@ -5504,6 +5504,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                'ragwb/generation/question_words.py'),
                                                  'ragwb.generation.question_words.has_figure': ( '07_generation/question_words.html#has_figure',
                                                                                                  'ragwb/generation/question_words.py'),
+                                                 'ragwb.generation.question_words.holds_wanted': ( '07_generation/question_words.html#holds_wanted',
+                                                                                                   'ragwb/generation/question_words.py'),
                                                  'ragwb.generation.question_words.kind_of_answer': ( '07_generation/question_words.html#kind_of_answer',
                                                                                                      'ragwb/generation/question_words.py'),
                                                  'ragwb.generation.question_words.like_words': ( '07_generation/question_words.html#like_words',
