@@ -13,7 +13,7 @@ DOCS := experiments/data/sample/docs
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo demo-aws demo-ray fault-table serve test test-slow test-again mutants behaviours attack check lint docs notebooks sample bench bench-scale bench-aws quality benchmarks published chunking-bench savings reports experiments-full pr-report targets dvc data-versions cloud-tools image sbom deploy rollback data-sync pause resume cloud-check clean
+.PHONY: help install dev demo demo-aws demo-ray fault-table serve test test-slow test-again mutants behaviours attack check lint docs notebooks sample bench bench-scale bench-aws quality benchmarks published chunking-bench savings reports experiments-full pr-report targets dvc data-versions cloud-tools image image-try sbom deploy rollback data-sync plan apply pause resume cloud-check clean
 MAKEFLAGS += --no-print-directory
 
 help:  ## what can be made
@@ -196,8 +196,11 @@ cloud-tools: dev  ## kubectl into $(VENV) if there is none, for the tests of k8s
 
 TARGET ?= serving
 BASE_IMAGE ?= python:3.11-slim-bookworm
-image:  ## the image of TARGET=serving, workbench or ray, with Docker (BASE_IMAGE=...@sha256:...)
-	@docker build --file infra/image/Dockerfile --target $(TARGET) --build-arg BASE_IMAGE=$(BASE_IMAGE) --build-arg REVISION=$(shell git rev-parse HEAD) --tag ragwb:$(TARGET) .
+image:  ## the image of TARGET=serving, workbench or ray, with Docker (BASE_IMAGE=...@sha256:...; PLATFORM=linux/arm64: for the nodes of EKS)
+	@docker build $(if $(PLATFORM),--platform $(PLATFORM)) --file infra/image/Dockerfile --target $(TARGET) --build-arg BASE_IMAGE=$(BASE_IMAGE) --build-arg REVISION=$(shell git rev-parse HEAD) --tag ragwb:$(TARGET) .
+
+image-try:  ## as root: build it without Docker (buildah, debootstrap), run it as its user with a read-only root, ask it; its size by layer
+	@sh infra/image/try.sh
 
 sbom:  ## what the image holds, as CycloneDX: sbom.json (needs syft)
 	@syft scan ragwb:$(TARGET) --output cyclonedx-json=sbom.json
@@ -226,6 +229,13 @@ data-sync: given-ENV given-FOLDER given-DOCUMENTS given-URL $(VENV)/.demo  ## th
 	@$(RELEASE) smoke $(ENV) --url "$(URL)"
 
 CLOUD = $(BIN)/python infra/cloud.py
+STACK ?= compute
+plan: given-ENV $(VENV)/.demo  ## what Terraform would change in STACK=foundation or compute of ENV
+	@$(CLOUD) plan $(STACK) --env "$(ENV)"
+
+apply: given-ENV $(VENV)/.demo  ## change it (a first apply of compute: make resume)
+	@$(CLOUD) apply $(STACK) --env "$(ENV)"
+
 pause: given-ENV $(VENV)/.demo  ## take an environment's compute away, keep all that lasts (ENV=dev; CONFIRM=prod for production)
 	@$(CLOUD) pause --env "$(ENV)" --confirm "$(CONFIRM)"
 

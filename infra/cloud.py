@@ -105,8 +105,8 @@ class Stacks:
     def change(self, stack: str, action: str, **variables: Any) -> None:
         "Plan, apply or destroy."
         more = {"foundation_state": self.foundation_state()} if stack == "compute" else {}
-        agreed = [] if action == "plan" else ["-auto-approve"]
-        self.run(stack, action, "-input=false", "-lock-timeout=5m", *agreed, *self.files(stack), **more, **variables)
+        agreed = ["-lock=false"] if action == "plan" else ["-lock-timeout=5m", "-auto-approve"]  # a plan changes nothing, and who may only read may make one
+        self.run(stack, action, "-input=false", *agreed, *self.files(stack), **more, **variables)
 
     def state(self, stack: str) -> bytes:
         "A stack's state, byte for byte; empty if there is none."
@@ -365,6 +365,15 @@ class Operation:
         if left := self.account.leftovers(self.environment):
             raise CloudError(f"{len(left)} things that may cost are left in {self.environment}; delete them and run the pause again:\n" + "\n".join(f"  {each}" for each in left))
 
+    def values(self) -> dict[str, str]:
+        "The account's own values for the pods, of both states. Raises CloudError."
+        found: dict[str, str] = {}
+        for stack in STACKS:
+            if not (given := output(self.stacks.state(stack), "environment")):
+                raise CloudError(f"the state of {stack} names no values for the pods of {self.environment}: apply foundation and resume the environment first")
+            found |= given
+        return found
+
     def resume(self, image: str = "", questions: Iterable[str] = ()) -> None:
         "Compute comes back with the image that ran, and answers."
         note = self.begin("resume", image)
@@ -378,7 +387,7 @@ class Operation:
         self.say("making compute")
         self.stacks.change("compute", "apply", image_digest=note["image_digest"])
         self.say("starting what runs")
-        self.cluster.deploy(self.environment, f"{repository}@{note['image_digest']}", output(foundation, "environment"))
+        self.cluster.deploy(self.environment, f"{repository}@{note['image_digest']}", self.values())
         for question in questions:
             answer = self.cluster.ask(question)
             if answer.get("refused") or not answer.get("citations"):
@@ -414,7 +423,7 @@ def bootstrap(stacks: Stacks) -> None:
 
 def arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("command", choices=("bootstrap", "plan", "apply", "destroy", "pause", "resume", "status"))
+    parser.add_argument("command", choices=("bootstrap", "plan", "apply", "destroy", "pause", "resume", "settings", "status"))
     parser.add_argument("stack", nargs="?", choices=STACKS, default="compute")
     parser.add_argument("--env", default="", help="dev, staging or prod")
     parser.add_argument("--image", default="", help="sha256:… of the image that is to run")
@@ -445,6 +454,8 @@ def obey(asked: argparse.Namespace, account_of: Callable[[dict[str, str]], Any] 
         operation.pause(asked.confirm)
     elif asked.command == "resume":
         operation.resume(asked.image, smoke_questions(asked.env))
+    elif asked.command == "settings":
+        print("\n".join(f"{name}={value}" for name, value in sorted(operation.values().items())))
     else:
         compute = stacks.state("compute")
         costs = hourly_usd(compute, operation.prices)

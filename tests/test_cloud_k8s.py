@@ -126,6 +126,16 @@ def test_settings_are_known(environment):
 
 
 @every_environment
+def test_callers_behind_the_load_balancer_are_told_apart(environment):
+    "The load balancer's pods-facing addresses lie in the environment's network, and nothing else is believed to say who calls: tests/test_doors.py has what that does."
+    network, = re.findall(r'^vpc_cidr\s+= "(.*)"', (ROOT / f"infra/environments/{environment}/foundation.tfvars").read_text("utf-8"), re.MULTILINE)
+    assert settings_of(environment)["FORWARDED_ALLOW_IPS"] == network
+    container, = pods(environment)["ragwb-api"]["spec"]["containers"]
+    assert {"configMapRef"} == {kind for source in container["envFrom"] for kind in source}, "the pods do not read it"
+    assert "FORWARDED_ALLOW_IPS" not in settings_of("local"), "no load balancer stands before the local overlay"
+
+
+@every_environment
 def test_only_the_ingester_writes(environment):
     accounts = {name: template["spec"].get("serviceAccountName") for name, template in pods(environment).items()}
     assert {name for name, account in accounts.items() if account == "ragwb-ingest"} == {"ragwb-ingest", "ragwb-maintain"}
@@ -166,6 +176,27 @@ def test_one_scaler_and_a_budget_only_for_several_pods(environment):
     assert wanted and max(wanted) <= scaler["spec"]["maxReplicaCount"]
     least = min(scaler["spec"]["minReplicaCount"] or min(wanted), *wanted)
     assert bool(of_kind(environment, "PodDisruptionBudget")) == (least >= 2), "a budget with one pod blocks the drain of its node"
+
+
+def hours_of(start: str, end: str) -> set[tuple[int, int]]:
+    "Weekday and hour of each hour between two times of cron; all days for *."
+    days = range(7) if start.split()[4] == "*" else range(int(start.split()[4][0]), int(start.split()[4][-1]) + 1)
+    return {(day % 7, hour) for day in days for hour in range(int(start.split()[1]), int(end.split()[1]))}
+
+
+@every_environment
+def test_pods_and_jobs_run_while_there_are_nodes(environment):
+    told = (ROOT / f"infra/environments/{environment}/compute.tfvars").read_text("utf-8")
+    clock = {name: (cron, int(least)) for name, cron, least in re.findall(r'(\w+) = { cron = "([^"]+)", min = (\d+)', told)}
+    there = hours_of(clock["morning"][0], clock["evening"][0]) if not clock["evening"][1] else {(day, hour) for day in range(7) for hour in range(24)}
+    scaler, = of_kind(environment, "ScaledObject").values()
+    for trigger in scaler["spec"]["triggers"]:
+        if trigger["type"] == "cron":
+            assert trigger["metadata"]["timezone"] == "Etc/UTC" and hours_of(trigger["metadata"]["start"], trigger["metadata"]["end"]) <= there, "pods without nodes"
+    for name, job in of_kind(environment, "CronJob").items():
+        begins = job["spec"]["schedule"]
+        hour = int(begins.split()[1])
+        assert job["spec"]["timeZone"] == "Etc/UTC" and hours_of(begins, begins.replace(f" {hour} ", f" {hour + 1} ", 1)) <= there, f"{name} begins without nodes"
 
 
 @every_environment

@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 import yaml
-from cloud import ROOT, run, tool
+from cloud import ENVIRONMENTS, ROOT, run, tool
 
 FOLDER = ROOT / ".github/workflows"
 FILES = sorted(FOLDER.glob("*.yml"))
-LATER = {"pause", "resume", "cloud-check"}  # of infra/'s own targets
+GUIDE = ROOT / "nbs/guides/21_first_day_in_an_account.md"
+OF_THE_REPOSITORY = {"CLOUD", "IMAGE_ENVIRONMENTS", "DATA_ENVIRONMENT", "DOCUMENTS_FOLDER", "BASE_IMAGE"}  # GitHub knows an environment's own variables only once its job runs
 
 
 def workflow(path: Any) -> dict[str, Any]:
@@ -52,9 +53,37 @@ def test_the_scanner_has_no_token():
 
 
 def test_workflows_call_the_makefile():
-    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)) | LATER
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
     for path in FILES:
         for job in workflow(path)["jobs"].values():
             for step in job["steps"]:
                 for called in re.findall(r"\bmake ([a-z-]+)", step.get("run", "")):
                     assert called in targets, f"{path.name}: make {called}"
+
+
+def test_a_job_assumes_a_role_that_trusts_its_environment():
+    "Terraform makes the roles, and each trusts the tokens of one environment of GitHub: a job of another environment is refused."
+    made = set(re.findall(r"^    ([a-z-]+) = {\n      subjects", (ROOT / "infra/modules/github/main.tf").read_text("utf-8"), re.MULTILINE))
+    used = set()
+    for path in FILES:
+        for name, job in workflow(path)["jobs"].items():
+            for role in re.findall(r"role-to-assume': '\${{ vars\.(\w+)_ROLE_ARN }}", str(job["steps"])):
+                used.add({"IMAGE": "images", "DATA": "data-sync"}.get(role, role.lower()))
+                at = job["environment"]
+                assert at in ENVIRONMENTS or at.startswith("${{ ") and ("environment" in at or "DATA_ENVIRONMENT" in at), f"{path.stem}/{name}: no role trusts environment {at}"
+            told = f"{job.get('if', '')} {job.get('strategy', '')} {job.get('environment', '')}"
+            assert set(re.findall(r"vars\.(\w+)", told)) <= OF_THE_REPOSITORY, f"{path.stem}/{name} is decided by a variable that GitHub does not know yet"
+    assert used == made, "a role that Terraform does not make, or that nothing assumes"
+
+
+def test_an_image_is_built_for_the_processors_of_the_nodes():
+    told = (ROOT / "infra/modules/eks/variables.tf").read_text("utf-8")
+    types = re.findall(r'"([a-z0-9]+)\.\w+"', "".join((ROOT / f"infra/environments/{name}/compute.tfvars").read_text("utf-8") for name in ENVIRONMENTS))
+    assert "ARM_64" in re.findall(r'default\s+= "(\w+)"', told[told.index('"ami_type"'):])[0] and types and all(re.fullmatch(r"[a-z]+\dg\w*", each) for each in types)
+    assert workflow(FOLDER / "image.yml")["jobs"]["build"]["runs-on"].endswith("-arm")
+
+
+def test_what_github_must_be_told_is_in_the_guide():
+    told = GUIDE.read_text("utf-8")
+    every = {name for path in FILES for name in re.findall(r"(?:vars|secrets)\.(\w+)", path.read_text("utf-8"))}
+    assert not [name for name in sorted(every) if f"`{name}`" not in told]

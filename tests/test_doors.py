@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -41,6 +42,8 @@ from ragwb.operations.limits import Buckets, Meters
 from ragwb.settings import Settings
 from ragwb.storage.folder import RESERVE, Folder
 from ragwb.workbench import Workbench
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture
@@ -373,8 +376,8 @@ def test_the_components_of_a_page_are_served(tmp_path: Path) -> None:
     assert response.status_code == 200 and len(response.content) > 100_000
 
 
-def test_no_header_of_a_client_moves_its_wrong_keys_to_another_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("FORWARDED_ALLOW_IPS", raising=False)
+def as_served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    "What Uvicorn calls when `ragwb serve` runs, with an API key in the ring."
     KeyStore(Folder(tmp_path)).change(lambda ring: add_key(ring, "admin", ["admin"]))
     run, turn = dict[str, object](), sys.getswitchinterval()
     monkeypatch.setattr(uvicorn, "run", lambda app, **given: run.update(given, app=app))
@@ -385,9 +388,29 @@ def test_no_header_of_a_client_moves_its_wrong_keys_to_another_address(tmp_path:
         gc.unfreeze()
     config = uvicorn.Config(**run)  # type: ignore[arg-type]
     config.load()
-    client = TestClient(config.loaded_app, base_url="http://127.0.0.1:8321", client=("127.0.0.1", 5))  # a proxy on this machine
+    return config.loaded_app
+
+
+def test_no_header_of_a_client_moves_its_wrong_keys_to_another_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("FORWARDED_ALLOW_IPS", raising=False)
+    client = TestClient(as_served(tmp_path, monkeypatch), base_url="http://127.0.0.1:8321", client=("127.0.0.1", 5))  # a proxy on this machine
     told = [client.get("/v1/collections", headers={"Authorization": "Bearer wrong", "X-Forwarded-For": f"10.0.0.{n}"}).status_code for n in range(25)]
     assert told == [401] * 20 + [429] * 5
+
+
+def test_callers_behind_the_load_balancer_of_an_environment_are_counted_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    "The load balancer adds the address of who calls to what the caller wrote; API Gateway's link stands before it with an address of the same network."
+    settings = dict(line.split("=", 1) for line in (ROOT / "k8s/overlays/dev/settings.env").read_text("utf-8").splitlines() if line[:1].isalpha())
+    monkeypatch.setenv("FORWARDED_ALLOW_IPS", settings["FORWARDED_ALLOW_IPS"])
+    served = as_served(tmp_path, monkeypatch)
+
+    def asked(forwarded: str, peer: str = "10.20.3.7") -> int:
+        client = TestClient(served, base_url="http://127.0.0.1:8321", client=(peer, 5))
+        return client.get("/v1/collections", headers={"Authorization": "Bearer wrong", "X-Forwarded-For": forwarded}).status_code
+
+    assert [asked(f"192.0.2.{n}, 198.51.100.7") for n in range(25)] == [401] * 20 + [429] * 5  # whatever the caller wrote
+    assert asked("198.51.100.8") == 401 and asked("198.51.100.7, 10.20.4.9") == 429  # another caller; the same one by API Gateway
+    assert [asked(f"192.0.2.{n}", "203.0.113.5") for n in range(25)] == [401] * 20 + [429] * 5  # past the load balancer
 
 
 def test_a_window_sends_no_more_than_it_announced_and_touches_no_file_of_another_window(server: Server) -> None:

@@ -16,6 +16,7 @@ from terraform import ROOT, Terraform, prepared, terraform
 
 from infra import cloud
 from infra.cloud import CloudError, Operation, Stacks, arguments, fingerprint, hourly_usd, output, resources
+from infra.deploy import release
 from ragwb.costs.idle import HOURS, ITEMS, idle
 
 INFRA = ROOT / "infra"
@@ -90,8 +91,13 @@ def test_what_lasts_and_what_is_paused_are_apart():
     assert {"kms", "s3", "ecr", "secrets", "rds"} <= guarded and not guarded & EPHEMERAL, "prevent_destroy would stop a pause"
 
 
+def networks() -> dict[str, str]:
+    "The network of each environment."
+    return {name: re.search(r'vpc_cidr\s+= "(.*)"', (INFRA / "environments" / name / "foundation.tfvars").read_text("utf-8"))[1] for name in cloud.ENVIRONMENTS}
+
+
 def test_environments_name_the_same_and_apart():
-    states, networks = set(), {}
+    states, found = set(), networks()
     for name in cloud.ENVIRONMENTS:
         folder = INFRA / "environments" / name
         assert cloud.settings_of(name)["environment"] == name
@@ -99,12 +105,11 @@ def test_environments_name_the_same_and_apart():
             text = (folder / f"{stack}.backend.hcl").read_text("utf-8")
             assert "use_lockfile = true" in text and "dynamodb" not in text
             states.add(re.search(r'key\s+= "(.*)"', text)[1])
-        networks[name] = re.search(r'vpc_cidr\s+= "(.*)"', (folder / "foundation.tfvars").read_text("utf-8"))[1]
         assert not re.search(r"\b\d{12}\b", "".join(path.read_text("utf-8") for path in folder.iterdir())), "the number of an account is in the repository"
-    assert len(states) == 6 and len(set(networks.values())) == 3
-    for name in networks:
+    assert len(states) == 6 and len(set(found.values())) == 3
+    for name in found:
         text = (INFRA / "environments" / name / "foundation.tfvars").read_text("utf-8")
-        assert all(networks[other] in text for other in networks if other != name), f"{name} does not know the networks of the others"
+        assert all(found[other] in text for other in found if other != name), f"{name} does not know the networks of the others"
 
 
 # ---- through Terraform
@@ -224,7 +229,8 @@ class Pods:
         self.told("detach")
 
     def deploy(self, environment, image, values):
-        assert image.endswith(f"@{IMAGE}") and values["RAGWB_STORAGE"].startswith("s3://")
+        assert image.endswith(f"@{IMAGE}") and values["RAGWB_STORAGE"].startswith("s3://") and values["RAGWB_HOSTS"]
+        assert values["FORWARDED_ALLOW_IPS"] == networks()[environment]
         self.told("deploy")
 
     def ask(self, question):
@@ -277,7 +283,7 @@ def statements(policy: str) -> list[dict[str, Any]]:
 def check_policies(state: bytes) -> None:
     "What the roles may do, read from what was applied."
     roles = {each["role"]: statements(each["policy"]) for kind, each in resources(state) if kind == "aws_iam_role_policy"}
-    assert len(roles) == 10  # the shared MLflow's among them
+    assert len(roles) == 12  # the shared MLflow's among them
     by_name = {each["name"]: statements(each["policy"]) for kind, each in resources(state) if kind == "aws_iam_role_policy"}
     for name, said in by_name.items():
         allowed = [action for each in said if each["Effect"] == "Allow" for action in each["Action"]]
@@ -293,7 +299,7 @@ def check_policies(state: bytes) -> None:
     kept = next(each for each in by_name["compute"] if each.get("Sid") == "KeepWhatLasts")
     assert {"s3:DeleteBucket", "ecr:DeleteRepository", "secretsmanager:DeleteSecret", "kms:ScheduleKeyDeletion"} <= set(kept["Action"]) and kept["Effect"] == "Deny"
     trusts = [each["assume_role_policy"] for kind, each in resources(state) if kind == "aws_iam_role" and "-github-" in each["name"]]
-    assert len(trusts) == 5 and all('"token.actions.githubusercontent.com:sub":["repo:org@1/ragwb@2:' in trust and "StringLike" not in trust for trust in trusts)
+    assert len(trusts) == 7 and all('"token.actions.githubusercontent.com:sub":["repo:org@1/ragwb@2:' in trust and "StringLike" not in trust for trust in trusts)
 
 
 @pytest.mark.slow
@@ -339,14 +345,18 @@ class Paper:
         instance = {"attributes": {"scaling_config": [{"desired_size": 2}], "capacity_type": "ON_DEMAND", "instance_types": ["m7g.large"]}}
         self.full = [{"mode": "managed", "type": "aws_eks_cluster", "instances": [{"attributes": {}}]}, {"mode": "managed", "type": "aws_eks_node_group", "instances": [instance]}]
         self.states = {"foundation": {"outputs": {"repositories": {"value": {"serve": "registry/ragwb-dev/serve"}}, "environment": {"value": {"RAGWB_STORAGE": "s3://b/index"}}}, "resources": []},  # noqa: E501
-                       "compute": {"outputs": {"image_digest": {"value": IMAGE}}, "resources": self.full}}  # fmt: skip
+                       "compute": {"outputs": self.outputs(IMAGE), "resources": self.full}}  # fmt: skip
+
+    def outputs(self, image):
+        values = {"RAGWB_HOSTS": "ragwb-1.elb.amazonaws.com", "FORWARDED_ALLOW_IPS": networks()[self.environment]}
+        return {"image_digest": {"value": image}, "environment": {"value": values}}
 
     def state(self, stack):
         return json.dumps(self.states[stack]).encode() if self.states[stack] else b""
 
     def change(self, stack, action, **variables):
         self.done.append((stack, action))
-        outputs = {"image_digest": {"value": variables.get("image_digest", "")}} if action == "apply" else {}
+        outputs = self.outputs(variables.get("image_digest", "")) if action == "apply" else {}
         self.states[stack] = {"outputs": outputs, "resources": self.full if action == "apply" else []}
 
 
@@ -488,6 +498,17 @@ def test_commands_reach_the_operation(capsys):
         cloud.obey(arguments(command), **given)
     assert stacks.done == [("compute", "destroy"), ("compute", "apply")]
     assert "dev: running" in capsys.readouterr().out
+    cloud.obey(arguments(["settings", "--env", "dev"]), **given)
+    assert capsys.readouterr().out == "FORWARDED_ALLOW_IPS=10.20.0.0/16\nRAGWB_HOSTS=ragwb-1.elb.amazonaws.com\nRAGWB_STORAGE=s3://b/index\n"
+    stacks.states["compute"] = {}
+    with pytest.raises(CloudError, match="the state of compute names no values"):
+        cloud.obey(arguments(["settings", "--env", "dev"]), **given)
+
+
+def test_a_deployment_takes_every_value_that_the_stacks_name():
+    named = {name for stack in cloud.STACKS for name in re.findall(r"^ +([A-Z][A-Z_]+) += ", (INFRA / "stacks" / stack / "outputs.tf").read_text("utf-8"), re.MULTILINE)}
+    assert {"RAGWB_STORAGE", "RAGWB_KMS_KEY", "RAGWB_HOSTS", "FORWARDED_ALLOW_IPS"} <= named and named >= release.NEEDED
+    assert not named ^ release.SETTINGS, "make deploy would refuse what infra/cloud.py settings prints"
 
 
 def test_an_hour_is_added_up():

@@ -215,7 +215,7 @@ HEAD, SPAN2, SPAN3, START, ON = "<w:tblHeader/>", '<w:gridSpan w:val="2"/>', '<w
         (tbl(tr(tc("Owner:"), tc("Ann")), tr(tc("Due :"), tc("May"))), "Owner: Ann\nDue: May"),
         (tbl(tr(b("Part"), b("Use")), tr(b("seal"), tc("hold")), tr(b("cap"), tc("close"))), "Part: seal | Use: hold\nPart: cap | Use: close"),
         (tbl(tr(b("Part"), b("seal")), tr(tc("Use"), tc("hold")), tr(tc("Owner"), tc("hold"))), "Part: Use | seal: hold\nPart: Owner | seal: hold"),
-        (tbl(tr(b("seal"), b("7")), tr(b("cap"), b("8"))), "seal | 7\ncap | 8"),
+        (tbl(tr(b("seal"), b("7")), tr(b("cap"), b("8"))), "seal: 7\ncap: 8"),
         (tbl(tr(tc("one cell")), tr(tc("two cell"))), "one cell\n\ntwo cell"),
         (tbl(tr(tc("left"), tc("right"))), "left\n\nright"),
         (tbl(tr(tc("A"), tc("7")), tr(tc("gone"), tc("8"), properties="<w:del/>"), tr(tc("B"), tc("9"))), "A | 7\nB | 9"),
@@ -459,7 +459,7 @@ def test_a_chart_is_a_row_for_each_category_or_point() -> None:
     cat = f"<c:cat>{pts({0: 'North', 1: 'South'})}</c:cat>"
     bars = ser("Q1", cat, f"<c:val>{pts({0: '1', 1: '0.30000000000000004'})}</c:val>") + ser("Share", cat, f"<c:val>{pts({0: '0.125', 1: 'n/a'}, percent=True)}</c:val>")
     axes = "<c:catAx><c:title><a:t>Region</a:t></c:title></c:catAx><c:valAx><c:title><a:t>EUR</a:t></c:title></c:valAx>"
-    assert chart(bars, title, axes) == "Sales 2025\n\nRegion: North | Q1: 1 | Share: 12.5%\nRegion: South | Q1: 0.3 | Share: n/a"
+    assert chart(bars, title, axes) == "Sales 2025\n\nValue axis: EUR.\n\nRegion: North | Q1: 1 | Share: 12.5%\nRegion: South | Q1: 0.3 | Share: n/a"
     assert chart(ser("", f"<c:val>{pts({0: '5', 2: '7'})}</c:val>")) == "Category: 1 | 5\nCategory: 3 | 7"
     bubbles = ser("B", f"<c:xVal>{pts({0: '1', 1: '2'})}</c:xVal>", f"<c:yVal>{pts({0: '3', 1: '4'})}</c:yVal>", f"<c:bubbleSize>{pts({0: '9', 1: '8'})}</c:bubbleSize>")
     assert chart(bubbles, axes="<c:valAx><c:title><a:t>km</a:t></c:title></c:valAx>") == "km: 1 | B: 3 | Size: 9\nkm: 2 | B: 4 | Size: 8"

@@ -54,7 +54,7 @@ PAGES = {
     "names and values, twice": ("<table><tr><th>Owner<td>Ann<tr><th>Due<td>May</table><table><tr><td>1<td>2<tr><td>3<td>4</table>", "Owner: Ann\nDue: May\n\n1 | 2\n3 | 4"),
     "a head and a row of names below": ("<table><thead><tr><td>A<td>B</thead><tr><td>1<td>2<tr><th>3<th>4<tr><th>C<td>5</table>", "A: 1 | B: 2\nA: 3 | B: 4\nA: C | B: 5"),
     "a head above names and values": ("<table><tr><th>Item<th>Is<tr><th>Owner<td>Ann<tr><th>Due<td>May</table>", "Item: Owner | Is: Ann\nItem: Due | Is: May"),
-    "tables that arrange the page": ("<table><tr><td>only</table><table><tr><td><table><tr><td>in<td>1<tr><td>out<td>2</table><td>x</table>", "only\n\nin | 1\nout | 2\n\nx"),
+    "tables that arrange the page": ("<table><tr><td>only</table><table><tr><td><table><tr><td>in<td>1<tr><td>out<td>2</table><td>x</table>", "only\n\nin: 1\nout: 2\n\nx"),
     "tables of lists": (
         "<table><tr><td>A<td>3<tr><td>B<td><ul><li>x<li>y</ul><tr><td>C<td>6</table><table><tr><td>D<td><ul><li>y</ul></table>",
         "A | 3\nB | x; y\nC | 6\n\nD\n\n- y",

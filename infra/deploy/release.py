@@ -19,8 +19,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENTS = ("dev", "staging", "prod")
 IMAGE = re.compile(r"[a-z0-9./_:-]+@sha256:[0-9a-f]{64}")
-SETTINGS = {"RAGWB_STORAGE", "DOCUMENTS", "RAGWB_REGION", "RAGWB_INFERENCE_PROFILE", "RAGWB_HOSTS", "RAGWB_GUARDRAIL_ID", "RAGWB_GUARDRAIL_VERSION",
-            "MLFLOW_DATABASE", "MLFLOW_ARTIFACTS_DESTINATION"}
+SETTINGS = {"RAGWB_PROFILE", "RAGWB_STORAGE", "DOCUMENTS", "RAGWB_REGION", "RAGWB_BUCKET_OWNER", "RAGWB_KMS_KEY", "RAGWB_INFERENCE_PROFILE", "RAGWB_HOSTS", "RAGWB_GUARDRAIL_ID",
+            "RAGWB_GUARDRAIL_VERSION", "FORWARDED_ALLOW_IPS", "MLFLOW_DATABASE", "MLFLOW_ARTIFACTS_DESTINATION"}  # all that `infra/cloud.py settings` prints
 PODS = "app.kubernetes.io/name=ragwb,app.kubernetes.io/component=api"
 NEEDED = {"RAGWB_STORAGE", "DOCUMENTS", "RAGWB_HOSTS"}
 
@@ -49,7 +49,7 @@ def checked_settings(path: str) -> dict[str, str]:
     if unknown := given.keys() - SETTINGS:
         raise Failed(f"{path}: {', '.join(sorted(unknown))} is no setting of a deployment; they are {', '.join(sorted(SETTINGS))}")
     if missing := NEEDED - given.keys():
-        raise Failed(f"{path}: {', '.join(sorted(missing))} is missing: `terraform output` names the values (infra/README.md)")
+        raise Failed(f"{path}: {', '.join(sorted(missing))} is missing: `python infra/cloud.py settings --env ENV` prints them all")
     return given
 
 

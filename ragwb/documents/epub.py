@@ -68,6 +68,8 @@ def chapter_body(data: bytes, id: str) -> etree._Element:
     root = parse_tree(text) if root is None else root
     for element in root.iter(etree.Element):
         element.tag = etree.QName(element).localname
+        if "note" in element.get("{http://www.idpf.org/2007/ops}type", ""):  # readers open it over the page
+            element.attrib.pop("hidden", None)
     body = next(root.iter("body"), root)
     body.tag = "main"  # a book has no site around it: its asides and footers are text
     return body

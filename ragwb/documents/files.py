@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['FORMATS', 'SUPPORTED', 'LOCAL_HEADER', 'PIECE', 'CUT_OFF', 'ZIPPED', 'FOLDERS', 'CONTAINED', 'OTHERS', 'TEXTUAL',
-           'EXPORTED', 'RESERVED', 'TURNING', 'extension', 'unpacked_part', 'entry_of', 'RepairedZip', 'opened_zip',
-           'read_entry', 'opendocument_format', 'other_archive', 'zipped_format', 'has_stream', 'old_office_format',
-           'signed_format', 'beginning', 'exported_format', 'detect_format', 'name_fault', 'safe_name', 'why_skip_name',
-           'walk', 'FoundFiles', 'find_files']
+           'WEB_ARCHIVE', 'EXPORTED', 'RESERVED', 'TURNING', 'extension', 'unpacked_part', 'entry_of', 'RepairedZip',
+           'opened_zip', 'read_entry', 'opendocument_format', 'other_archive', 'zipped_format', 'has_stream',
+           'old_office_format', 'signed_format', 'beginning', 'exported_format', 'detect_format', 'name_fault',
+           'safe_name', 'why_skip_name', 'walk', 'FoundFiles', 'find_files']
 
 # %% ../../nbs/01_documents/04_files.ipynb #c03
 import lzma
@@ -227,6 +227,7 @@ def beginning(data: bytes) -> str:
 
 # %% ../../nbs/01_documents/04_files.ipynb #c16
 TEXTUAL = {"txt", "md", "csv", "json", "html", "eml", "mbox", "mhtml", "ipynb", "xml", "ics", "vcf", "light", "tex", "man"}  # no signature of their own
+WEB_ARCHIVE = re.compile(rb"(?:(?!MIME-Version)[A-Za-z-]{1,60}+:[^\n]*+\n(?:[ \t][^\n]*+\n)*+)*+MIME-Version:", re.IGNORECASE)
 EXPORTED = {".xls", ".doc", ".xlsx", ".docx"}  # names that programs give to web pages, XML and tables of text, because Excel and Word open them
 
 
@@ -238,7 +239,7 @@ def exported_format(data: bytes) -> str:
     page = re.match(rb"<(?:!doctype html|html|table|meta|head|style|body)", head, re.IGNORECASE)
     if page and re.search(rb"<t(?:able|r)\b|urn:schemas-microsoft-com|<p\b", data[:100_000], re.IGNORECASE):
         return "html"
-    if head.startswith(b"MIME-Version:"):
+    if WEB_ARCHIVE.match(head):
         return "mhtml"
     lines = head.splitlines()[:None if len(data) < 2000 else -1]
     return "csv" if len(lines) > 1 and b"\0" not in head and all(b"\t" in line for line in lines) else ""

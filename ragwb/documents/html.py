@@ -81,7 +81,7 @@ def parse_tree(text: str) -> etree._Element:
 
 
 # %% ../../nbs/01_documents/08_html.ipynb #c08
-IGNORED_TAGS = {"head", "script", "style", "template", "nav", "input", "select", "textarea", "iframe", "object", "dialog", "rt", "rp", "annotation", "annotation-xml"}
+IGNORED_TAGS = {"head", "script", "style", "template", "nav", "input", "select", "textarea", "iframe", "dialog", "rt", "rp", "annotation", "annotation-xml"}
 FRAME_TAGS = {"header", "footer", "aside", "form"}
 CONTENT_TAGS = ("h1", "h2", "h3", "table", "article", "main", "p")
 TITLE_TAGS = {"h1", "h2", "h3", "h4", "h5", "h6", "summary", "dt", "th", "legend", "caption"}

@@ -273,6 +273,8 @@ def write_chart(builder: TextBuilder, chart: etree._Element) -> None:
         names = points(parts.get("cat", parts.get("xVal")))
         tables.setdefault(tuple(names.items()), []).extend(column for column in columns if column[1])
     axis = axis_title(chart, "catAx", "dateAx", *(["valAx"] if scatter else []))
+    for measured in axis_title(chart, "valAx")[scatter:]:
+        builder.paragraph(as_sentence("Value axis", measured))
     for named, columns in tables.items():
         write_points(builder, axis[0] if axis else "X" if scatter else "Category", dict(named), columns)
 

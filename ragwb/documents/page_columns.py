@@ -4,12 +4,13 @@
 
 # %% auto #0
 __all__ = ['SQUARE', 'is_prose', 'written_together', 'Gutter', 'find_gutter', 'sides', 'runs_on', 'line_share', 'beside_gutter',
-           'parts_prose', 'column_rows', 'find_columns']
+           'margin_note', 'parts_prose', 'column_rows', 'find_columns']
 
 # %% ../../nbs/01_documents/16_page_columns.ipynb #c03
 import re
 from collections.abc import Sequence
 from itertools import pairwise
+from statistics import median
 from typing import NamedTuple
 
 from .page_rows import Cell, PageRow, find_rows
@@ -95,9 +96,22 @@ def beside_gutter(rows: Sequence[PageRow], gutter: Gutter) -> list[list[Cell]]:
     return [left, *columns]
 
 
+def margin_note(parts: Sequence[Sequence[Cell]]) -> int:
+    "Which of two columns holds notes in smaller type in the margin of the other one's running text; -1 if neither does."
+    if len(parts) != 2 or not all(parts):
+        return -1
+    note = int(sum(len(cell.text) for cell in parts[1]) < sum(len(cell.text) for cell in parts[0]))
+    notes, body = parts[note], parts[1 - note]
+    width, wide = (max(cell.right for cell in part) - min(cell.left for cell in part) for part in (notes, body))
+    smaller = max(cell.size for cell in notes) < 0.9 * median(cell.size for cell in body)
+    return note if smaller and 2 * width < wide and len(body) > 2 and is_prose(body, 0.6) and line_share(body) > 0.3 else -1
+
+
 def parts_prose(rows: Sequence[PageRow], gutter: Gutter) -> bool:
-    "Whether a gutter parts two columns of running text."
+    "Whether a gutter parts two columns of running text, or one from the notes in its margin."
     parts = beside_gutter(rows, gutter)
+    if margin_note(parts) >= 0:
+        return True
     least = min(map(len, parts))
     order = [cell.right > gutter.middle for cell in sorted((cell for part in parts for cell in part), key=lambda cell: cell.runs[0][2:])]
     changes = sum(x != y for x, y in pairwise(order))
@@ -135,5 +149,7 @@ def find_columns(rows: list[PageRow]) -> list[list[PageRow]]:
             if parts_prose(rows, gutter):
                 begin, end = column_rows(rows, gutter)
                 left, right = sides([row._replace(cells=row.parts) for row in rows[begin:end]], gutter.middle)
+                if margin_note([left, right]) == 0:  # the text first, then what stands beside it
+                    left, right = right, left
                 return [*find_columns(rows[:begin]), *find_columns(find_rows(left)), *find_columns(find_rows(right)), *find_columns(rows[end:])]
     return [rows]

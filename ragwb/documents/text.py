@@ -4,11 +4,12 @@
 
 # %% auto #0
 __all__ = ['MARKDOWN', 'LONGEST_HEADING', 'LINE_END', 'HEADING_LINE', 'BLANK_LINE', 'YAML', 'FRONT_MATTER', 'LONG_TABLE', 'PIPE',
-           'NOTE', 'MOST_OF_A_NOTE', 'LONGEST_QUOTED', 'MOST_REPAIRED', 'DECIMAL_COMMA', 'BLANKS', 'COMMENT',
-           'LAST_COMMA', 'noted', 'is_tabbed', 'parse_text', 'without_marks', 'to_last_heading', 'markdown_headings',
-           'front_matter', 'markdown_cells', 'is_rule', 'with_named_rows', 'with_plain_tables', 'footnotes',
-           'with_notes_in_place', 'parse_markdown', 'lines', 'NumberedLines', 'quoted_row', 'csv_rows', 'without_gaps',
-           'evenness', 'find_delimiter', 'table_start', 'without_blanks', 'parse_csv', 'leaf', 'record', 'write_json',
+           'NOTE', 'MOST_OF_A_NOTE', 'LONGEST_QUOTED', 'MOST_REPAIRED', 'DECIMAL_COMMA', 'QUOTED_LINE',
+           'NAMES_OF_COLUMNS', 'BLANKS', 'COMMENT', 'LAST_COMMA', 'noted', 'is_tabbed', 'parse_text', 'without_marks',
+           'to_last_heading', 'markdown_headings', 'front_matter', 'markdown_cells', 'is_rule', 'with_named_rows',
+           'with_plain_tables', 'footnotes', 'with_notes_in_place', 'parse_markdown', 'lines', 'NumberedLines',
+           'quoted_row', 'csv_rows', 'without_gaps', 'evenness', 'find_delimiter', 'table_start', 'without_blanks',
+           'unquoted_lines', 'parse_csv', 'leaf', 'record', 'json_grid', 'names_of_columns', 'write_json',
            'json_values', 'closed', 'read_json', 'parse_json']
 
 # %% ../../nbs/01_documents/07_text.ipynb #c03
@@ -28,7 +29,7 @@ from markdown_it import MarkdownIt
 from .builder import LimitedBuilder, TextBuilder, check_text_length, clean, row_line, with_remarks
 from .document import Document, DocumentError, Heading
 from .encoding import composed, decode
-from .tables import VALUE, has_header, write_table
+from .tables import VALUE, has_header, write_grid, write_table
 
 # %% ../../nbs/01_documents/07_text.ipynb #c06
 def noted(metadata: Mapping[str, str], remark: str) -> dict[str, str]:
@@ -339,9 +340,24 @@ def without_blanks(text: str, delimiter: str) -> str:
     return text
 
 
+QUOTED_LINE = re.compile(r'"((?:[^"\n]++|"")*+)"[ \t]*+\r?')
+
+
+def unquoted_lines(text: str) -> str:
+    "A table each of whose lines was put into quotation marks as a whole, without these."
+    whole = [found and found[1] for found in map(QUOTED_LINE.fullmatch, text[:10_000].split("\n")[:-1] or [text])]
+    if len(whole) < 2 or not all(whole):
+        return text
+    inner = "\n".join(line.replace('""', '"') for line in whole if line)
+    if not any(evenness(inner, delimiter)[2] > 1 and evenness(inner, delimiter)[0] > 1 for delimiter in ",;\t|"):
+        return text
+    return "\n".join(found[1].replace('""', '"') if (found := QUOTED_LINE.fullmatch(line)) else line for line in text.split("\n"))
+
+
 def parse_csv(data: bytes, id: str, content_hash: str, max_characters: int = 20_000_000) -> Document:
     "Comma, semicolon, tab or bar separated values; each row is one line of `name: value` pairs."
     text, encoding, remark = decode(data, id)
+    text = unquoted_lines(text)
     named = re.match(r"sep=(.)\r?\n", text)  # Excel's own first line
     delimiter, repaired = named[1] if named else find_delimiter(text), list[int]()
     text = without_blanks(text[named.end():] if named else text, delimiter)
@@ -379,7 +395,24 @@ def record(value: Any, path: str = "") -> dict[str, str] | None:
     return row
 
 # %% ../../nbs/01_documents/07_text.ipynb #c34
-def write_json(builder: TextBuilder, value: Any, path: str = "", level: int = 1) -> None:
+NAMES_OF_COLUMNS = ("columns", "header", "headers", "fields", "names", "cols")
+
+
+def json_grid(value: Any) -> list[list[str]]:
+    "An array of equally long arrays of scalars as the rows of a table; empty for anything else."
+    rows = value if isinstance(value, list) and value and all(isinstance(row, list) and len(row) > 1 for row in value) else []
+    texts = [[leaf(cell) for cell in row] for row in rows if not any(isinstance(cell, list | dict) for cell in row)]
+    return [[text or "" for text in row] for row in texts] if len(texts) == len(rows) and len(set(map(len, texts))) == 1 else []
+
+
+def names_of_columns(value: dict[str, Any], width: int) -> list[str]:
+    "The names that an object gives to the columns of a table in it; empty if it does not."
+    named = next((names for key, names in value.items() if key.lower() in NAMES_OF_COLUMNS and isinstance(names, list) and len(names) == width), [])
+    texts = [str(name.get("name", "")) if isinstance(name, dict) else leaf(name) or "" for name in named]
+    return texts if all(texts) else []
+
+
+def write_json(builder: TextBuilder, value: Any, path: str = "", level: int = 1, named: Sequence[str] = ()) -> None:
     "Writes a JSON value: arrays of objects as rows, everything else as `path: value` lines under a heading for each part."
     text = leaf(value)
     if text is not None:
@@ -387,6 +420,8 @@ def write_json(builder: TextBuilder, value: Any, path: str = "", level: int = 1)
         return
     if path:
         builder.heading(min(level, 6), path)
+    if len(grid := json_grid(value)) > 1 or named:
+        return write_grid(builder, [list(named), *grid], 1) if named else write_table(builder, grid)
     rows = [record(item) if isinstance(item, dict) else None for item in value] if isinstance(value, list) else [None]
     if None not in rows:
         for row in filter(None, rows):
@@ -394,7 +429,8 @@ def write_json(builder: TextBuilder, value: Any, path: str = "", level: int = 1)
         return
     children = value.items() if isinstance(value, dict) else ((f"[{at}]", item) for at, item in enumerate(value))
     for key, item in sorted(children, key=lambda child: leaf(child[1]) is None):  # leaves first: they belong to this heading
-        write_json(builder, item, f"{path}{key}" if key.startswith("[") or not path else f"{path}.{key}", level + bool(path))
+        names = names_of_columns(value, len(grid[0])) if isinstance(value, dict) and (grid := json_grid(item)) else []
+        write_json(builder, item, f"{path}{key}" if key.startswith("[") or not path else f"{path}.{key}", level + bool(path), names)
 
 # %% ../../nbs/01_documents/07_text.ipynb #c36
 BLANKS = re.compile(r"[ \t\n\r]*+")

@@ -129,6 +129,7 @@ class WordWriter:
     sections: Iterator[etree._Element] = field(default_factory=lambda: iter(()))  # properties of those still to begin
     even: bool = False                                                            # whether even pages have headers of their own
     running: set[str] = field(default_factory=set)                                # header and footer lines that are written
+    initial: str = ""                                                             # a letter over several lines, the first of the next paragraph
     depth: int = 0                                                                # embedded documents that this one lies in
 
     def body(self, parent: etree._Element) -> None:
@@ -143,6 +144,8 @@ class WordWriter:
                 self.paragraph(child)
             if (section := child.find(f"{W}pPr/{W}sectPr")) is not None:
                 end_section(self, section)
+        self.builder.paragraph(self.initial)  # nothing came after it
+        self.initial = ""
 
     def label(self, properties: etree._Element | None) -> tuple[str, int]:
         "The number that the next paragraph of a list gets, and its depth; empty for no list."
@@ -152,7 +155,11 @@ class WordWriter:
     def paragraph(self, element: etree._Element) -> None:
         "Writes a heading, list item or paragraph, and what is anchored in it."
         properties = element.find(W + "pPr")
-        level, text = heading_level(self.styles, properties), line_text(self.line, element)
+        level, text = heading_level(self.styles, properties), self.initial + line_text(self.line, element)
+        frame = None if properties is None else properties.find(W + "framePr")
+        self.initial = text if frame is not None and frame.get(W + "dropCap", "none") != "none" else ""
+        if self.initial:
+            return
         label, depth = self.label(properties) if text and level >= 0 else ("", 0)
         if level > 0:
             self.builder.heading(min(level, 6), f"{label} {text}".strip(" -") if label else text)

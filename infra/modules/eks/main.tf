@@ -66,6 +66,27 @@ resource "aws_eks_access_policy_association" "admin" {
   }
 }
 
+resource "aws_eks_access_entry" "editor" {
+  for_each = var.editor_arns
+
+  cluster_name  = aws_eks_cluster.this.name
+  principal_arn = each.value
+  tags          = var.tags
+}
+
+resource "aws_eks_access_policy_association" "editor" {
+  for_each = var.editor_arns
+
+  cluster_name  = aws_eks_cluster.this.name
+  principal_arn = aws_eks_access_entry.editor[each.key].principal_arn
+  policy_arn    = "arn:aws:eks::aws:cluster-access-policy/AmazonEKSEditPolicy"
+
+  access_scope {
+    type       = "namespace"
+    namespaces = [var.editable_namespace]
+  }
+}
+
 # One hop: a pod that is not on the host's network cannot reach the node's credentials.
 resource "aws_launch_template" "node" {
   name_prefix            = "${var.name}-node-"

@@ -75,6 +75,18 @@ variable "admin_arns" {
   default     = {}
 }
 
+variable "editor_arns" {
+  description = "Roles, by a short name, that start jobs in one namespace."
+  type        = map(string)
+  default     = {}
+}
+
+variable "editable_namespace" {
+  description = "That namespace."
+  type        = string
+  default     = "ragwb"
+}
+
 variable "instance_types" {
   description = "Instance types of the nodes."
   type        = list(string)

@@ -3,6 +3,8 @@ locals {
   issuer  = "token.actions.githubusercontent.com"
   account = "${var.region}:${var.account_id}"
 
+  sign_in = { Sid = "SignIn", Effect = "Allow", Action = "ecr:GetAuthorizationToken", Resource = "*" } # why: a token is for the registry, not for a repository
+
   state = "arn:aws:s3:::${var.state_bucket}"
   read_state = [
     { Sid = "ListState", Effect = "Allow", Action = "s3:ListBucket", Resource = local.state },
@@ -54,7 +56,7 @@ locals {
       subjects = ["${var.subject_prefix}:environment:${var.environment}"]
       managed  = []
       statements = [
-        { Sid = "SignIn", Effect = "Allow", Action = "ecr:GetAuthorizationToken", Resource = "*" }, # why: a token is for the registry, not for a repository
+        local.sign_in,
         {
           Sid    = "Push"
           Effect = "Allow"
@@ -73,6 +75,7 @@ locals {
       statements = [
         { Sid = "FindCluster", Effect = "Allow", Action = "eks:DescribeCluster", Resource = "arn:aws:eks:${local.account}:cluster/${var.name}" },
         { Sid = "FindImage", Effect = "Allow", Action = ["ecr:DescribeImages", "ecr:BatchGetImage"], Resource = var.repository_arns },
+        local.sign_in, # the attestation of an image is looked up at the registry
       ]
     }
     data-sync = {
@@ -83,6 +86,29 @@ locals {
         { Sid = "Documents", Effect = "Allow", Action = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"], Resource = [for prefix in ["documents", "versions", "reports"] : "arn:aws:s3:::${var.data_bucket}/${prefix}/*"] },
         { Sid = "Key", Effect = "Allow", Action = ["kms:Decrypt", "kms:GenerateDataKey"], Resource = var.kms_key_arn },
         { Sid = "FindCluster", Effect = "Allow", Action = "eks:DescribeCluster", Resource = "arn:aws:eks:${local.account}:cluster/${var.name}" },
+      ]
+    }
+    costs = {
+      subjects   = ["${var.subject_prefix}:environment:${var.environment}"]
+      managed    = []
+      statements = [{ Sid = "Costs", Effect = "Allow", Action = "ce:GetCostAndUsage", Resource = "*" }] # why: Cost Explorer knows no resource
+    }
+    experiments = {
+      subjects = ["${var.subject_prefix}:environment:${var.environment}"]
+      managed  = []
+      statements = [
+        {
+          Sid    = "Models"
+          Effect = "Allow"
+          Action = ["bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream"]
+          Resource = concat(
+            [for model in var.chat_models : "arn:aws:bedrock:*::foundation-model/${model}"], # why: an inference profile sends the call to any region of its geography
+            ["arn:aws:bedrock:${local.account}:inference-profile/*.amazon.nova-*", "arn:aws:bedrock:${local.account}:application-inference-profile/*"],
+            [for model in ["amazon.titan-embed-text-v2:0", "amazon.rerank-v1:0"] : "arn:aws:bedrock:${var.region}::foundation-model/${model}"],
+          )
+        },
+        { Sid = "Guard", Effect = "Allow", Action = ["bedrock:ApplyGuardrail", "bedrock:GetGuardrail"], Resource = "arn:aws:bedrock:${local.account}:guardrail/*" },
+        { Sid = "Rerank", Effect = "Allow", Action = "bedrock:Rerank", Resource = "*" }, # why: Rerank knows no resource; which model it may use is said by InvokeModel
       ]
     }
     compute = {

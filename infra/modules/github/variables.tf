@@ -69,6 +69,12 @@ variable "kms_key_arn" {
   type        = string
 }
 
+variable "chat_models" {
+  description = "Chat models that experiments may call."
+  type        = set(string)
+  default     = []
+}
+
 variable "repository_arns" {
   description = "Image repositories."
   type        = list(string)

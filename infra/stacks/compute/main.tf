@@ -8,6 +8,7 @@ locals {
   foundation = data.terraform_remote_state.foundation.outputs
   private    = values(local.foundation.private_subnets)
   public     = values(local.foundation.public_subnets)
+  github     = local.foundation.github_roles # deploy applies custom resources and their namespace, compute detaches what runs; data-sync starts one job
 }
 
 module "nat" {
@@ -31,7 +32,8 @@ module "eks" {
   node_role_arn       = local.foundation.node_role_arn
   kms_key_arn         = local.foundation.kms_key_arn
   public_access_cidrs = var.public_access_cidrs
-  admin_arns          = var.admin_arns
+  admin_arns          = merge({ for name in ["deploy", "compute"] : "github-${name}" => local.github[name] if contains(keys(local.github), name) }, var.admin_arns)
+  editor_arns         = { for name in ["data-sync"] : "github-${name}" => local.github[name] if contains(keys(local.github), name) }
   instance_types      = var.instance_types
   spot                = var.spot
   nodes               = var.nodes

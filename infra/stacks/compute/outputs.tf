@@ -33,6 +33,15 @@ output "redis_url" {
   value       = one(module.redis[*].url)
 }
 
+# For the pods' ConfigMap, beside foundation's output of this name: by which names they are called, and whose X-Forwarded-For they believe.
+output "environment" {
+  description = "What the workbench reads of the load balancer."
+  value = {
+    RAGWB_HOSTS         = trimspace("${var.host} ${module.alb.dns_name}") # API Gateway calls the load balancer by the latter where there is no host
+    FORWARDED_ALLOW_IPS = local.foundation.vpc_cidr                       # the load balancer, and API Gateway's link before it
+  }
+}
+
 output "image_digest" {
   description = "The image that runs."
   value       = var.image_digest

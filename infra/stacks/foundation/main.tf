@@ -162,6 +162,7 @@ module "github" {
   state_key_arn   = var.state_key_arn
   data_bucket     = module.data.bucket
   kms_key_arn     = module.kms.arn
+  chat_models     = toset([for model in values(var.models) : model.model])
   repository_arns = values(module.ecr.arns)
   tags            = local.tags
 }

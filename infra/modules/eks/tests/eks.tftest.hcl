@@ -50,6 +50,19 @@ run "it_can_be_paused" {
   }
 }
 
+run "who_only_starts_jobs_does_not_administer" {
+  command = plan
+
+  variables {
+    editor_arns = { data-sync = "arn:aws:iam::111122223333:role/ragwb-dev-github-data-sync" }
+  }
+
+  assert {
+    condition     = length(aws_eks_access_policy_association.admin) == 0 && aws_eks_access_policy_association.editor["data-sync"].access_scope[0].type == "namespace"
+    error_message = "data-sync may do more than start jobs in its namespace"
+  }
+}
+
 run "the_whole_internet_is_refused" {
   command = plan
 

@@ -32,6 +32,11 @@ run "a_pull_request_can_only_plan" {
     condition     = strcontains(aws_iam_role_policy.this["compute"].policy, "KeepWhatLasts")
     error_message = "the role that pauses may take what lasts"
   }
+
+  assert {
+    condition     = strcontains(aws_iam_role_policy.this["deploy"].policy, "ecr:GetAuthorizationToken")
+    error_message = "a deployment cannot look up who built its image"
+  }
 }
 
 run "a_wildcard_is_refused" {

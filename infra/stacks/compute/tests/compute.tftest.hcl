@@ -12,6 +12,7 @@ override_data {
       cluster_role_arn     = "arn:aws:iam::111122223333:role/cluster", node_role_arn = "arn:aws:iam::111122223333:role/node"
       pods                 = { api = { namespace = "ragwb", service_account = "ragwb-api", role_arn = "arn:aws:iam::111122223333:role/api" } }
       secret_arns          = { redis = "arn:aws:secretsmanager:us-east-1:111122223333:secret:redis" }
+      github_roles         = { deploy = "arn:aws:iam::111122223333:role/deploy", data-sync = "arn:aws:iam::111122223333:role/data-sync" }
       topic_arn            = "arn:aws:sns:us-east-1:111122223333:alerts", api_log_group_arn = "arn:aws:logs:us-east-1:111122223333:log-group:api"
     }
   }
@@ -39,6 +40,11 @@ run "all_of_it_is_planned" {
   assert {
     condition     = output.image_digest == "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
     error_message = "what runs is not recorded"
+  }
+
+  assert {
+    condition     = output.environment.FORWARDED_ALLOW_IPS == "10.20.0.0/16"
+    error_message = "the pods do not know whose X-Forwarded-For to believe"
   }
 }
 

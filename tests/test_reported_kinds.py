@@ -1,0 +1,119 @@
+"Kinds of files that public reports of other readers name: what stands in them is read, in the order and with the names that a person sees."
+
+import io
+import json
+import zipfile
+
+import pytest
+from docx import Document as WordFile
+from docx.oxml import parse_xml
+from pptx import Presentation
+from pptx.chart.data import CategoryChartData
+from pptx.enum.chart import XL_CHART_TYPE
+from pptx.util import Inches
+from reportlab.pdfgen.canvas import Canvas
+
+from ragwb.documents.document import DocumentError
+from ragwb.documents.encoding import decode
+from ragwb.documents.parsing import parse
+
+W = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
+
+
+def text_of(data: bytes | str, name: str) -> str:
+    return parse(data.encode() if isinstance(data, str) else data, name).text
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.html"])
+def test_a_form_has_no_column_names(name: str) -> None:
+    rows = [("Device", "Chlorine doser"), ("Installed", "2019-06-11"), ("Serviced by", "Tove Krag"), ("Room", "B-07")]
+    data = "\n".join(map(";".join, rows)) if name == "a.csv" else "<table>" + "".join(f"<tr><td>{a}</td><td>{b}</td></tr>" for a, b in rows) + "</table>"
+    assert text_of(data, name) == "\n".join(map(": ".join, rows))
+
+
+def test_a_list_of_two_columns_keeps_its_names() -> None:
+    "Mixed values alone make no form: names such as `Where` stand above them, and codes are no labels."
+    assert text_of("Paper,Where\nVisa,desk 4\nPass,2025-03-01\nCard,Ole\nSeal,7\n", "a.csv").splitlines()[1] == "Paper: Pass | Where: 2025-03-01"
+    assert text_of("Key,Room\nK1,shed\nK2,B-07\nK3,12\nK4,Ole\n", "a.csv").splitlines()[1] == "Key: K2 | Room: B-07"
+
+
+def test_lines_in_quotation_marks_as_a_whole_are_rows() -> None:
+    assert text_of('"Plant,Height"\n"Aster,60 cm"\n"Yarrow ""white"",80 cm"\n', "a.csv").splitlines()[-1] == 'Plant: Yarrow "white" | Height: 80 cm'
+    assert text_of('"Plants"\n"Aster, tall"\n"Yarrow"\n', "a.csv") == "Plants\nAster, tall\nYarrow"  # one column
+
+
+def test_arrays_in_json_are_the_rows_of_a_table() -> None:
+    split = {"columns": ["part", "shelf"], "data": [["K6", "A1"], ["K7", "C3"]]}
+    assert "part: K7 | shelf: C3" in text_of(json.dumps(split), "a.json").splitlines()
+    assert text_of(json.dumps([["part", "price"], ["K6", 4], ["K7", 9]]), "a.json").splitlines() == ["part: K6 | price: 4", "part: K7 | price: 9"]
+
+
+def test_an_initial_over_several_lines_belongs_to_its_word() -> None:
+    file, out = WordFile(), io.BytesIO()
+    for drawn in (f'<w:p {W}><w:pPr><w:framePr w:dropCap="drop" w:lines="3"/></w:pPr><w:r><w:t>T</w:t></w:r></w:p>', f"<w:p {W}><w:r><w:t>he ferry leaves.</w:t></w:r></w:p>",
+                  f'<w:p {W}><w:pPr><w:framePr w:dropCap="margin"/></w:pPr><w:r><w:t>Z</w:t></w:r></w:p>'):
+        file.element.body.insert(-1, parse_xml(drawn))
+    file.save(out)
+    assert text_of(out.getvalue(), "a.docx") == "The ferry leaves.\n\nZ"
+
+
+def test_the_title_of_an_axis_says_what_is_measured() -> None:
+    file, out, data = Presentation(), io.BytesIO(), CategoryChartData()
+    data.categories = ["Cod"]
+    data.add_series("2024", (310,))
+    chart = file.slides.add_slide(file.slide_layouts[6]).shapes.add_chart(XL_CHART_TYPE.COLUMN_CLUSTERED, Inches(1), Inches(1), Inches(4), Inches(3), data).chart
+    chart.value_axis.has_title = True
+    chart.value_axis.axis_title.text_frame.text = "tonnes per month"
+    file.save(out)
+    assert "Value axis: tonnes per month." in text_of(out.getvalue(), "a.pptx").splitlines()
+
+
+def test_words_of_an_object_that_is_not_shown() -> None:
+    assert text_of('<h1>Museum</h1><object data="m.svg"><p>Hall 3 holds the globes.</p></object>', "a.html") == "Museum\n\nHall 3 holds the globes."
+
+
+def test_a_note_of_a_book_that_opens_over_the_page_is_read() -> None:
+    chapter = '<html xmlns="http://www.w3.org/1999/xhtml" xmlns:epub="http://www.idpf.org/2007/ops"><body><p>It flowers in May.</p>{}</body></html>'.format(
+        '<aside epub:type="footnote" hidden="hidden"><p>On Gotland later.</p></aside><p hidden="hidden">unseen</p>')
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("META-INF/container.xml", "<container><rootfiles><rootfile full-path='p.opf'/></rootfiles></container>")
+        archive.writestr("p.opf", "<package><manifest><item id='a' href='a.xhtml'/></manifest><spine><itemref idref='a'/></spine></package>")
+        archive.writestr("a.xhtml", chapter)
+    assert text_of(file.getvalue(), "a.epub") == "It flowers in May.\n\nOn Gotland later."
+
+
+def test_words_that_rtf_has_in_two_forms_are_read_once() -> None:
+    assert text_of(r"{\rtf1\ansi {\upr{Kraftwerk ?ukow}{\*\ud{Kraftwerk {\u379\'3f}ukow}}} and {\upr {?}{\*\ud{\u321\'3f}}}\par}", "a.rtf") == "Kraftwerk Żukow and Ł"
+
+
+def test_a_web_archive_may_be_called_doc_with_any_header_first() -> None:
+    "As Confluence exports a page."
+    data = "Date: Tue, 2 Jun 2026\nX-A: b\n c\nMIME-Version: 1.0\nContent-Type: multipart/related; boundary=b\n\n--b\nContent-Type: text/html\n\n<p>Wait 12 minutes.</p>\n--b--\n"
+    assert text_of(data, "a.doc") == "Wait 12 minutes."
+    with pytest.raises(DocumentError, match="its content is not"):
+        parse(b"Date: Tue, 2 Jun 2026\n\nMIME-Version: 1.0\n", "a.doc")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_utf16_without_a_mark_may_have_no_zeros(encoding: str) -> None:
+    text = "仓库的门每天早上七点打开，晚上九点关闭。\r\n"
+    found = decode(text.encode(encoding), "a.txt")
+    assert (found.text, found.encoding) == (text, encoding)
+    assert "a guess" in found.remark
+    with pytest.raises(DocumentError, match="binary"):
+        decode(bytes(range(1, 201)), "a.txt")
+
+
+@pytest.mark.parametrize("left", [True, False])
+def test_a_note_in_the_margin_does_not_cut_sentences(left: bool) -> None:
+    body = ["The dam is inspected twice a year by the", "county engineer, who walks the whole crest", "and measures the seepage at six weirs. After", "a flood this is repeated within ten days."]
+    file = io.BytesIO()
+    canvas = Canvas(file, pagesize=(420, 600), invariant=True)
+    note = ["See also form", "D-12 for the", "seepage log."]
+    for x, lines, size, top, step in ((150 if left else 50, body, 10, 540, 14), (50 if left else 280, note, 7, 526, 10)):
+        canvas.setFont("Helvetica", size)
+        for at, line in enumerate(lines):
+            canvas.drawString(x, top - step * at, line)
+    canvas.save()
+    assert text_of(file.getvalue(), "a.pdf").split("\n\n") == [" ".join(body), "See also form D-12 for the seepage log."]
