@@ -71,12 +71,16 @@ def note(number: int) -> bytes:
     return f"# Zyx\n\nZyx{number:09d} wvut.\n".encode()
 
 
-@asynccontextmanager
-async def serving(home: Path, processes: int) -> AsyncIterator[tuple[str, psutil.Process]]:
-    "The address and the process of a server on the sample documents."
+def filled(home: Path) -> None:
+    "Puts the sample documents, and one to change, into a data folder."
     workbench = Workbench(Settings(home=home, model_servers=""))
     workbench.ingest_paths([SAMPLE / "docs"])
     workbench.ingest_files([("zyx.md", note(0))])
+
+
+@asynccontextmanager
+async def serving(home: Path, processes: int = 1) -> AsyncIterator[tuple[str, psutil.Process]]:
+    "The address and the process of a server on a data folder."
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -243,6 +247,7 @@ async def weighed(server: psutil.Process, begun: float, until: float) -> list[di
 
 async def measured(given: argparse.Namespace, home: Path) -> tuple[dict[str, Any], list[dict[str, Any]], list[dict[str, Any]]]:
     "What holds for all, the rows, and the wrong answers."
+    filled(home)
     async with serving(home, given.processes) as (url, server):
         load = Load(url, questions(given.questions))
         await load.quietly()

@@ -2,7 +2,7 @@
 
 import asyncio
 import errno
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +10,13 @@ import pytest
 from click.testing import CliRunner
 from notebooks import ROOT
 
+from ragwb.answering.agreement import kinds_of, rewritten
+from ragwb.answering.contradictions import asked_in, asks_other_side
 from ragwb.answering.deletion import unfinished
 from ragwb.api.gate import RequestGate
 from ragwb.cli import main
 from ragwb.commands.common import one_line
+from ragwb.costs.prices import PRICES, price_of
 from ragwb.documents.document import DocumentError
 from ragwb.documents.page_rows import PageRow, find_rows, typed_cells
 from ragwb.documents.page_tables import is_tabular, starts_row
@@ -209,3 +212,22 @@ def test_a_redis_server_that_is_left_alone_counts_as_away() -> None:
             server.call(away)
         said.append((raised.value.passes, bool(server.problem)))
     assert said == [(True, True), (True, True)]
+
+
+def test_a_price_holds_from_the_day_on_which_it_begins():
+    for price in PRICES:
+        for model in price.models:
+            found = price_of(f"bedrock:{model}", date.fromisoformat(price.begins))
+            assert found is not None and found.begins == price.begins
+
+
+def test_a_question_asks_how_when_it_says_how_to():
+    for ending in ("how to set up?", "how do I set it up?"):
+        assert asked_in(rewritten(f"VPN client on a Mac, {ending}")).words == {"how"}
+    assert kinds_of(rewritten("What time does sea freight overseas need?")) == {"how long"}
+    assert kinds_of(rewritten("What time should I take the tablets?")) == {"when"}
+
+
+def test_the_second_of_two_questions_has_no_verb_of_the_first():
+    assert not asks_other_side("Which kit does the datasheet name, and what working length?", "Datasheet: which kit, and what working length?")
+    assert asks_other_side("Who paid the supplier?", "Who did the supplier pay?")

@@ -76,7 +76,7 @@ def fitted(signs: np.ndarray, same: np.ndarray) -> tuple[np.ndarray, float]:
 
 
 def trained() -> tuple[list[float], float, float, float]:
-    """Weights and bias to two decimals, and the bars to one: of a side that says more, and of sides in their own words."""
+    """Weights and bias to two decimals, and the bars, rounded up: of a side that says more, and of sides in their own words."""
     made = [(str(row["question"]), str(row["trap"]), False, str(row["question"])) for name in ("traps", "near_misses") for row in rows_of(f"cache/{name}.jsonl")]
     readings = [(reading_of(one), reading_of(other), same, group) for one, other, same, group in [*pairs_of("dev"), *made]]
     open_ones = [(astuple(signs_of(one, other)), same, group) for one, other, same, group in readings if not contradiction(one, other)]
@@ -94,7 +94,7 @@ def trained() -> tuple[list[float], float, float, float]:
     added = signs[:, [field.name for field in fields(Signs)].index("words_less")] == 0
     above = sorted(scores[near & added], reverse=True)[len(misses) // 100]
     bars = max(float(above), float(scores[~same & ~near & added].max())), float(scores[~same & ~added].max())
-    return [round(float(weight), 2) + 0.0 for weight in weights], round(bias, 2), *(ceil(10 * bar) / 10 for bar in bars)
+    return [round(float(weight), 2) + 0.0 for weight in weights], round(bias, 2), *(ceil(100 * bar) / 100 for bar in bars)
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ FRAME = (  # around a question; what it asks comes behind
     r"|(?:do you know|does anyone know|any idea|i wonder|i am wondering|i['’]m wondering|tell me|let me know)\b)(?:,? please\b)?,?"
 )
 COURTESY = (
-    (r"^(?:hi|hello|hey|please|so|ok|well|sorry|unfortunately|i am afraid|i['’]m afraid)\b[\s,]*", ""),
+    (r"\bi(?: would|['’]d) like to (?!know|learn|understand|find out|ask)", ""), (r"^(?:hi|hello|hey|please|so|ok|well|sorry|unfortunately|i am afraid|i['’]m afraid)\b[\s,]*", ""),
     (FRAME + r" (?:whether|if)\b", "yes_no"), (FRAME, ""), (r"\b(?:please|kindly|thanks?(?: you)?|by any chance)\b", ""),
     (r",? \b(?:yes or no|or not)\b", ""),
     (r"\bwhat(?:['’]s|s)\b", "what is"), (r"\b(who|where|when|how|why|that|there|it)['’]s\b", r"\1 is"), (r"\bwon['’]t\b", "will not"),
@@ -45,6 +45,7 @@ PHRASES = (
     (r"\bdue date\b", "deadline"), (r"\bgive (\w+ )?back\b", r"return \1"), (r"\bget rid of\b", "remove"), (r"\bturn(s|ed|ing)? down\b", "decline"),
     (r"\b(?:turn|switch)(?:s|es|ed|ing)? on\b", "enable"), (r"\b(?:turn|switch)(?:s|es|ed|ing)? off\b", "disable"),
     (r"\bstands? in for\b", "is deputy of"), (r"\bhand in\b", "submit"),
+    (r"\bpick(?:s|ed|ing)? up\b", "collect"), (r"\bsign(?:s|ed|ing)? off\b", "approve"), (r"\b(?:in addition to|apart from|aside from|beside)\b", "besides"),
     (r"\bas soon as possible\b", "immediately"),
     (r"\bright now\b|\bat (?:the|this) (?:moment|present)\b|\bthese days\b", "currently"),
     (r"\b(?:serv|act|function)(?:s|ed|ing|es)? as\b|\b(?:known|referred to|regarded) as\b", "is"),
@@ -82,13 +83,14 @@ KINDS = (
     (r"\b(?:for|within|in|after|over) (?:what|which) (?:time|length of time|period(?: of time)?)\b"
      r"|\bthe (?:length|period|amount) of time (?:for|in|after|during|within) which\b", "how long"),
     (r"\b(?:the|what) number of\b", "how many"), (r"\bby how much\b", "how much"),
+    (r"\b(?:what|which) time (?=[^?]{2,80}\b(?:(?:needs?|takes?) ?(?:\?|$)|wait\b))", "how long "), (r"\bhow (?:does|do) (?:that|this|it) work(?= ?(?:[,?.]|$))", "how"),
     (r"\bthe (?:place|spot|address|location) (?:to|at|in|from) which\b", "where"), (r"\bthe reason (?:for|why)\b", "why"), (r"\bwhose\b", "who"),
     (r"\b(?:(?:at|on|in|by|from|since) )?(?:what|which) (?:is the )?(?:exact )?(?:date|day|times?|year|month|hours?)\b|\b(?:by|since|from|until|till) when\b", "when"),
     (r"\b(?:in|at|to|from) (?:what|which) (?:is the )?(?:place|location|city|country|town|site|spot)\b", "where"),
     (r"\bwhat (?:is|are|was) (?:the )?(?:location|place|whereabouts) (?:of|where)\b", "where"),
     (r"\b(?:what|which) (?:person|people|individual|man|woman|guy)\b|\b(?:what (?:is|was) )?the (?:name of the )?person (?:who|that)\b|\bby whom\b|\bwhom\b", "who"),
     (r"\bhow (?:do|does|can|could|should|would|might|may|did) (?:i|we|you|one|someone|people|users?|they|a person|somebody)\b", "how"),
-    (r"\bhow (?:is|are) (?=\w+ed\b)|\bhow (?:to|should|must|can)\b", "how"),
+    (r"\bhow (?:is|are) (?=\w+ed\b)|\bhow (?:to|should|must|can)\b", "how_to"),
     (r"\bwhat (?:should|do|does|must|can) (?:i|we|you|one|someone|people|users?) (?:have to |need to )?do (?:in order )?to\b", "how"),
     (r"\bwhat (?:is|are|would be) (?:the |a |some )?(?:ways?|methods?|steps?|procedures?|process(?:es)?) (?:to|for|of|in which)(?: i can)?\b", "how"),
     (r"\b(?:in )?(?:what|which) (?:way|manner)s?(?: can| do| should)?(?: i| we| you| one)?\b", "how"),
@@ -114,10 +116,10 @@ def rewritten(question: str) -> str:
     return text
 
 # %% ../../nbs/10_answering/10_agreement.ipynb #c10
-WH = re.compile(r"\b(how many|how much|how long|how often|how_soon|how|why|when|where|whose|who|what|which)\b", re.IGNORECASE)
+WH = re.compile(r"\b(how many|how much|how long|how often|how_soon|how_to|how|why|when|where|whose|who|what|which)\b", re.IGNORECASE)
 ANOTHER = re.compile(r"(?:,|\band|;) (?:\w+ )?(how many|how much|how long|how often|why|when|where|who)\b", re.IGNORECASE)
 YES_OR_NO = re.compile(r"^\W*(?:and |or |but )?(?:yes_no|is|are|was|were|am|do|does|did|can|could|may|might|should|shall|will|would|has|have|had|must|there_is)\b", re.IGNORECASE)
-SAME_KIND = {"which": "what", "whose": "who", "how_soon": "how long"}
+SAME_KIND = {"which": "what", "whose": "who", "how_soon": "how long", "how_to": "how"}
 
 
 def kinds_of(
@@ -187,7 +189,7 @@ LEADS = frozenset("from to into onto by than via through toward towards within d
 DIRECTED = frozenset("from to into onto by than before after over under against until since without toward towards above below behind versus".split())
 SAME_LEAD = (frozenset({"to", "into"}), frozenset({"over", "above"}), frozenset({"under", "below"}))
 JOINED = frozenset("and or vs versus".split())
-ASKING = frozenset("how why when where who whose what which many much long often how_soon".split())
+ASKING = frozenset("how why when where who whose what which many much long often how_soon how_to".split())
 VERBS = PAST | NOW | LATER | CAN
 SILENT = VERBS | LEADS | (STOP_WORDS - {"no", "not"}) | frozenset(
     "he she his her him us also there_is yes_no been being having done yes would should just too very any some thing things while because both either whether ever "

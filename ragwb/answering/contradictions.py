@@ -6,9 +6,9 @@
 __all__ = ['KIND_NOUNS', 'QUESTION_WORD', 'ONE_KIND', 'DEGREE', 'CLAUSE_OPENS', 'ASKS_BEHIND', 'MORE', 'OPEN_KINDS', 'QUANTITIES',
            'OPPOSITES', 'SCOPES', 'JOINED_WORDS', 'OPPOSITE_OF', 'SCOPE_OF', 'PASSING', 'EXCHANGEABLE', 'TELLING',
            'TO_BE', 'PARTICIPLE', 'REDUCED', 'NOMINAL', 'AGENTS', 'NEAR', 'HELPS', 'LED', 'SUBJECT_VERB', 'HELPED',
-           'STRANDED', 'DENYING', 'Asked', 'question_words', 'asked_in', 'kind_doubt', 'doubt_of_silent',
-           'word_classes', 'classes_in', 'opposed', 'tense_in', 'part_of', 'roles_exchanged', 'frame_of',
-           'places_exchanged', 'asks_other_side', 'denied_by_prefix']
+           'ANOTHER_ASKED', 'STRANDED', 'DENYING', 'Asked', 'question_words', 'asked_in', 'kind_doubt',
+           'doubt_of_silent', 'word_classes', 'classes_in', 'opposed', 'tense_in', 'part_of', 'roles_exchanged',
+           'frame_of', 'places_exchanged', 'asks_other_side', 'denied_by_prefix']
 
 # %% ../../nbs/10_answering/11_contradictions.ipynb #c03
 import re
@@ -24,11 +24,12 @@ KIND_NOUNS = {kind: frozenset(nouns.split()) for kind, nouns in {
     "how much": "price cost costs fee charge amount sum rate payment money contribution total value share percentage discount salary wage wages pay surcharge score "
                 "torque dose dosage pressure force power voltage current energy load volume weight",
     "how many": "number count headcount quantity total sales score",
-    "who": "person people name supplier vendor owner author founder deputy staff lawyer manager director doctor engineer auditor",
+    "who": "person people name supplier vendor owner author founder deputy staff lawyer manager director doctor engineer auditor "
+           "president chairman chairwoman chair head leader minister mayor captain coach inventor designer",
     "where": "place location address spot site", "why": "reason cause", "how": "way method steps procedure", "how often": "frequency interval intervals",
 }.items()}
-QUESTION_WORD = re.compile(r"\b(how many|how much|how long|how often|how_soon|how|why|when|where|whose|whom|who|what|which)\b")
-ONE_KIND = {"which": "what", "whose": "who", "whom": "who", "how_soon": "how long"}
+QUESTION_WORD = re.compile(r"\b(how many|how much|how long|how often|how_soon|how_to|how|why|when|where|whose|whom|who|what|which)\b")
+ONE_KIND = {"which": "what", "whose": "who", "whom": "who", "how_soon": "how long", "how_to": "how"}
 DEGREE = re.compile(
     r"how (?!come|to|do|does|did|can|could|should|would|is|are|was|were|will|may|must|might|i|we|has|have)[a-z]{3,15}"
     r"(?: *[?,]| (?:is|are|was|were|must|should|may|can|could|does|do|did|will|for|before)\b|$)")
@@ -230,6 +231,7 @@ def roles_exchanged(one: str, other: str) -> bool:
 LED = r"(?<!\bin )(?<!\bat )(?<!\bto )(?<!\bby )(?<!\bon )(?<!\bof )(?<!\bfor )(?<!\bfrom )(?<!\bwith )"  # behind a preposition it is no subject: the order in which
 SUBJECT_VERB = re.compile(LED + r"\b(?:who|what|which(?: [\w-]{1,30}){1,2}?) ([a-z]{3,20})\b")
 HELPED = re.compile(r"\b(?:who|what|which(?: [\w-]{1,30}){1,2}?) (?:do|does|did) (.{1,200})")
+ANOTHER_ASKED = re.compile(r"\b(?:and|or|,) (?:who|what|which)\b")  # another question begins behind it
 STRANDED = re.compile(r"\b(to|from|by|for|with|of|on|at|in) ?\?*$")
 
 
@@ -252,7 +254,7 @@ def asks_other_side(one: str, other: str) -> bool:
     for asks, helped in ((one.lower(), other.lower()), (other.lower(), one.lower())):
         done = HELPED.search(helped)
         verbs = [stem_of(match[1]) for match in SUBJECT_VERB.finditer(asks) if match[1] not in SILENT]
-        acts = [stem_of(token) for token in TOKEN.findall(done[1])] if done and not HELPED.search(asks) else []
+        acts = [stem_of(token) for token in TOKEN.findall(ANOTHER_ASKED.split(done[1])[0])] if done and not HELPED.search(asks) else []
         if any(verb == act or groups_of(verb) & groups_of(act) for verb in verbs for act in acts):  # paid and pay
             return True
     ends = [match[1] if (match := STRANDED.search(text.lower())) else "" for text in (one, other)]

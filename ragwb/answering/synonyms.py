@@ -77,7 +77,7 @@ maintenance; perform performance; behave behavior; respond response; speak speec
 width; deep depth; strong strength; warm warmth; true truth; differ difference; similar similarity; able ability; secure security; safe safety; possible possibility;
 responsible responsibility; available availability; require requirement; expire expiry expiration; cancel cancellation; notify notification; verify verification; specify
 specification; classify classification; modify modification; identify identification; multiply multiplication; detect detection; select selection; extend extension;
-expand expansion; conclude conclusion; divide division; admit admission; discuss discussion; convert conversion
+expand expansion; conclude conclusion; divide division; admit admission; discuss discussion; convert conversion; merge merger
 """
 
 # %% ../../nbs/10_answering/09_synonyms.ipynb #c11
@@ -86,7 +86,7 @@ company firm business enterprise corporation organisation organization; employee
 vendor; job occupation profession; job position post; boss chief head; head leader; manager boss; house home; car automobile vehicle auto; film movie; picture image photo
 photograph; road street; path route; country nation; city town; shop store; doctor physician; kid child children; person people individual human; attorney lawyer; student
 pupil; teacher instructor; man men; woman women; baby infant; friend buddy; cash money; fund money; income earnings; revenue sales turnover; expense expenditure spending;
-cost price expense; price cost; fee charge; salary wage wages pay; document file; data information info; information detail; manual handbook; manual guide; guide
+cost price expense; price cost; fee charge; salary wage wages pay; document file paperwork; data information info; information detail; manual handbook; manual guide; guide
 tutorial; instruction guidance; direction instruction; website site; internet web; computer pc; laptop notebook; phone telephone smartphone mobile cellphone; password
 passcode; question query; holiday vacation leave; illness sick sickness ill disease; injury hurt injure; method technique approach way; way manner; process procedure;
 step stage phase; phase stage; part portion piece; part component; component element; section part; segment section; kind type sort; category class; feature
