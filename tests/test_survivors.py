@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from notebooks import ROOT
 
 from ragwb.answering.agreement import kinds_of, rewritten
-from ragwb.answering.contradictions import asked_in, asks_other_side
+from ragwb.answering.contradictions import asked_in
 from ragwb.answering.deletion import unfinished
 from ragwb.api.gate import RequestGate
 from ragwb.cli import main
@@ -226,8 +226,3 @@ def test_a_question_asks_how_when_it_says_how_to():
         assert asked_in(rewritten(f"VPN client on a Mac, {ending}")).words == {"how"}
     assert kinds_of(rewritten("What time does sea freight overseas need?")) == {"how long"}
     assert kinds_of(rewritten("What time should I take the tablets?")) == {"when"}
-
-
-def test_the_second_of_two_questions_has_no_verb_of_the_first():
-    assert not asks_other_side("Which kit does the datasheet name, and what working length?", "Datasheet: which kit, and what working length?")
-    assert asks_other_side("Who paid the supplier?", "Who did the supplier pay?")

@@ -6,9 +6,9 @@
 __all__ = ['KIND_NOUNS', 'QUESTION_WORD', 'ONE_KIND', 'DEGREE', 'CLAUSE_OPENS', 'ASKS_BEHIND', 'MORE', 'OPEN_KINDS', 'QUANTITIES',
            'OPPOSITES', 'SCOPES', 'JOINED_WORDS', 'OPPOSITE_OF', 'SCOPE_OF', 'PASSING', 'EXCHANGEABLE', 'TELLING',
            'TO_BE', 'PARTICIPLE', 'REDUCED', 'NOMINAL', 'AGENTS', 'NEAR', 'HELPS', 'LED', 'SUBJECT_VERB', 'HELPED',
-           'ANOTHER_ASKED', 'STRANDED', 'DENYING', 'Asked', 'question_words', 'asked_in', 'kind_doubt',
-           'doubt_of_silent', 'word_classes', 'classes_in', 'opposed', 'tense_in', 'part_of', 'roles_exchanged',
-           'frame_of', 'places_exchanged', 'asks_other_side', 'denied_by_prefix']
+           'STRANDED', 'DENYING', 'Asked', 'question_words', 'asked_in', 'kind_doubt', 'doubt_of_silent',
+           'word_classes', 'classes_in', 'opposed', 'tense_in', 'part_of', 'roles_exchanged', 'frame_of',
+           'places_exchanged', 'asks_other_side', 'denied_by_prefix']
 
 # %% ../../nbs/10_answering/11_contradictions.ipynb #c03
 import re
@@ -231,7 +231,6 @@ def roles_exchanged(one: str, other: str) -> bool:
 LED = r"(?<!\bin )(?<!\bat )(?<!\bto )(?<!\bby )(?<!\bon )(?<!\bof )(?<!\bfor )(?<!\bfrom )(?<!\bwith )"  # behind a preposition it is no subject: the order in which
 SUBJECT_VERB = re.compile(LED + r"\b(?:who|what|which(?: [\w-]{1,30}){1,2}?) ([a-z]{3,20})\b")
 HELPED = re.compile(r"\b(?:who|what|which(?: [\w-]{1,30}){1,2}?) (?:do|does|did) (.{1,200})")
-ANOTHER_ASKED = re.compile(r"\b(?:and|or|,) (?:who|what|which)\b")  # another question begins behind it
 STRANDED = re.compile(r"\b(to|from|by|for|with|of|on|at|in) ?\?*$")
 
 
@@ -254,7 +253,7 @@ def asks_other_side(one: str, other: str) -> bool:
     for asks, helped in ((one.lower(), other.lower()), (other.lower(), one.lower())):
         done = HELPED.search(helped)
         verbs = [stem_of(match[1]) for match in SUBJECT_VERB.finditer(asks) if match[1] not in SILENT]
-        acts = [stem_of(token) for token in TOKEN.findall(ANOTHER_ASKED.split(done[1])[0])] if done and not HELPED.search(asks) else []
+        acts = [stem_of(token) for token in TOKEN.findall(done[1])] if done and not HELPED.search(asks) else []
         if any(verb == act or groups_of(verb) & groups_of(act) for verb in verbs for act in acts):  # paid and pay
             return True
     ends = [match[1] if (match := STRANDED.search(text.lower())) else "" for text in (one, other)]
