@@ -107,7 +107,8 @@ def test_utf16_without_a_mark_may_have_no_zeros(encoding: str) -> None:
 
 @pytest.mark.parametrize("left", [True, False])
 def test_a_note_in_the_margin_does_not_cut_sentences(left: bool) -> None:
-    body = ["The dam is inspected twice a year by the", "county engineer, who walks the whole crest", "and measures the seepage at six weirs. After", "a flood this is repeated within ten days."]
+    body = ["The dam is inspected twice a year by the", "county engineer, who walks the whole crest",
+            "and measures the seepage at six weirs. After", "a flood this is repeated within ten days."]
     file = io.BytesIO()
     canvas = Canvas(file, pagesize=(420, 600), invariant=True)
     note = ["See also form", "D-12 for the", "seepage log."]
