@@ -8,7 +8,7 @@ import pytest
 
 from ragwb.config import PipelineConfig
 from ragwb.documents.document import Document, Page
-from ragwb.documents.identity import identity_of
+from ragwb.documents.identity import Identity, identity_of
 from ragwb.indexing.chunking import chunk
 from ragwb.indexing.collection import Collection, all_chunks
 from ragwb.indexing.embedding import embedder
@@ -143,3 +143,45 @@ def test_replaying_an_earlier_version_is_not_refused_for_its_format(collection: 
     past = collection.at(collection.version)
     past.meta["format"] = "1"
     past.check(PipelineConfig())
+
+
+REGISTRANTS = """UNITED STATES SECURITIES AND EXCHANGE COMMISSION
+
+FORM 8-K
+
+CURRENT REPORT
+
+Date of Report (Date of earliest event reported): May 14, 2020
+
+Exact name of registrant as specified in its charter | IRS Employer Identification Number
+001-1851 | ALDER ENERGY CORPORATION | 46-1234567
+001-1852 | ALDER ELECTRIC COMPANY | 46-1234568
+"""
+
+
+def identity(id: str, text: str) -> Identity:
+    return identity_of(Document(id, text, "pdf", f"{len(text):064}"))
+
+
+def test_registrants_in_a_table_are_the_organisation_not_the_date_above() -> None:
+    assert identity("a.pdf", REGISTRANTS).organisation == "Alder Energy Corporation"
+
+
+def test_a_symbol_that_only_the_text_names_is_a_name_and_in_the_title() -> None:
+    text = COVER.format(end="June 30, 2018", company="THE CORALA COMPANY", year_end="December 31, 2017", income="1", stock="2", other="")
+    found = identity("c.pdf", text + 60 * "A line of the text.\n" + "Our common stock is listed under the symbol “CRLA.”")
+    assert "CRLA" in found.aliases and found.short.startswith("The Corala Company (CRLA) 10-Q, ")
+    assert "CRLA" not in identity("c.pdf", text).aliases
+
+
+def test_a_proxy_statement_that_refers_to_the_annual_report_is_none() -> None:
+    found = identity("p.pdf", "SCHEDULE 14A\n\nMARLOW CORPORATION\n\n(Name of Registrant as Specified In Its Charter)\n\nThe annual meeting will be held on April 23, 2024.\n"
+                              "See our Form 10-K for the fiscal year ended June 30, 2023.")
+    assert (found.kind, found.period, found.end) == ("proxy statement", "annual meeting of April 23, 2024", "2024-04-23")
+
+
+def test_a_release_is_for_the_fiscal_quarter_of_its_headline() -> None:
+    text = ("FORM 8-K\n\nKESTREL STORES INC.\n\n(Exact name of registrant as specified in its charter)\n\n{}\n\nResults for the quarter ended July 31, 2021.\n"
+            "In the first quarter of 2022 we opened a store.")
+    assert identity("k.pdf", text.format("Kestrel Reports Second Quarter Fiscal 2022 Results")).fiscal == "2022 Q2"
+    assert identity("k.pdf", text.format("A quarter of growth")).fiscal == "2021 Q2"

@@ -4,13 +4,14 @@
 
 # %% auto #0
 __all__ = ['HEAD', 'LEGAL_FORM', 'LEGAL', 'LEGAL_LINE', 'REGISTRANT', 'FILE_NUMBER', 'REPORTS', 'NO_NAME', 'WRITTEN', 'SYMBOL',
-           'FORM_WORD', 'FILE_WORDS', 'TABLES', 'FORM', 'KINDS', 'ANY_KIND', 'SPAN', 'PERIOD_LINE', 'STATED', 'EVENT',
-           'YEAR_END', 'QUARTER_NAME', 'YEAR_NAME', 'MONTHS_OF_KIND', 'HEADER', 'BREAK', 'NOT_AFTER', 'VERSION',
-           'SHORT_VERSION', 'SUPERSEDED', 'ENDED_WORDS', 'ENDED', 'DRAFT', 'VALID', 'FROM', 'UNTIL', 'VERSION_KEYS',
-           'FROM_KEYS', 'FUNCTION_WORDS', 'Identity', 'said', 'identity_labels', 'from_labels', 'name_line',
-           'printed_name', 'plain_case', 'short_name', 'initials', 'tickers', 'file_words', 'organisation_of',
-           'kind_of', 'called', 'fiscal_of', 'reported', 'named_period', 'period_of', 'cell_below', 'version_of',
-           'validity_of', 'state_of', 'language_of', 'identity_of', 'found_identity', 'telling_title']
+           'NAMED_SYMBOL', 'PROXY', 'FORM_WORD', 'FILE_WORDS', 'TABLES', 'SCHEDULE', 'FORM', 'KINDS', 'ANY_KIND',
+           'SPAN', 'PERIOD_LINE', 'STATED', 'EVENT', 'YEAR_END', 'MEETING', 'QUARTER', 'QUARTER_NAME', 'HEADLINE',
+           'YEAR_NAME', 'MONTHS_OF_KIND', 'HEADER', 'BREAK', 'NOT_AFTER', 'VERSION', 'SHORT_VERSION', 'SUPERSEDED',
+           'ENDED_WORDS', 'ENDED', 'DRAFT', 'VALID', 'FROM', 'UNTIL', 'VERSION_KEYS', 'FROM_KEYS', 'FUNCTION_WORDS',
+           'Identity', 'said', 'identity_labels', 'from_labels', 'name_line', 'printed_name', 'plain_case',
+           'short_name', 'initials', 'tickers', 'file_words', 'organisation_of', 'kind_of', 'called', 'named_quarter',
+           'fiscal_of', 'reported', 'named_period', 'period_of', 'cell_below', 'version_of', 'validity_of', 'state_of',
+           'language_of', 'identity_of', 'found_identity', 'telling_title']
 
 # %% ../../nbs/01_documents/26_identity.ipynb #c03
 import re
@@ -57,9 +58,15 @@ class Identity:
         return ", ".join(part for part in (version, f"superseded by {self.superseded_by}" if self.superseded_by else self.status) if part)
 
     @property
+    def symbol(self) -> str:
+        "The trading symbol or the initials that a question may use in place of the name; empty where the name has them."
+        return next((name for name in self.aliases if re.fullmatch("[A-Z]{2,5}", name) and name.lower() not in self.organisation.lower()), "")
+
+    @property
     def short(self) -> str:
         "What tells a document from its neighbours; empty where nothing is known."
-        whose = f"{self.organisation} {self.kind}".strip() if self.organisation else ""
+        symbol = f" ({self.symbol})" if self.symbol else ""
+        whose = f"{self.organisation}{symbol} {self.kind}".strip() if self.organisation else ""
         reported = (self.period, self.fiscal_name) if self.organisation else ()
         return ", ".join(part for part in (whose, *reported, self.edition) if part)
 
@@ -105,7 +112,7 @@ FILE_NUMBER = re.compile(r"commission file (?:number|no)s?(?:[.:\s]*+[\d,-][\d,\
 REPORTS = re.compile(r"^([A-Z][\w&.,'’-]*(?: [\w&.,'’-]+){0,4}?) (?i:reports?|announces?)\b", re.MULTILINE)
 NO_NAME = re.compile(
     r"commission|pursuant|(?:annual|quarterly|current) report|united states|transition|period|washington|form \d|\bact of\b|^for the\b|\bended\b|\d{5}|^or$|mark one"
-    r"|registrant|employer|address|\bnot applicable\b", re.IGNORECASE)
+    r"|registrant|employer|address|\bnot applicable\b|^date of\b|^\d{1,3}-\d+$", re.IGNORECASE)
 
 
 def name_line(lines: Iterable[str]) -> str:
@@ -150,29 +157,34 @@ def short_name(name: str) -> str:
 
 
 def initials(name: str) -> str:
-    "The initials of a name of three words and more, or with an ampersand: IBM, J&J."
+    "The initials of a name of three words and more, or with an ampersand: IBM, J&J. One word is initials already: AT&T."
+    if " " not in name:
+        return ""
     words = [word for word in re.findall(r"[A-Za-z]+|&", name) if word.lower() not in ("of", "the", "and")]
     return "".join(word[0] for word in words).upper() if len(words) >= 3 else ""
 
 # %% ../../nbs/01_documents/26_identity.ipynb #c18
 SYMBOL = re.compile(r"trading\s+symbol", re.IGNORECASE)
-FORM_WORD = re.compile(r"(?<![A-Za-z0-9])(10-?[KQ]|8-?K|20-?F|6-?K|40-?F)(?![A-Za-z0-9])", re.IGNORECASE)
+NAMED_SYMBOL = re.compile(r"(?:\(|\b)(?:NYSE|NASDAQ|Nasdaq)[^\w\n]{0,3}: ?([A-Z]{1,5})\b|\bunder the (?:ticker |trading |stock )?symbols? [“\"'‘]([A-Z]{1,5})\b")
+PROXY = "proxy statement"
+FORM_WORD = re.compile(r"(?<![A-Za-z0-9])(10[- ]?[KQ]|8[- ]?K|20[- ]?F|6[- ]?K|40[- ]?F)(?![A-Za-z0-9])", re.IGNORECASE)
 FILE_WORDS = re.compile(
     r"\b(?:\d+|q[1-4]|[1-4]q(?:\d\d)?|fy\d*|(?:19|20)\d\dq[1-4]|q[1-4](?:19|20)\d\d|v\d+|annual|quarter(?:ly)?|reports?|forms?|filings?|final|draft|copy"
-    r"|earnings|results|release|dated|signed|full|year|inc|corp)\b", re.IGNORECASE)  # of a file's name, that name nobody
+    r"|earnings|results|release|dated|signed|full|year|inc|corp|proxy|statement|def ?14a)\b", re.IGNORECASE)  # of a file's name, that name nobody
 
 
 def tickers(
-    head: str,
+    text: str,
 ) -> list[str]:  # at most two
-    "The trading symbols of a filing's cover."
-    at = SYMBOL.search(head)
-    if not at:
-        return []
-    lines = head[head.rfind("\n", 0, at.start()) + 1:at.end() + 1500].split("\n")
-    column = next((number for number, cell in enumerate(lines[0].split("|")) if SYMBOL.search(cell)), -1)
-    rows = ([cell.strip() for cell in line.split("|")] for line in lines[1:])
-    return list(dict.fromkeys(cells[column] for cells in rows if 0 <= column < len(cells) and re.fullmatch("[A-Z]{1,5}", cells[column])))[:2]
+    "The trading symbols of a filing's cover; of one without, the first that its text names beside an exchange or as its symbol."
+    symbols: list[str] = []
+    if at := SYMBOL.search(text, 0, HEAD):
+        lines = text[text.rfind("\n", 0, at.start()) + 1:at.end() + 1500].split("\n")
+        column = next((number for number, cell in enumerate(lines[0].split("|")) if SYMBOL.search(cell)), -1)
+        rows = ([cell.strip() for cell in line.split("|")] for line in lines[1:])
+        symbols = list(dict.fromkeys(cells[column] for cells in rows if 0 <= column < len(cells) and re.fullmatch("[A-Z]{1,5}", cells[column])))
+    named = NAMED_SYMBOL.search(text) if not symbols else None
+    return [named[1] or named[2]] if named else symbols[:2]
 
 
 def file_words(document: Document) -> str:
@@ -186,19 +198,21 @@ def organisation_of(
 ) -> dict[str, str | tuple[str, ...]]:
     "The organisation that a cover names, and what else it is called."
     head = document.text[:HEAD]
-    is_filing = FORM_WORD.fullmatch(kind) is not None or kind == "earnings release"
+    is_filing = FORM_WORD.fullmatch(kind) is not None or kind in ("earnings release", PROXY)
     file_name = " ".join(FILE_WORDS.sub(" ", FORM_WORD.sub(" ", file_words(document))).split()) if is_filing else ""
     name = plain_case(printed_name(head, kind)) or file_name
     if not name:
         return {}
     short = short_name(name)
-    others = (short, *tickers(head), initials(short), initials(short).replace("&", "n"), file_name if len(file_name.split()) <= 3 else "")
+    others = (short, *(tickers(document.text) if is_filing else ()), initials(short), initials(short).replace("&", "n"), file_name if len(file_name.split()) <= 3 else "")
     return {"organisation": name, "aliases": tuple(dict.fromkeys(other for other in others if len(other) > 1 and other != name))}
 
 # %% ../../nbs/01_documents/26_identity.ipynb #c21
 TABLES = ("csv", "tsv", "xlsx", "xls", "ods", "json", "jsonl")  # formats whose first line is no title
+SCHEDULE = re.compile(r"^[ \t]*+(?:schedule|definitive)\s++(?:14A|proxy statement)\b", re.IGNORECASE | re.MULTILINE)  # before a form that its text refers to
 FORM = re.compile(r"\bform\s+(10-?[KQ](?:/A|T)?|8-?K(?:/A)?|20-?F|6-?K|40-?F|S-1|DEF\s?14A|11-?K)(?![\w-])", re.IGNORECASE)
 KINDS = tuple((kind, re.compile(rf"\b(?:{words})\b", re.IGNORECASE)) for kind, words in (
+    (PROXY, r"proxy statement|DEF ?14A"),
     ("earnings release", r"(?:earnings|press|news) release|(?:quarterly|annual|full[- ]year|quarter|financial) results|earnings"),
     ("annual report", r"annual report"), ("minutes", r"minutes of|meeting minutes|minutes(?=\s{2}|:|$)"), ("policy", r"policy|policies|code of conduct"),
     ("contract", r"agreement|contract|lease|non-disclosure|NDA"), ("terms", r"terms(?: and conditions)?|conditions of (?:sale|purchase)"), ("manual", r"manual"),
@@ -214,9 +228,12 @@ def kind_of(
 ) -> str:  # empty: no word says so
     "The kind of a document."
     stated = " ".join((document.metadata.get("subject", ""), document.title, file_words(document)))
-    if found := FORM.search(document.text[:3000]) or FORM_WORD.search(stated):
-        form = re.sub(r"\s", "", found[1].upper())
-        return form if "-" in form or form.startswith("DEF") else re.sub(r"(?<=\d)(?=[KQF])", "-", form)
+    form, schedule = FORM.search(document.text[:3000]), SCHEDULE.search(document.text[:3000])
+    if schedule and (not form or schedule.start() < form.start()):
+        return PROXY
+    if found := form or FORM_WORD.search(stated):
+        name = re.sub(r"\s", "", found[1].upper())
+        return PROXY if name.startswith("DEF") else name if "-" in name else re.sub(r"(?<=\d)(?=[KQF])", "-", name)
     first = "" if document.format in TABLES else document.text[:200].split("\n")[0]
     telling = (text for text in (document.title, file_words(document), first) if ANY_KIND.search(text))  # most say nothing
     return next((kind for text in telling for kind, words in KINDS if words.search(text)), "")
@@ -227,7 +244,10 @@ PERIOD_LINE = re.compile(rf"(?:^[^\w\n]*+|\bfor the )({SPAN})(?:{DATE_PATTERN})"
 STATED = re.compile(rf"(period (?:ended|ending)\s+)(?:{DATE_PATTERN})", re.IGNORECASE)
 EVENT = re.compile(rf"date of (?:report|earliest event)[\s\S]{{0,80}}?(?:{DATE_PATTERN})", re.IGNORECASE)
 YEAR_END = re.compile(rf"(?:10-K[^.\n]{{0,40}}?|fiscal\s+)year\s+(?:ended|ending)\s+(?:{DATE_PATTERN})", re.IGNORECASE)
-QUARTER_NAME = re.compile(r"(?:first|second|third|fourth) quarter of (?:fiscal )?(?:year )?(?:19|20)\d\d", re.IGNORECASE)
+MEETING = re.compile(r"annual meeting\b[^\n]{0,300}+", re.IGNORECASE)
+QUARTER = r"(?:first|second|third|fourth)[ -]quarter (?:of )?(?:fiscal )?(?:year )?(?:19|20)\d\d"
+QUARTER_NAME = re.compile(QUARTER, re.IGNORECASE)
+HEADLINE = re.compile(rf"\b(?:reports|announces) {QUARTER}|\b{QUARTER} (?:financial |operating )?results", re.IGNORECASE)
 YEAR_NAME = re.compile(r"\bfiscal\s+(?:year\s+)?((?:19|20)\d\d)\b", re.IGNORECASE)
 MONTHS_OF_KIND = {"10-Q": 3, "10-K": 12, "20-F": 12, "40-F": 12, "annual report": 12}
 
@@ -241,6 +261,16 @@ def called(
     return year - 1 if end.month <= 2 and year == end.year and spoken.get(year - 1, 0) > spoken.get(year, 0) else year
 
 
+def named_quarter(
+    head: str,
+    end: date,  # of the quarter
+) -> str:       # "2023 Q3"; empty where none fits
+    "The fiscal quarter that a release's headline names, which says nothing of the year's end."
+    named = [period for name in HEADLINE.findall(head) for period in periods(name)]
+    fits = (period for period in named if (end + timedelta(days=91 * (4 - period.quarter) - 10)).year - period.year in (0, 1))
+    return next((f"{period.year} Q{period.quarter}" for period in fits), "")
+
+
 def fiscal_of(
     text: str,
     end: date,
@@ -251,6 +281,8 @@ def fiscal_of(
         return str(called(end, Counter(int(year) for year in YEAR_NAME.findall(text))))
     ends = [day for match in YEAR_END.finditer(text) for _, day in dates(match[0]) if 0 < (end - day).days < 400]
     if not ends:
+        if named := named_quarter(text[:HEAD], end):
+            return named
         middle = end - timedelta(days=45)
         return f"{middle.year} Q{(middle.month + 2) // 3}"
     last = Counter(ends).most_common(1)[0][0]
@@ -285,6 +317,9 @@ def named_period(period: Period) -> dict[str, str]:
 
 def period_of(document: Document, kind: str) -> dict[str, str]:
     "The period that a document reports on."
+    if kind == PROXY:
+        day = next((day for meeting in MEETING.findall(document.text[:HEAD]) for _, day in dates(meeting)), None)
+        return named_period(Period(day, day)) | {"period": f"annual meeting of {said(day)}"} if day else {}
     if found := reported(document, kind):
         return found
     if kind.startswith("8-K") and (event := EVENT.search(document.text[:HEAD])):
@@ -390,7 +425,7 @@ def found_identity(document: Document) -> Identity:
     "As `identity_of`, found out anew."
     kind = kind_of(document)
     edition = validity_of(document) | version_of(document)
-    period = {} if edition and not reported(document, kind) else period_of(document, kind)
+    period = {} if edition and kind != PROXY and not reported(document, kind) else period_of(document, kind)
     return Identity(**{"kind": kind, "language": language_of(document), **organisation_of(document, kind), **period, **edition, **state_of(document)})  # type: ignore[arg-type]
 
 

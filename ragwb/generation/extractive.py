@@ -101,8 +101,8 @@ def evidence(
     )
 
 # %% ../../nbs/07_generation/10_extractive.ipynb #c12
-TRUST = {"score": 0.21, "lead": 1.11, "relevance": 2.45, "cover": 0.4, "missing": -0.14, "length": 0.31, "codes": 3.85, "kind": 0.77, "unnamed": -1.07}
-TRUST_BIAS = -11.9
+TRUST = {"score": 0.22, "lead": 1.02, "relevance": 2.48, "cover": 0.36, "missing": -0.13, "length": 0.31, "codes": 3.92, "kind": 0.71, "unnamed": -1.04}
+TRUST_BIAS = -12.2
 
 
 def confidence(found: Evidence) -> float:  # 0 to 1

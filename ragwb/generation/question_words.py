@@ -5,11 +5,12 @@
 # %% auto #0
 __all__ = ['NUMBER_WORDS', 'HAS_NUMBER', 'MONTHS', 'DAYS', 'HAS_DATE', 'HAS_DURATION', 'HAS_MONEY', 'HAS_REASON', 'HAS_NAME',
            'HAS_PLACE', 'WANTED', 'NEAR', 'SAME_THING', 'LIKE', 'LIKE_WORD', 'LIGHT', 'ABOVE', 'BEFORE', 'AMOUNT',
-           'NOT_AMOUNT', 'UNITS', 'QUANTITY', 'UNTIL', 'COUNTED', 'ALIKE', 'ASKS_VALUE', 'OWN_NUMBER', 'THING',
-           'DEFINITION', 'FOOTNOTE', 'SAYS_WHAT', 'WHY', 'AFTER_COLON', 'CAUSES', 'PURPOSE', 'rarity',
-           'question_weights', 'word_stems', 'word_weight', 'code_parts', 'whole_codes', 'codes_of', 'answers_kind',
-           'content_words', 'WordMatcher', 'like_words', 'Likeness', 'without_periods', 'Coverage', 'of_amounts',
-           'units_asked', 'measured', 'counted', 'has_figure', 'valued', 'defines', 'explains', 'kind_of_answer']
+           'NOT_AMOUNT', 'UNITS', 'QUANTITY', 'UNTIL', 'PRICE', 'SUM', 'CLOCK', 'DATE', 'HELD', 'COUNTED', 'ALIKE',
+           'ASKS_VALUE', 'OWN_NUMBER', 'THING', 'DEFINITION', 'FOOTNOTE', 'SAYS_WHAT', 'WHY', 'AFTER_COLON', 'CAUSES',
+           'PURPOSE', 'rarity', 'question_weights', 'word_stems', 'word_weight', 'code_parts', 'whole_codes',
+           'codes_of', 'answers_kind', 'content_words', 'WordMatcher', 'like_words', 'Likeness', 'without_periods',
+           'Coverage', 'of_amounts', 'units_asked', 'measured', 'holds_wanted', 'counted', 'has_figure', 'valued',
+           'defines', 'explains', 'kind_of_answer']
 
 # %% ../../nbs/07_generation/04_question_words.ipynb #c03
 import re
@@ -234,7 +235,6 @@ def of_amounts(question: str) -> bool:
 
 # %% ../../nbs/07_generation/04_question_words.ipynb #un02
 UNITS = {  # what a question says that wants a quantity, besides "how many" and a unit; the units of the quantity
-    "year": (r"(?:what|which) (?:year|decade|century)", r"(?<=\d{4})s?|(?:st|nd|rd|th) century"),
     "time": (r"how (?:long|quickly|soon)", r"(?:milli|micro|nano)?seconds?|secs?|m?s|min(?:ute)?s?|hours?|hrs?|h"
              r"|days?|nights?|weekends?|weeks?|months?|shifts?|terms?|quarters?|seasons?|years?|decades?|centur(?:y|ies)"),
     "length": (r"how (?:long|far|tall|wide|deep|thick)",
@@ -265,6 +265,31 @@ def measured(question: str, sentence: str) -> bool:
     return units is None or is_row(sentence) or units.search(sentence) is not None
 
 
+# %% ../../nbs/07_generation/04_question_words.ipynb #un05
+PRICE = r"(?:prices?|fees?|salary|wages?|fares?|costs?|rent)"
+SUM = re.compile(
+    rf"{HAS_MONEY}|\b(?:[A-Z]{{3}}|kr\.?|zł|Rs\.?)\s?\d|\d\s?(?:[A-Z]{{3}}\b|kr\b|zł|%|percent\b)"
+    r"|(?<![\d.,])\d{1,12}[.,]\d\d(?![\d.,]?\d)|\b(?:included|waived|gratis|no (?:extra|additional) (?:cost|charge|fee))\b")
+CLOCK = re.compile(
+    r"(?<![\d:])\d{1,2}[:h]\d\d\b(?!\s?(?:hours|h\b|min))|\b\d{1,2}(?:[.:]\d\d)?\s?(?:[ap]\.?m\b|o['’]clock\b)"
+    r"|\b(?:at|from|until|till|by|before|after) \d{1,2}(?![\d.,:%]*\d|\s?[%a-z])|\b(?:noon|midday|midnight|dawn|dusk|sunrise|sunset|morning|afternoon|evening)s?\b", re.I)
+DATE = re.compile(
+    rf"\b(?:{MONTHS}|{DAYS})\b|(?<![\d.,$€£¥])(?:1\d|20)\d\d(?!\d|[.,]\d)|(?<![\d.])\d{{1,2}}[./]\d{{1,2}}(?:[./]|\b)(?=\d{{2}})|\d(?:st|nd|rd|th)\b"
+    r"|\b(?:century|centuries|decades?|today|tomorrow|yesterday)\b", re.I)
+HELD = (  # what is asked, and what a sentence that answers it holds
+    (re.compile(r"\bhow much (?:does|do|did|is|are|will|was|were|would) [^?]{0,200}\b(?:costs?|pay|paid)\b|\bhow expensive\b"
+                r"|\bwhat (?:do|does|did|will|would) [^?]{0,200}\bcost\b|"
+                rf"^\s*what(?:['’]s| is| are| was| were) (?:the )?(?:[\w-]{{1,20}} ){{0,3}}{PRICE} (?:of|for|to|per)\b", re.I), SUM),
+    (re.compile(r"\b(?:what|which) time\b(?! (?:zone|limit|period|frame|span|of (?:the )?year))", re.I), CLOCK),
+    (re.compile(r"\b(?:what|which) (?:date|year|decade|century)\b", re.I), DATE),
+)
+
+
+def holds_wanted(question: str, sentence: str) -> bool:
+    "Whether a sentence has the amount of money, the time of day or the date that a question asks for, if it asks for one; a row of a table is not held to that."
+    return is_row(sentence) or all(held.search(sentence) for asked, held in HELD if asked.search(question))
+
+
 # %% ../../nbs/07_generation/04_question_words.ipynb #79ff3339
 COUNTED = re.compile(r"\bhow many\s+((?:[\w’'-]+\s+){0,2}?[\w’'-]+s)\b", re.I)
 ALIKE = 0.45  # of the word for what is counted
@@ -293,8 +318,8 @@ def has_figure(sentence: str, known: Collection[str] = ()) -> bool:
 
 
 def valued(question: str, sentence: str) -> bool:
-    "Whether a sentence has a number of its own, if a question asks for one, and beside the unit that the question asks it in."
-    if not measured(question, sentence):
+    "Whether a sentence has what a question wants: a number of its own, beside the unit that the question asks it in, an amount of money, a time or a date."
+    if not measured(question, sentence) or not holds_wanted(question, sentence):
         return False
     if ASKS_VALUE.search(question):
         return has_figure(sentence, set(terms(question)))

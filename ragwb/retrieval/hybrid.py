@@ -14,7 +14,7 @@ from html import escape
 
 from ..config import RetrievalConfig
 from ..documents.periods import periods
-from ..documents.table_words import table_query
+from ..documents.table_words import search_query, table_query
 from ..indexing.chunking import Chunk
 from ..indexing.embedding import Embedder
 from .fusion import Leg, convex_combination, reciprocal_rank_fusion
@@ -78,7 +78,7 @@ def search_legs(
     where: Filter,
 ) -> tuple[Leg, Leg]:      # BM25, vector
     "Both legs of a search, in the scope of the question."
-    searcher = in_scope(searcher, query)
+    searcher, query = in_scope(searcher, query), search_query(query)
 
     def vector_leg() -> Leg:
         return searcher.nearest(embedder.embed([query])[0], k, where)
@@ -141,9 +141,9 @@ def retrieve(
     weight, groups = config.vector_weight, searcher.scopes.of(query).groups
     most = config.candidates * max(1, len(groups) if reranker else 1)  # each of several documents has its own
     if weight == 0:
-        legs: tuple[Leg, Leg] = (in_scope(searcher, query).bm25(query, most, where), [])
+        legs: tuple[Leg, Leg] = (in_scope(searcher, query).bm25(search_query(query), most, where), [])
     elif weight == 1:
-        legs = ([], in_scope(searcher, query).nearest(embedder.embed([query])[0], most, where))
+        legs = ([], in_scope(searcher, query).nearest(embedder.embed([search_query(query)])[0], most, where))
     else:
         legs = search_legs(searcher, embedder, query, most, where)
     hits = fuse_legs(searcher, legs, config, most if reranker or groups else config.k)

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['PIECE', 'ARTICLE', 'TOO_COMMON', 'SAME_END', 'YEAR', 'YEAR_LATER', 'TWO_YEARS_LATER', 'OTHER_ORGANISATION',
-           'OTHER_PERIOD', 'OTHER_TIME', 'OTHER_VERSION', 'OUT_OF_FORCE', 'LEAST_FIT', 'VERSION_ASKED', 'LATEST',
-           'Item', 'squashed', 'is_a_name', 'Organisations', 'shared', 'fiscal_fit', 'fit_of', 'Scope', 'is_known',
-           'AskedFor', 'Scopes', 'with_each_group']
+           'OTHER_PERIOD', 'OTHER_TIME', 'OTHER_VERSION', 'OTHER_KIND', 'OUT_OF_FORCE', 'LEAST_FIT', 'VERSION_ASKED',
+           'KIND_ASKED', 'LATEST', 'Item', 'squashed', 'is_a_name', 'Organisations', 'shared', 'fiscal_fit', 'fit_of',
+           'kinds_asked', 'Scope', 'is_known', 'AskedFor', 'Scopes', 'with_each_group']
 
 # %% ../../nbs/06_retrieval/03_scope.ipynb #c03
 import re
@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import TypeVar
 
-from ..documents.identity import Identity, short_name
+from ..documents.identity import PROXY, Identity, short_name
 from ..documents.periods import Period, periods, with_years
 
 # %% ../../nbs/06_retrieval/03_scope.ipynb #c08
@@ -132,10 +132,19 @@ OTHER_ORGANISATION = 0.3  # weight of a document of another organisation than th
 OTHER_PERIOD = 0.5        # weight of an organisation's document of quite another period
 OTHER_TIME = 0.8          # the same of a document without an organisation: a date in a question need not be the document's
 OTHER_VERSION = 0.6       # weight of a document of another version than the one asked for
+OTHER_KIND = 0.7          # weight of a document of another kind than the form that is named: 8-K, proxy statement
 OUT_OF_FORCE = 0.6        # weight of a superseded or withdrawn document, unless its time or version is asked for
 LEAST_FIT = 0.3           # below, no document is of the period, and it says nothing
 VERSION_ASKED = re.compile(r"\b(?:version|revision|rev\.?|issue|edition)\s*v?(\d+(?:\.\d+)*|[A-Z]\b)|\bv(\d+(?:\.\d+)*)\b")
+KIND_ASKED = re.compile(r"\b(?:(?P<number>10|8|20|6|40)[- ]?(?P<letter>[KQF])|(?P<proxy>proxy(?: statement)?)|(?P<annual>annual report))\b", re.IGNORECASE)
 LATEST = re.compile(r"\b(?:latest|most recent|newest)\b", re.IGNORECASE)
+
+
+def kinds_asked(question: str) -> set[str]:
+    "The kinds of reports that a question names."
+    found = [match.groupdict() for match in KIND_ASKED.finditer(question)]
+    forms = {f"{each['number']}-{each['letter'].upper()}" for each in found if each["number"]}
+    return forms | {kind for each in found for kind in ((PROXY,) if each["proxy"] else ("10-K", "20-F", "40-F", "annual report") if each["annual"] else ())}
 
 
 @dataclass(frozen=True)
@@ -185,6 +194,11 @@ class AskedFor:
             last[self.organisations.of.get(id, "")] = max(end, last.get(self.organisations.of.get(id, ""), ""))
         return {id: float(end == last[self.organisations.of.get(id, "")]) for id, end in ends.items()}
 
+    def by_kind(self, question: str, inside: frozenset[str]) -> frozenset[str]:
+        "The documents of the kind of report that is asked for."
+        kinds = kinds_asked(question)
+        return frozenset(id for id in inside if self.identities[id].kind.removesuffix("/A") in kinds)
+
     def by_version(self, question: str, inside: frozenset[str]) -> frozenset[str]:
         "The documents of the version that is asked for."
         asked = {named[1] or named[2] for named in VERSION_ASKED.finditer(question)}
@@ -212,17 +226,18 @@ class Scopes(AskedFor):
         by_name = self.by_organisation(question)
         inside = frozenset().union(*by_name) if by_name else frozenset(self.identities)
         fits, by_time = self.by_period(question, inside)
-        versions = self.by_version(question, inside)
+        versions, kinds = self.by_version(question, inside), self.by_kind(question, inside)
         weights, against = dict[str, float](), set[str]()
         for id, identity in self.identities.items():
             other = OTHER_ORGANISATION if by_name and id in self.organisations.of and id not in inside else 1.0
             least = OTHER_PERIOD if identity.organisation else OTHER_TIME
             period = least + (1 - least) * fits[id] if id in fits else 1.0
             version = OTHER_VERSION if versions and identity.version and id not in versions else 1.0
+            form = OTHER_KIND if kinds and identity.organisation and id not in kinds else 1.0
             if min(other, version) < 1 or fits.get(id, 1.0) < LEAST_FIT:
                 against.add(id)
             meant = id in versions or fits.get(id, 0.0) == 1
-            weights[id] = other * period * version * (OUT_OF_FORCE if identity.status in ("superseded", "withdrawn") and not meant else 1.0)
+            weights[id] = other * period * version * form * (OUT_OF_FORCE if identity.status in ("superseded", "withdrawn") and not meant else 1.0)
         fitting = (inside & set(fits or inside) & (versions or inside)) - against if by_name or fits or versions else frozenset()
         groups = by_name if len(by_name) > 1 else by_time
         return Scope({id: weight for id, weight in weights.items() if weight < 1}, groups if len(groups) > 1 else (), frozenset(fitting), frozenset(against))

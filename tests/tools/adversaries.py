@@ -70,6 +70,7 @@ def made() -> dict[str, list[re.Pattern[Any]]]:
         r"ragwb.answering.citations '\\s+'.join(map(re.escape, words))": [re.compile(r"alpha\s+beta\s+alpha\s+gamma")],
         r"ragwb.app.source_view '\\s+'.join(map(re.escape, words.split()))": [re.compile(r"alpha\s+beta\s+alpha\s+gamma", re.I)],
         r"ragwb.documents.identity f'\\b(?:{words})\\b'": [],
+        r"ragwb.documents.table_words f'\\b(?:{asked})\\b'": [],
         r"ragwb.documents.periods pattern": [],
         r"""ragwb.documents.sheets b'(?:^|[\\s:])' + name.encode() + b'="([^"]*)"'""": [re.compile(rb'(?:^|[\s:])ref="([^"]*)"')],
         r"""ragwb.documents.sheets b'[<:]c (?=[^<>]{0,300}?\\bs="(' + styles + b')")[^<>]{0,300}?\\br="([A-Z]{1,3})(\\d{1,7})"'""":
@@ -89,7 +90,7 @@ def made() -> dict[str, list[re.Pattern[Any]]]:
         r"ragwb.generation.question_words answer": [],
         r"ragwb.generation.question_words pattern": [],  # of UNITS: a question is short
         r'''ragwb.generation.question_words f"{QUANTITY}[\\s-]{{0,2}}(?:[a-z]{{2,12}} )?(?:{'|'.join(found)})(?!\\w)|{UNTIL}"''': [
-            pattern for question in ("How long is it?", "How many bytes?", "In which year?") if (pattern := units_asked(question))],
+            pattern for question in ("How long is it?", "How many bytes?") if (pattern := units_asked(question))],
         r"ragwb.generation.question_words says": [re.compile(rf"^\W*(?:(?:an?|the)\s+)?torques?\s*[:.|(—–-]|\btorques?\s+(?:\w+\s+)?(?:{says})\b", re.I)],
         r"ragwb.generation.question_words f'\\b(?:called|known as|named)\\s+(?:an?\\s+|the\\s+)?{name}s?\\b'": [re.compile(r"\b(?:called|known as|named)\s+(?:an?\s+|the\s+)?torques?\b", re.I)],
         r"ragwb.guardrails.attack_rules BLANKS.sub(read, rule)": rules,
