@@ -118,3 +118,9 @@ def test_a_note_in_the_margin_does_not_cut_sentences(left: bool) -> None:
             canvas.drawString(x, top - step * at, line)
     canvas.save()
     assert text_of(file.getvalue(), "a.pdf").split("\n\n") == [" ".join(body), "See also form D-12 for the seepage log."]
+
+
+def test_a_macro_in_a_condition_does_not_swallow_the_manual() -> None:
+    "As Asciidoctor writes all its pages."
+    page = '.TH "CHRT" "1"\n.de URL\n\\fI\\\\$2\\fP\n..\n.if \\n[.g] \\{\\\n.  am URL\n.    ad l\n.  .\n.\\}\n.SH "NAME"\nchrt sets attributes\n'
+    assert text_of(page, "chrt.1") == "NAME\n\nchrt sets attributes"

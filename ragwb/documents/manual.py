@@ -176,17 +176,17 @@ COMMAND = re.compile(r"[.'][ \t]*+([^\s\\]{1,12})[ \t]*+(.*)")
 
 def write_manual(builder: TextBuilder, text: str) -> None:
     "Writes a manual; commands that only compute are left out, and counted."
-    writer, inside = ManualWriter(builder), ""
+    writer, inside = ManualWriter(builder), False
     of: Callable[[ManualWriter, str, list[str]], bool] = of_mdoc if re.search(r"^\.Dt\b|^\.Sh\b", text, re.MULTILINE) else of_man
     for line in text.splitlines():
         found = COMMAND.match(line)
         command = found[1] if found else ""
-        if inside:  # the body of a macro
-            inside = "" if line.startswith(inside) else inside
+        if inside:  # the body of a macro; in a condition its end has blanks
+            inside = not "".join(line.split()).startswith("..")
         elif writer.table is not None and command != "TE":
             writer.table.append(line)
         elif command in ("de", "de1", "am", "ig"):
-            inside = ".."
+            inside = True
         elif command in ("TS", "TE"):
             writer.end() if command == "TS" else writer.write_rows()
             writer.table = [] if command == "TS" else None
