@@ -6,9 +6,9 @@
 __all__ = ['KIND_NOUNS', 'QUESTION_WORD', 'ONE_KIND', 'DEGREE', 'CLAUSE_OPENS', 'ASKS_BEHIND', 'MORE', 'OPEN_KINDS', 'QUANTITIES',
            'OPPOSITES', 'SCOPES', 'JOINED_WORDS', 'OPPOSITE_OF', 'SCOPE_OF', 'PASSING', 'EXCHANGEABLE', 'TELLING',
            'TO_BE', 'PARTICIPLE', 'REDUCED', 'NOMINAL', 'AGENTS', 'NEAR', 'HELPS', 'LED', 'SUBJECT_VERB', 'HELPED',
-           'STRANDED', 'DENYING', 'Asked', 'question_words', 'asked_in', 'kind_doubt', 'doubt_of_silent',
+           'STRANDED', 'DENYING', 'OWNED', 'Asked', 'question_words', 'asked_in', 'kind_doubt', 'doubt_of_silent',
            'word_classes', 'classes_in', 'opposed', 'tense_in', 'part_of', 'roles_exchanged', 'frame_of',
-           'places_exchanged', 'asks_other_side', 'denied_by_prefix']
+           'places_exchanged', 'asks_other_side', 'denied_by_prefix', 'owners_in', 'owners_differ']
 
 # %% ../../nbs/10_answering/11_contradictions.ipynb #c03
 import re
@@ -268,3 +268,20 @@ def denied_by_prefix(ones: frozenset[str], others: frozenset[str]) -> bool:
     stems = [frozenset(map(stem_of, words)) for words in (ones, others)]
     sides = ((ones, *stems), (others, *reversed(stems)))
     return any(stem_of(prefix + word) in far - near for words, near, far in sides for word in words if stem_of(word) not in far for prefix in DENYING)
+
+# %% ../../nbs/10_answering/11_contradictions.ipynb #c25
+OWNED = re.compile(r"(?:(?<=[\w,] )([A-Z][\w-]{1,40}?)(?:['’]s)?|\b(?:[Mm]y|[Oo]ur)) ([a-z]{3,30})\b")
+
+
+def owners_in(text: str) -> dict[str, set[str]]:
+    "Whose the things of a question are: stem -> names; empty: ours."
+    owners: dict[str, set[str]] = {}
+    for name, thing in OWNED.findall(text):
+        owners.setdefault(stem_of(thing), set()).add(name.lower())
+    return owners
+
+
+def owners_differ(one: str, other: str) -> bool:
+    "Whether a thing is ours in one question and somebody's in the other."
+    mine, theirs = owners_in(one), owners_in(other)
+    return any("" in mine[thing] ^ theirs[thing] for thing in mine.keys() & theirs.keys())
