@@ -185,7 +185,7 @@ CHECKS = (
     Check("opposite", lambda one, other: opposed(one.opposites, other.opposites), ("The lowest flow of the pump?", "What is the highest flow that the pump has?")),
     Check("scope", lambda one, other: one.scopes != other.scopes, ("Which halls are open?", "Which halls are all open?")),
     Check("prefix", lambda one, other: denied_by_prefix(words_of(one), words_of(other)), ("Which parts are covered?", "Which parts are uncovered?")),
-    Check("owner", lambda one, other: owners_differ(one.profile.text, other.profile.text), ("What did Hartwell pay, and what our insurer?", "What did we pay, and what Hartwell's insurer?")),
+    Check("owner", lambda one, other: owners_differ(one.profile.text, other.profile.text), ("What did Hill pay, what our insurer?", "What did we pay, what Hill's insurer?")),
     Check("role", lambda one, other: roles_exchanged(one.profile.text, other.profile.text), ("Gauge G-61 replaced which gauge?", "Gauge G-61 was replaced by which gauge?")),
     Check("place", lambda one, other: places_exchanged(one.profile.text, other.profile.text), ("How do I convert EUR to USD?", "How do I convert USD to EUR?")),
     Check("side", lambda one, other: asks_other_side(one.profile.text, other.profile.text), ("Who paid the supplier?", "Who did the supplier pay?")),
