@@ -2,6 +2,8 @@
 
 import asyncio
 import errno
+import subprocess
+import sys
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ from notebooks import ROOT
 
 from ragwb.answering.agreement import kinds_of, rewritten
 from ragwb.answering.contradictions import asked_in
-from ragwb.answering.deletion import unfinished
+from ragwb.answering.deletion import Expiry, unfinished
 from ragwb.api.gate import RequestGate
 from ragwb.cli import main
 from ragwb.commands.common import one_line
@@ -35,6 +37,7 @@ from ragwb.operations.keys import AccessError, KeyRing, add_key, revoke_key, rot
 from ragwb.retrieval.spelling import Respelt, Spelling
 from ragwb.storage.folder import Folder
 from ragwb.storage.lease import Lease
+from ragwb.storage.objects import machine
 
 
 def test_an_exact_match_is_none_of_another_answer():
@@ -226,3 +229,23 @@ def test_a_question_asks_how_when_it_says_how_to():
         assert asked_in(rewritten(f"VPN client on a Mac, {ending}")).words == {"how"}
     assert kinds_of(rewritten("What time does sea freight overseas need?")) == {"how long"}
     assert kinds_of(rewritten("What time should I take the tablets?")) == {"when"}
+
+
+def test_a_deletion_that_was_killed_before_it_was_written_down_leaves_no_file(tmp_path: Path) -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    half = tmp_path / "deletions" / f".a.json.0a1b2c3d.{machine()}-{ended.pid}.part"
+    half.parent.mkdir()
+    half.write_text("{")
+    assert list(unfinished(Store(tmp_path))) == [] and not half.exists()
+
+
+def test_answers_that_are_over_are_looked_for_once_a_day(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked = []
+    monkeypatch.setattr(Expiry, "look", lambda expiry: looked.append(expiry.days))
+    for days in (30, 0):
+        expiry = Expiry(Store(tmp_path), days)
+        for _ in range(3):
+            expiry.heard()
+        expiry.thread.shutdown()
+    assert looked == [30], "once, and never where answers are kept for ever"
