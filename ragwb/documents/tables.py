@@ -77,22 +77,24 @@ def names_with_units(rows: Sequence[Sequence[str]]) -> list[str]:
 
 # %% ../../nbs/01_documents/06_tables.ipynb #l02
 KINDS = (("date", re.compile(r"\d{1,4}[-./]\d{1,2}[-./]\d{1,4}.*|\d\d?:\d\d.*")),
-         ("figure", re.compile(r"[-+(#]?\s?[$€£¥]?\s?\d[\d.,'’\s]*\s?[^\W\d]{0,4}[%€$£¥°)]*")),
-         ("words", re.compile(r"\D+|.*\s.*")), ("code", re.compile(r".+")))
+         ("figure", re.compile(r"[-+(#]?\s?[$€£¥]?\s?\d[\d.,'’\s]*\s?[^\W\d]{0,4}[%€$£¥°)]*")))
 OF_MIXED_VALUES = re.compile(r"(?:values?|where|when|who|what|dates?|descriptions?|meanings?|explanations?|answers?|notes?|comments?|details?|status|place|settings?|contacts?|"
                              r"werte?|bedeutung|beschreibung|bemerkung(?:en)?|angabe|wo|wann|wer|valeurs?|valor(?:es)?|valor[ei]|waarde|值|値|説明|说明|内容)", re.IGNORECASE)
 
 
 def kind_of_value(text: str) -> str:
     "Whether a cell is a date, a figure, an address, a code, or words, with or without figures among them."
-    return "address" if " " not in text and ("@" in text or "://" in text) else next(kind for kind, shape in KINDS if shape.fullmatch(text))
+    if " " not in text and ("@" in text or "://" in text):
+        return "address"
+    words = any(map(str.isspace, text)) or not any(map(str.isdecimal, text))
+    return next((kind for kind, shape in KINDS if shape.fullmatch(text)), "words" if words else "code")
 
 
 def labelled_pairs(rows: Sequence[Sequence[str]]) -> list[tuple[int, int]]:
     "The columns of labels, each with the column of their values, if the rows are those of a form; else none."
-    used = sorted({at for row in rows for at, cell in enumerate(row) if cell})
-    pairs = [(at, at + 1) for at in used if at - 1 not in used]
-    if [at for pair in pairs for at in pair] != used:
+    used = {at for row in rows for at, cell in enumerate(row) if cell}
+    pairs = [(at, at + 1) for at in sorted(used) if at - 1 not in used]
+    if [at for pair in pairs for at in pair] != sorted(used):
         return []
     said = [[(clean(row[label]), clean(row[value])) for row in rows if value < len(row) and row[label] and row[value]] for label, value in pairs]
     labels = [label for pair in said for label, _ in pair]
