@@ -16,6 +16,7 @@ from reportlab.pdfgen.canvas import Canvas
 from ragwb.documents.document import DocumentError
 from ragwb.documents.encoding import decode
 from ragwb.documents.parsing import parse
+from ragwb.documents.rtf import with_unicode
 
 W = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
 
@@ -124,3 +125,10 @@ def test_a_macro_in_a_condition_does_not_swallow_the_manual() -> None:
     "As Asciidoctor writes all its pages."
     page = '.TH "CHRT" "1"\n.de URL\n\\fI\\\\$2\\fP\n..\n.if \\n[.g] \\{\\\n.  am URL\n.    ad l\n.  .\n.\\}\n.SH "NAME"\nchrt sets attributes\n'
     assert text_of(page, "chrt.1") == "NAME\n\nchrt sets attributes"
+
+
+def test_words_in_two_forms_that_never_end_are_looked_through_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[int] = []
+    monkeypatch.setattr("ragwb.documents.rtf.group_end", lambda data, at: looked.append(at) or len(data))
+    with_unicode(b"{\\upr " * 50)
+    assert looked == [0]

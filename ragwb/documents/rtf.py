@@ -60,10 +60,12 @@ IN_UNICODE = re.compile(rb"\{\\\*\\ud(?![a-z]) ?")
 
 def with_unicode(data: bytes) -> bytes:
     "The file with the Unicode form of words that stand there in two forms."
-    pieces, at = list[bytes](), 0
+    pieces, at, end = list[bytes](), 0, -1
     for both in UNICODE_TOO.finditer(data):
+        if both.start() < end:  # within one that was looked at: each byte is read once
+            continue
         end = group_end(data, both.start())
-        if both.start() >= at and (better := IN_UNICODE.search(data, both.end(), end)):
+        if better := IN_UNICODE.search(data, both.end(), end):
             pieces += [data[at:both.start()], b"{" + data[better.end():group_end(data, better.start())] + b"}"]
             at = end + 1
     return b"".join([*pieces, data[at:]])
