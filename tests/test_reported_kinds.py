@@ -129,6 +129,11 @@ def test_a_macro_in_a_condition_does_not_swallow_the_manual() -> None:
 
 def test_words_in_two_forms_that_never_end_are_looked_through_once(monkeypatch: pytest.MonkeyPatch) -> None:
     looked: list[int] = []
-    monkeypatch.setattr("ragwb.documents.rtf.group_end", lambda data, at: looked.append(at) or len(data))
+
+    def unclosed(data: bytes, at: int) -> int:
+        looked.append(at)
+        return len(data)
+
+    monkeypatch.setattr("ragwb.documents.rtf.group_end", unclosed)
     with_unicode(b"{\\upr " * 50)
     assert looked == [0]
