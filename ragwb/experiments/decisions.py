@@ -67,10 +67,11 @@ def decide(
 
 
 def measured(findings: Findings) -> str:
-    "The deciding metric of every arm."
-    study = findings.study
-    arms = [f"{found[study.metric].value:.2f} {label}" for label, found in findings.scores.items() if study.metric in found]
-    return f"Measured, {study.name(study.metric)}: {'; '.join(arms)}."
+    "The deciding metric of every arm, and which of them break a limit."
+    study, limits = findings.study, limits_of(findings.study)
+    arms = [f"{label}: {found[study.metric].value:.2f}" + ("" if not limits or findings.keeps(label) else " (beyond a limit)")
+            for label, found in findings.scores.items() if study.metric in found]
+    return f"How each did, by \"{study.name(study.metric)}\"" + (f" with {limits}" if limits else "") + f": {'; '.join(arms)}."
 
 # %% ../../nbs/12_experiments/08_decisions.ipynb #c09
 def price_of(findings: Findings, pick: str, shipped: str) -> str:
