@@ -1,4 +1,4 @@
-"The workflows, run by act on this machine: their conditions, expressions and scripts are their own. GitHub's actions and AWS's programs are stand-ins; the server, S3 and the ingester are real."
+"The workflows, run by act: their conditions, expressions and scripts are their own. GitHub's actions and AWS's programs are stand-ins; server, S3 and ingester are real."
 
 import json
 import os

@@ -265,13 +265,14 @@ def test_canary(environment):
 @every_environment
 def test_secrets_come_from_the_environments_own(environment):
     made = {each["kind"]: each for each in rendered(f"k8s/secrets/{environment}")}
+    assert made.pop("Namespace")["metadata"]["name"] == "monitoring"
     for each in made.values():
         jsonschema.validate(each["spec"], CUSTOM[f"{each['apiVersion']}/{each['kind']}"] | {"definitions": CUSTOM["definitions"]})
         assert each["metadata"]["namespace"] == "monitoring"
     secret = made["ExternalSecret"]["spec"]
     assert [each["remoteRef"]["key"] for each in secret["data"]] == [f"ragwb-{environment}/grafana"]
     assert re.search(r"^    grafana += {", (ROOT / "infra/stacks/foundation/main.tf").read_text("utf-8"), re.MULTILINE), "Terraform makes no such secret"
-    admin = yaml.safe_load((ROOT / "k8s/monitoring/values.yaml").read_text("utf-8"))["grafana"]["admin"]
+    admin = yaml.safe_load((ROOT / "k8s/charts/monitoring.yaml").read_text("utf-8"))["grafana"]["admin"]
     assert admin["existingSecret"] == secret["target"]["name"] and {admin["userKey"], admin["passwordKey"]} == secret["target"]["template"]["data"].keys()
 
 
