@@ -34,7 +34,8 @@ def mentioned(page: Path) -> list[str]:
 
 
 READMES = [ROOT / "infra/README.md", ROOT / "k8s/README.md", ROOT / "infra/image/README.md", *sorted((ROOT / "infra/stacks").glob("*/README.md"))]
-MENTIONED = sorted({(page.relative_to(ROOT).as_posix(), command) for page in (*PAGES, *READMES) for command in (*mentioned(page), *(each for each in commands(page) if page in READMES and each.startswith(STARTS)))})
+WITHIN = {page: [*mentioned(page), *(each for each in commands(page) if page in READMES and each.startswith(STARTS))] for page in (*PAGES, *READMES)}
+MENTIONED = sorted({(page.relative_to(ROOT).as_posix(), command) for page, found in WITHIN.items() for command in found})
 ALL = [pytest.param(command, id=f"{page.stem}: {command[:50]}") for page in PAGES for command in commands(page)]
 
 
