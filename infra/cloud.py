@@ -275,6 +275,8 @@ class Cluster:
             if environment not in chart.get("not_in", ()):
                 if name == "monitoring":  # Grafana starts with a password that External Secrets writes
                     self.kubectl("apply", "--server-side", "-k", str(CHARTS.parent / "secrets" / environment))
+                if name in self.run("helm", "list", "--pending", "--short", "--namespace", chart["namespace"]).split():  # of a resume that was stopped here: helm would refuse
+                    self.run("helm", "uninstall", name, "--namespace", chart["namespace"], "--wait")
                 self.run("helm", "upgrade", "--install", name, chart.get("chart", name), "--repo", chart["repo"], "--version", chart["version"], "--namespace", chart["namespace"],
                          "--create-namespace", "--values", str(CHARTS / f"{name}.yaml"), *values, "--wait", "--timeout", "10m")  # fmt: skip
         self.kubectl("apply", "--server-side", "-k", str(CHARTS.parent / "monitoring"))

@@ -158,7 +158,7 @@ def test_a_new_cluster_gets_its_controllers(commands: tuple[list[list[str]], dic
     for environment, charts in (("dev", 4), ("prod", 5)):
         asked.clear()
         Cluster(f"ragwb-{environment}", "us-east-1").prepare(environment, "vpc-1")
-        done = [command for command in asked if command[0] != "aws"]
+        done = [command for command in asked if command[0] != "aws" and command[1] != "list"]
         helm = {command[3]: command for command in done if command[0] == "helm"}
         assert len(helm) == charts and ("argo-rollouts" in helm) == (environment != "dev")
         for command in helm.values():
@@ -168,6 +168,14 @@ def test_a_new_cluster_gets_its_controllers(commands: tuple[list[list[str]], dic
         order = [command[3] if command[0] == "helm" else Path(command[-1]).name for command in done]
         assert order[-3:] == [environment, "monitoring", "monitoring"] and order.index("external-secrets") < order.index(environment)
         assert done[-1][:2] == ["kubectl", "apply"]
+
+
+def test_a_chart_that_was_stopped_half_way_is_installed_again(commands: tuple[list[list[str]], dict[str, str]]) -> None:
+    asked, prints = commands
+    prints["helm list --pending --short --namespace keda"] = "keda\n"
+    Cluster("ragwb-dev", "us-east-1").prepare("dev", "vpc-1")
+    helm = [command[1:4] for command in asked if command[0] == "helm" and "keda" in command[2:4]]
+    assert helm == [["uninstall", "keda", "--namespace"], ["upgrade", "--install", "keda"]] and len([command for command in asked if command[1] == "uninstall"]) == 1
 
 
 def test_charts_run_under_the_accounts_that_have_roles() -> None:
@@ -187,9 +195,10 @@ def test_charts_run_under_the_accounts_that_have_roles() -> None:
 
 
 def test_helm_knows_the_words(tmp_path: Path) -> None:
-    told = run(tool("helm"), "upgrade", "--help")
-    for option in ("--install", "--repo", "--version", "--namespace", "--create-namespace", "--values", "--set-string", "--wait", "--timeout"):
-        assert option in told, option
+    for command, options in (("upgrade", "install repo version namespace create-namespace values set-string wait timeout"), ("list", "pending short namespace"),
+                             ("uninstall", "wait namespace")):  # fmt: skip
+        told = run(tool("helm"), command, "--help")
+        assert not [option for option in options.split() if f"--{option}" not in told], command
 
 
 def test_a_deployment_waits_for_pods_that_are_not_there_yet(commands: tuple[list[list[str]], dict[str, str]], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -81,6 +81,16 @@ def test_restricted_pod_security(environment):
             assert container["resources"]["requests"].keys() == {"cpu", "memory"} and "memory" in container["resources"]["limits"], name
 
 
+@every_environment
+def test_pods_are_spread_and_the_namespace_has_limits(environment):
+    spec = pods(environment)["ragwb-api"]["spec"]
+    apart = {each["topologyKey"]: each["labelSelector"]["matchLabels"].items() for each in spec["topologySpreadConstraints"]}
+    assert "topology.kubernetes.io/zone" in apart and all(wanted <= pods(environment)["ragwb-api"]["metadata"]["labels"].items() for wanted in apart.values())
+    quota, = of_kind(environment, "ResourceQuota").values()
+    most = max(int(each["spec"]["maxReplicaCount"]) for each in of_kind(environment, "ScaledObject").values())
+    assert int(quota["spec"]["hard"]["pods"]) >= most + len(pods(environment)), "KEDA may ask for more pods than the namespace may hold"
+
+
 @every_overlay
 def test_selectors_find_their_pods(environment):
     labels = {name: template["metadata"]["labels"] for name, template in pods(environment).items()}
