@@ -191,8 +191,8 @@ dvc: .venv-dvc/.installed  ## DVC, into a venv of its own; with STORAGE=s3://buc
 data-versions: install .venv-dvc/.installed  ## the stages of dvc.yaml whose inputs have changed: ingest, evaluate, report; then git add dvc.lock, dvc push
 	@$(DVC) repro
 
-cloud-tools: dev  ## kubectl into $(VENV) if there is none, for the tests of k8s/ and for a deployment
-	@test -x $(BIN)/kubectl || command -v kubectl >/dev/null || $(BIN)/python tests/tools/cloud.py
+cloud-tools: dev  ## kubectl and helm into $(VENV) where there are none, for the tests of k8s/, for a deployment and a resume
+	@$(BIN)/python tests/tools/cloud.py
 
 TARGET ?= serving
 BASE_IMAGE ?= python:3.11-slim-bookworm
@@ -248,8 +248,8 @@ resume: given-ENV $(VENV)/.demo  ## bring it back and ask the smoke questions (E
 	@.venv-cloud/bin/python -m pip install --quiet --disable-pip-version-check checkov==3.3.30
 	@touch $@
 
-cloud-check: cloud-tools .venv-cloud/.installed  ## infra/ and k8s/ without an account: Terraform for real against a provider in memory, checkov, pause and resume
-	@$(BIN)/python -m pytest -q -rs $(wildcard tests/test_infra*.py tests/test_cloud*.py)
+cloud-check: cloud-tools .venv-cloud/.installed  ## infra/, k8s/ and the workflows without an account: Terraform for real against a provider in memory, checkov, pause and resume, act, five minutes of load for the dashboards
+	@RAGWB_LOAD_S=300 $(BIN)/python -m pytest -q -rs $(wildcard tests/test_infra*.py tests/test_cloud*.py)
 
 clean:  ## remove caches, builds and the demonstration's data; keeps .venv and .ragwb
 	rm -rf $(DEMO_HOME) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache _proc _docs

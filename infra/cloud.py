@@ -23,6 +23,7 @@ DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 NAMESPACE = "ragwb"
 QUOTAS = {False: ("ec2", "L-1216C47A"), True: ("ec2", "L-34B43A08")}  # vCPUs of standard instances: on demand, Spot
 ADDRESSES = ("ec2", "L-0263D0A3")                                     # Elastic IP addresses
+CHARTS = ROOT / "k8s/charts"
 PODS = "app.kubernetes.io/name=ragwb,app.kubernetes.io/component=api"
 
 
@@ -250,17 +251,35 @@ class Cluster:
         self.name, self.region = name, region
 
     def kubectl(self, *arguments: str) -> str:
-        "A command, in a context of its own. Raises CloudError."
+        "A command of kubectl."
+        return self.run("kubectl", *arguments)
+
+    def run(self, *command: str) -> str:
+        "A command on the cluster, in a context of its own. Raises CloudError."
         config = ROOT / ".ragwb/terraform" / f"{self.name}.kubeconfig"
         environment = os.environ | {"KUBECONFIG": str(config)}
-        for command in (["aws", "eks", "update-kubeconfig", "--name", self.name, "--region", self.region], ["kubectl", *arguments]):
+        for each in (["aws", "eks", "update-kubeconfig", "--name", self.name, "--region", self.region], list(command)):
             try:
-                done = subprocess.run(command, env=environment, text=True, capture_output=True)
+                done = subprocess.run(each, env=environment, text=True, capture_output=True)
             except FileNotFoundError:
-                raise CloudError(f"{command[0]} is not installed") from None
+                raise CloudError(f"{each[0]} is not installed") from None
             if done.returncode:
-                raise CloudError(f"{' '.join(command)}: {done.stderr.strip()[-1_000:]}")
+                raise CloudError(f"{' '.join(each)}: {done.stderr.strip()[-1_000:]}")
         return done.stdout
+
+    def prepare(self, environment: str, vpc: str) -> None:
+        "The controllers that the manifests need, by chart and version: a new cluster has none. What is there already stays."
+        own = [f"clusterName={self.name}", f"region={self.region}", f"vpcId={vpc}"]
+        for chart in json.loads((CHARTS / "charts.json").read_text("utf-8")):
+            name, values = chart["name"], [word for value in own for word in ("--set-string", value)] if chart["name"] == "aws-load-balancer-controller" else []
+            if environment not in chart.get("not_in", ()):
+                if name == "monitoring":  # Grafana starts with a password that External Secrets writes
+                    self.kubectl("apply", "--server-side", "-k", str(CHARTS.parent / "secrets" / environment))
+                if name in self.run("helm", "list", "--pending", "--short", "--namespace", chart["namespace"]).split():  # of a resume that was stopped here: helm would refuse
+                    self.run("helm", "uninstall", name, "--namespace", chart["namespace"], "--wait")
+                self.run("helm", "upgrade", "--install", name, chart.get("chart", name), "--repo", chart["repo"], "--version", chart["version"], "--namespace", chart["namespace"],
+                         "--create-namespace", "--values", str(CHARTS / f"{name}.yaml"), *values, "--wait", "--timeout", "10m")  # fmt: skip
+        self.kubectl("apply", "--server-side", "-k", str(CHARTS.parent / "monitoring"))
 
     def detach(self) -> None:
         "No pod is left that a load balancer knows; nothing brings pods back, nothing holds a disk."
@@ -288,6 +307,11 @@ class Cluster:
         }  # fmt: skip
         (target / "kustomization.yaml").write_text(json.dumps(made, indent=1), "utf-8")  # JSON is YAML
         self.kubectl("apply", "--server-side", "-k", str(target))
+        until = time.monotonic() + 300
+        while not self.kubectl("-n", NAMESPACE, "get", "pods", "-l", PODS, "-o", "name").strip():  # kubectl waits for none that is not there yet
+            if time.monotonic() > until:
+                raise CloudError(f"no pod of {NAMESPACE} was started: kubectl -n {NAMESPACE} get scaledobjects,events; outside working hours dev and staging have none")
+            time.sleep(5)
         self.kubectl("-n", NAMESPACE, "wait", "--for=condition=Ready", "pod", "-l", PODS, "--timeout=900s")
 
     def ask(self, question: str) -> dict[str, Any]:
@@ -386,6 +410,8 @@ class Operation:
                              f"aws service-quotas request-service-quota-increase, or fewer nodes in infra/environments/{self.environment}/compute.tfvars")
         self.say("making compute")
         self.stacks.change("compute", "apply", image_digest=note["image_digest"])
+        self.say("installing controllers")
+        self.cluster.prepare(self.environment, output(foundation, "vpc_id"))
         self.say("starting what runs")
         self.cluster.deploy(self.environment, f"{repository}@{note['image_digest']}", self.values())
         for question in questions:
@@ -423,11 +449,12 @@ def bootstrap(stacks: Stacks) -> None:
 
 def arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("command", choices=("bootstrap", "plan", "apply", "destroy", "pause", "resume", "settings", "status"))
+    parser.add_argument("command", choices=("bootstrap", "plan", "apply", "destroy", "pause", "resume", "settings", "status", "outputs", "unlock"))
     parser.add_argument("stack", nargs="?", choices=STACKS, default="compute")
     parser.add_argument("--env", default="", help="dev, staging or prod")
     parser.add_argument("--image", default="", help="sha256:… of the image that is to run")
     parser.add_argument("--confirm", default="", help="prod: yes, pause production")
+    parser.add_argument("--lock", default="", help="unlock: the ID that Terraform's message names")
     return parser.parse_args(given)
 
 
@@ -454,6 +481,12 @@ def obey(asked: argparse.Namespace, account_of: Callable[[dict[str, str]], Any] 
         operation.pause(asked.confirm)
     elif asked.command == "resume":
         operation.resume(asked.image, smoke_questions(asked.env))
+    elif asked.command == "outputs":
+        print(json.dumps({name: each["value"] for name, each in json.loads(stacks.state(asked.stack) or b"{}").get("outputs", {}).items()}, indent=1))
+    elif asked.command == "unlock":
+        if not asked.lock:
+            raise CloudError("which lock? --lock ID, as Terraform's message names it; only if nobody runs Terraform on this state")
+        stacks.run(asked.stack, "force-unlock", "-force", asked.lock)
     elif asked.command == "settings":
         print("\n".join(f"{name}={value}" for name, value in sorted(operation.values().items())))
     else:

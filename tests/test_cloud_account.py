@@ -3,15 +3,19 @@
 import io
 import json
 import re
+import shutil
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import boto3
 import hcl2
 import pytest
+import yaml
 from botocore.response import StreamingBody
 from botocore.stub import Stubber
+from cloud import rendered, run, tool
 
 from infra import cloud
 from infra.cloud import Account, CloudError, Cluster
@@ -146,6 +150,72 @@ def test_a_volume_stops_the_pause_and_a_refusal_is_told(commands: tuple[list[lis
     prints["aws eks"] = "error: no cluster found"
     with pytest.raises(CloudError, match="aws eks update-kubeconfig.*no cluster found"):
         Cluster("ragwb-dev", "us-east-1").kubectl("get", "pods")
+
+
+def test_a_new_cluster_gets_its_controllers(commands: tuple[list[list[str]], dict[str, str]]) -> None:
+    "Every kind that the manifests use and Kubernetes does not know comes with a chart of a pinned version; Grafana's password is there before Grafana."
+    asked, _ = commands
+    for environment, charts in (("dev", 4), ("prod", 5)):
+        asked.clear()
+        Cluster(f"ragwb-{environment}", "us-east-1").prepare(environment, "vpc-1")
+        done = [command for command in asked if command[0] != "aws" and command[1] != "list"]
+        helm = {command[3]: command for command in done if command[0] == "helm"}
+        assert len(helm) == charts and ("argo-rollouts" in helm) == (environment != "dev")
+        for command in helm.values():
+            assert re.fullmatch(r"\d+\.\d+\.\d+", command[command.index("--version") + 1]) and Path(command[command.index("--values") + 1]).is_file()
+        words = helm["aws-load-balancer-controller"]
+        assert {f"clusterName=ragwb-{environment}", "region=us-east-1", "vpcId=vpc-1"} <= set(words)
+        order = [command[3] if command[0] == "helm" else Path(command[-1]).name for command in done]
+        assert order[-3:] == [environment, "monitoring", "monitoring"] and order.index("external-secrets") < order.index(environment)
+        assert done[-1][:2] == ["kubectl", "apply"]
+
+
+def test_a_chart_that_was_stopped_half_way_is_installed_again(commands: tuple[list[list[str]], dict[str, str]]) -> None:
+    asked, prints = commands
+    prints["helm list --pending --short --namespace keda"] = "keda\n"
+    Cluster("ragwb-dev", "us-east-1").prepare("dev", "vpc-1")
+    helm = [command[1:4] for command in asked if command[0] == "helm" and "keda" in command[2:4]]
+    assert helm == [["uninstall", "keda", "--namespace"], ["upgrade", "--install", "keda"]] and len([command for command in asked if command[1] == "uninstall"]) == 1
+
+
+def test_charts_run_under_the_accounts_that_have_roles() -> None:
+    told = (cloud.INFRA / "modules/iam/main.tf").read_text("utf-8")
+    charts = {each["name"]: each for each in json.loads((cloud.CHARTS / "charts.json").read_text("utf-8"))}
+    for name in ("aws-load-balancer-controller", "external-secrets"):
+        account = yaml.safe_load((cloud.CHARTS / f"{name}.yaml").read_text("utf-8"))["serviceAccount"]["name"]
+        assert re.search(rf'namespace\s+= "{charts[name]["namespace"]}"\n\s+service_account = "{account}"', told), name
+    groups = {"keda.sh": "keda", "argoproj.io": "argo-rollouts", "external-secrets.io": "external-secrets", "elbv2.k8s.aws": "aws-load-balancer-controller",
+              "monitoring.coreos.com": "monitoring"}  # fmt: skip
+    for folder in (*(f"overlays/{name}" for name in cloud.ENVIRONMENTS), *(f"secrets/{name}" for name in cloud.ENVIRONMENTS), "monitoring"):
+        environment = folder.partition("/")[2]
+        for each in rendered(f"k8s/{folder}"):
+            group = each["apiVersion"].partition("/")[0]
+            if "." in group and not group.endswith(".k8s.io"):
+                assert environment not in charts[groups[group]].get("not_in", ()), f"{folder}: nothing in the cluster knows {each['apiVersion']} {each['kind']}"
+
+
+def test_helm_knows_the_words(tmp_path: Path) -> None:
+    for command, options in (("upgrade", "install repo version namespace create-namespace values set-string wait timeout"), ("list", "pending short namespace"),
+                             ("uninstall", "wait namespace")):  # fmt: skip
+        told = run(tool("helm"), command, "--help")
+        assert not [option for option in options.split() if f"--{option}" not in told], command
+
+
+def test_a_deployment_waits_for_pods_that_are_not_there_yet(commands: tuple[list[list[str]], dict[str, str]], monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, prints = commands
+    monkeypatch.setattr(cloud.time, "sleep", lambda _: prints.update({"kubectl -n ragwb get pods": "pod/ragwb-api-1"}))
+    Cluster("ragwb-test", "us-east-1").deploy("dev", f"registry/serve@{DIGEST}", {"RAGWB_HOSTS": "x"})
+    steps = [command[1:] for command in asked if command[0] == "kubectl"]
+    assert steps[0][0] == "apply" and [words[2] for words in steps[1:]] == ["get", "get", "wait"]
+    made = json.loads((cloud.ROOT / ".ragwb/terraform/ragwb-test/kustomization.yaml").read_text("utf-8"))
+    assert made["images"] == [{"name": "ragwb", "newName": "registry/serve", "digest": DIGEST}]
+    shutil.rmtree(cloud.ROOT / ".ragwb/terraform/ragwb-test")
+    monkeypatch.setattr(cloud.time, "sleep", lambda _: None)
+    monkeypatch.setattr(cloud.time, "monotonic", iter(range(0, 10_000, 200)).__next__)
+    prints.clear()
+    with pytest.raises(CloudError, match="no pod of ragwb was started.*outside working hours"):
+        Cluster("ragwb-test", "us-east-1").deploy("dev", f"registry/serve@{DIGEST}", {})
+    shutil.rmtree(cloud.ROOT / ".ragwb/terraform/ragwb-test")
 
 
 def test_a_question_goes_to_a_pod_that_runs(commands: tuple[list[list[str]], dict[str, str]]) -> None:

@@ -12,10 +12,12 @@ from pathlib import Path
 
 import pytest
 import yaml
+from click.testing import CliRunner
 from cloud import ROOT, tool
 from fastapi.testclient import TestClient
 
 from ragwb.api.routes import create_api
+from ragwb.cli import main
 from ragwb.config import PipelineConfig
 from ragwb.emulator.s3 import S3Server
 from ragwb.indexing.schema import describe, schema
@@ -59,13 +61,15 @@ class Cluster:
 
     def __init__(self, state: Path, workbench: Workbench):
         self.state, self.client = state, TestClient(create_api(workbench), base_url="http://127.0.0.1")
+        self.broken = "/v1/query"  # what the image BAD does not do
         cluster = self
 
         class Handler(BaseHTTPRequestHandler):
             def answer(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                reply = cluster.client.request(self.command, self.path, content=body, headers={"Content-Type": "application/json"})
-                broken = cluster.image == BAD and self.path == "/v1/query"
+                headers = {name: self.headers[name] for name in ("Content-Type", "Authorization") if name in self.headers}
+                reply = cluster.client.request(self.command, self.path, content=body, headers=headers)
+                broken = cluster.image == BAD and self.path == cluster.broken
                 content = b'{"detail": "the model is gone"}' if broken else reply.content
                 self.send_response(503 if broken else reply.status_code)
                 self.end_headers()
@@ -124,6 +128,31 @@ def test_what_does_not_answer_is_taken_back(cluster: Cluster) -> None:
     done = cluster.run("deploy", "dev", "--image", BAD)
     assert done.returncode == 1 and "503" in done.stderr and f"rolled back to {GOOD}" in done.stderr
     assert cluster.image == GOOD and cluster.release["state"] == "rolled back"
+
+
+def test_staging_is_tried_further(cluster: Cluster) -> None:
+    "Smoke questions and integration tests; what passes the former alone is taken back."
+    done = cluster.run("deploy", "staging", "--image", GOOD)
+    assert done.returncode == 0 and "1 smoke questions answered" in done.stdout and "5 integration tests passed" in done.stdout, done.stdout + done.stderr
+    cluster.broken = "/v1/query/stream"
+    done = cluster.run("deploy", "staging", "--image", BAD)
+    assert done.returncode == 1 and "the same answer as a stream: /v1/query/stream said 503" in done.stderr and f"rolled back to {GOOD}" in done.stderr and cluster.image == GOOD
+
+
+def test_where_there_are_keys_nothing_goes_without_one(tmp_path: Path) -> None:
+    workbench = Workbench(Settings(home=tmp_path / "home", workers=1, host="0.0.0.0"))
+    workbench.ingest_files([("leave.md", b"Full-time employees get 30 days of annual leave.")])
+    words = ((name, CliRunner().invoke(main, ["keys", "create", name, "--scope", name, "--json"], env={"RAGWB_HOME": str(tmp_path / "home")})) for name in ("admin", "ask"))
+    keys = {name: json.loads(done.stdout)["key"] for name, done in words}
+    made = Cluster(tmp_path, workbench)
+    try:
+        done = made.run("integration", "staging", SMOKE_KEY=keys["ask"])
+        assert done.returncode == 0 and "8 integration tests passed" in done.stdout, done.stdout + done.stderr
+        done = made.run("integration", "staging", SMOKE_KEY=keys["admin"])
+        assert done.returncode == 1 and "figures for a key that may only ask: /metrics said 200" in done.stderr
+    finally:
+        made.server.shutdown()
+        made.server.server_close()
 
 
 def test_pods_that_never_get_ready_are_taken_back(cluster: Cluster) -> None:

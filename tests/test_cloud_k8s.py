@@ -81,6 +81,16 @@ def test_restricted_pod_security(environment):
             assert container["resources"]["requests"].keys() == {"cpu", "memory"} and "memory" in container["resources"]["limits"], name
 
 
+@every_environment
+def test_pods_are_spread_and_the_namespace_has_limits(environment):
+    spec = pods(environment)["ragwb-api"]["spec"]
+    apart = {each["topologyKey"]: each["labelSelector"]["matchLabels"].items() for each in spec["topologySpreadConstraints"]}
+    assert "topology.kubernetes.io/zone" in apart and all(wanted <= pods(environment)["ragwb-api"]["metadata"]["labels"].items() for wanted in apart.values())
+    quota, = of_kind(environment, "ResourceQuota").values()
+    most = max(int(each["spec"]["maxReplicaCount"]) for each in of_kind(environment, "ScaledObject").values())
+    assert int(quota["spec"]["hard"]["pods"]) >= most + len(pods(environment)), "KEDA may ask for more pods than the namespace may hold"
+
+
 @every_overlay
 def test_selectors_find_their_pods(environment):
     labels = {name: template["metadata"]["labels"] for name, template in pods(environment).items()}
@@ -265,13 +275,14 @@ def test_canary(environment):
 @every_environment
 def test_secrets_come_from_the_environments_own(environment):
     made = {each["kind"]: each for each in rendered(f"k8s/secrets/{environment}")}
+    assert made.pop("Namespace")["metadata"]["name"] == "monitoring"
     for each in made.values():
         jsonschema.validate(each["spec"], CUSTOM[f"{each['apiVersion']}/{each['kind']}"] | {"definitions": CUSTOM["definitions"]})
         assert each["metadata"]["namespace"] == "monitoring"
     secret = made["ExternalSecret"]["spec"]
     assert [each["remoteRef"]["key"] for each in secret["data"]] == [f"ragwb-{environment}/grafana"]
     assert re.search(r"^    grafana += {", (ROOT / "infra/stacks/foundation/main.tf").read_text("utf-8"), re.MULTILINE), "Terraform makes no such secret"
-    admin = yaml.safe_load((ROOT / "k8s/monitoring/values.yaml").read_text("utf-8"))["grafana"]["admin"]
+    admin = yaml.safe_load((ROOT / "k8s/charts/monitoring.yaml").read_text("utf-8"))["grafana"]["admin"]
     assert admin["existingSecret"] == secret["target"]["name"] and {admin["userKey"], admin["passwordKey"]} == secret["target"]["template"]["data"].keys()
 
 

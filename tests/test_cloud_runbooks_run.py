@@ -33,10 +33,10 @@ pytestmark = pytest.mark.slow
 DOCS = ROOT / "experiments/data/sample/docs"
 # What no machine without an account and a cluster can run; tests/test_cloud_runbooks.py holds each against the program that it calls.
 NEEDS = {
-    "kubectl get": "a cluster", "kubectl create job": "a cluster",
+    "kubectl get": "a cluster", "kubectl create ": "a cluster",
     "kubectl describe": "a cluster", "kubectl rollout": "a cluster", "kubectl annotate": "a cluster with External Secrets",
     "aws secretsmanager": "an account", "aws ce": "an account", "aws budgets": "an account",
-    "terraform force-unlock": "a lock that a killed run left: tests/test_cloud_locks.py runs it", "export ": "only the shell of the reader",
+    "python infra/cloud.py unlock": "a lock that a killed run left: tests/test_cloud_locks.py frees one", "export ": "only the shell of the reader",
     "make cloud-tools": "a package registry: CI runs it", "ray start": "nodes of a cluster: tests/test_ray.py starts two",
     "ragwb ingest s3://my-documents/incoming --engine ray": "such a cluster and a bucket: tests/test_ray.py has both",
 }  # fmt: skip

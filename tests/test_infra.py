@@ -228,6 +228,10 @@ class Pods:
     def detach(self):
         self.told("detach")
 
+    def prepare(self, environment, vpc):
+        assert vpc
+        self.told("prepare")
+
     def deploy(self, environment, image, values):
         assert image.endswith(f"@{IMAGE}") and values["RAGWB_STORAGE"].startswith("s3://") and values["RAGWB_HOSTS"]
         assert values["FORWARDED_ALLOW_IPS"] == networks()[environment]
@@ -344,7 +348,7 @@ class Paper:
         self.environment, self.settings, self.done = environment, {"project": "ragwb", "region": "us-east-1"}, []
         instance = {"attributes": {"scaling_config": [{"desired_size": 2}], "capacity_type": "ON_DEMAND", "instance_types": ["m7g.large"]}}
         self.full = [{"mode": "managed", "type": "aws_eks_cluster", "instances": [{"attributes": {}}]}, {"mode": "managed", "type": "aws_eks_node_group", "instances": [instance]}]
-        self.states = {"foundation": {"outputs": {"repositories": {"value": {"serve": "registry/ragwb-dev/serve"}}, "environment": {"value": {"RAGWB_STORAGE": "s3://b/index"}}}, "resources": []},  # noqa: E501
+        self.states = {"foundation": {"outputs": {"vpc_id": {"value": "vpc-1"}, "repositories": {"value": {"serve": "registry/ragwb-dev/serve"}}, "environment": {"value": {"RAGWB_STORAGE": "s3://b/index"}}}, "resources": []},  # noqa: E501
                        "compute": {"outputs": self.outputs(IMAGE), "resources": self.full}}  # fmt: skip
 
     def outputs(self, image):
@@ -353,6 +357,9 @@ class Paper:
 
     def state(self, stack):
         return json.dumps(self.states[stack]).encode() if self.states[stack] else b""
+
+    def run(self, *words):
+        self.done.append(words)
 
     def change(self, stack, action, **variables):
         self.done.append((stack, action))
@@ -368,7 +375,7 @@ def test_pause_and_resume():
     asked.pause()  # twice: nothing to do
     assert len(stacks.done) == 1 and said[-1] == "dev has no compute: nothing to destroy"
     asked.resume(questions=["How many days of leave?"])
-    assert stacks.done[1:] == [("compute", "apply")] and pods.done == ["detach", "deploy", "ask"] and "30 days" in "".join(said)
+    assert stacks.done[1:] == [("compute", "apply")] and pods.done == ["detach", "prepare", "deploy", "ask"] and "30 days" in "".join(said)
 
 
 def test_a_pause_that_ended_after_the_destruction_is_finished():
@@ -503,6 +510,12 @@ def test_commands_reach_the_operation(capsys):
     stacks.states["compute"] = {}
     with pytest.raises(CloudError, match="the state of compute names no values"):
         cloud.obey(arguments(["settings", "--env", "dev"]), **given)
+    cloud.obey(arguments(["outputs", "foundation", "--env", "dev"]), **given)
+    assert json.loads(capsys.readouterr().out)["vpc_id"] == "vpc-1"
+    with pytest.raises(CloudError, match="which lock. --lock ID"):
+        cloud.obey(arguments(["unlock", "--env", "dev"]), **given)
+    cloud.obey(arguments(["unlock", "foundation", "--env", "dev", "--lock", "ID"]), **given)
+    assert stacks.done[-1] == ("foundation", "force-unlock", "-force", "ID")
 
 
 def test_a_deployment_takes_every_value_that_the_stacks_name():

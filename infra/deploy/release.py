@@ -135,6 +135,57 @@ def asked(url: str, path: str, key: str, body: dict[str, str] | None = None) -> 
         return dict(json.loads(reply.read()))
 
 
+def questions_of(path: Path) -> list[dict[str, str]]:
+    "Questions and what their answers hold. Raises Failed if there are none."
+    lines = [json.loads(line) for line in path.read_text("utf-8").splitlines() if line.strip()]
+    if not lines:
+        raise Failed(f"{path} has no questions: a deployment that was asked nothing is not known to answer")
+    return lines
+
+
+def sent(url: str, path: str, key: str, body: dict[str, str] | None = None) -> tuple[int, str]:
+    "Status and body of a reply, whatever the status."
+    headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url.rstrip("/") + path, json.dumps(body).encode() if body else None, headers), timeout=60) as reply:
+            return reply.status, reply.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read(400).decode(errors="replace")
+    except OSError as error:
+        raise Failed(f"{path}: {error}") from None
+
+
+def integration(url: str, questions: Path, key: str) -> str:
+    "What a caller relies on beyond an answer: proof, the stream, ratings, refusals, and that keys are wanted where there is one. Raises Failed for the first that is wrong."
+    line = questions_of(questions)[0]
+    question, seen = {"question": line["question"]}, 0
+
+    def holds(what: str, status: int, path: str, body: dict[str, str] | None = None, by: str = key, says: str = "") -> str:
+        nonlocal seen
+        code, text = sent(url, path, by, body)
+        if code != status or says not in text:
+            raise Failed(f"integration: {what}: {path} said {code} {text[:200]}; {status} {says} was expected")
+        seen += 1
+        return text
+
+    told = json.loads(holds("an answer with its proof", 200, "/v1/query", question, says='"quote"'))
+    holds("the same answer as a stream", 200, "/v1/query/stream", question, says="event: answer")
+    holds("a rating", 200, "/v1/feedback", {"answer_id": str(told["id"]), "rating": "up"}, says=str(told["id"]))
+    holds("what no document answers is refused", 200, "/v1/query", {"question": "Who won the chess championship in Reykjavik in 1972?"}, says='"refused":true')
+    holds("a body without a question", 422, "/v1/query", {"ask": "x"})
+    if key:
+        for by in ("", f"{key[:-4]}xxxx"):
+            holds("a caller without a right key", 401, "/v1/query", question, by)
+        holds("figures for a key that may only ask", 403, "/metrics")
+    return f"{seen} integration tests passed"
+
+
+def tried(given: argparse.Namespace) -> str:
+    "The smoke questions; in staging the integration tests besides. Raises Failed."
+    told = smoke(given.url, given.questions, given.key)
+    return f"{told}; {integration(given.url, given.questions, given.key)}" if given.environment == "staging" else told
+
+
 def smoke(url: str, questions: Path, key: str, wait_s: float = 120) -> str:
     "Asks questions whose answers are known. Raises Failed for the first that is wrong."
     until, begun = time.monotonic() + wait_s, time.monotonic()
@@ -147,9 +198,7 @@ def smoke(url: str, questions: Path, key: str, wait_s: float = 120) -> str:
                 said = error.read(400).decode(errors="replace") if isinstance(error, urllib.error.HTTPError) else ""
                 raise Failed(f"{url}/readyz: {error} {said}".rstrip()) from None
             time.sleep(2)
-    lines = [json.loads(line) for line in questions.read_text("utf-8").splitlines() if line.strip()]
-    if not lines:
-        raise Failed(f"{questions} has no questions: a deployment that was asked nothing is not known to answer")
+    lines = questions_of(questions)
     for line in lines:
         try:
             told = asked(url, "/v1/query", key, {"question": line["question"]})
@@ -172,7 +221,7 @@ def deploy(given: argparse.Namespace) -> str:
     record(given.environment, given.image, previous, "deploying")
     try:
         roll_out(given.environment, given.image, settings, given.wait)
-        told = smoke(given.url, given.questions, given.key)
+        told = tried(given)
     except Failed as error:
         if not previous or "@sha256:" not in previous:
             record(given.environment, given.image, previous, "failed")
@@ -202,7 +251,7 @@ def rollback(given: argparse.Namespace) -> str:
 def main() -> None:
     "The command line."
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("act", choices=["deploy", "rollback", "smoke"])
+    parser.add_argument("act", choices=["deploy", "rollback", "smoke", "integration"])
     parser.add_argument("environment", choices=ENVIRONMENTS)
     parser.add_argument("--image", default="", help="repository@sha256:digest")
     parser.add_argument("--url", required=True, help="where the environment is reached")
@@ -213,11 +262,13 @@ def main() -> None:
     given.key = os.environ.get("SMOKE_KEY", "")
     if not given.url.startswith(("http://", "https://")):
         parser.error(f"--url {given.url!r}: an address is needed, as in https://ragwb-dev.example.com (make: URL=…)")
-    if given.environment == "prod" and given.act != "smoke" and os.environ.get("CONFIRM") != "prod":
+    if given.environment == "prod" and given.act in ("deploy", "rollback") and os.environ.get("CONFIRM") != "prod":
         parser.error("this changes production: set CONFIRM=prod")
     try:
         if given.act == "smoke":
             print(smoke(given.url, given.questions, given.key))
+        elif given.act == "integration":
+            print(integration(given.url, given.questions, given.key))
         else:
             print((deploy if given.act == "deploy" else rollback)(given))
     except Failed as error:

