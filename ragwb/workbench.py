@@ -11,7 +11,7 @@ import atexit
 import logging
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -23,7 +23,7 @@ from typing import Any, BinaryIO, Protocol
 from .answering.answer_store import AnswerKeeper, AnswerStore
 from .answering.cached_entries import CacheStore
 from .answering.deletion import Deletion, complete_deletions, delete_everywhere, expire_answers
-from .answering.pipeline import Answer, AnswerRunnable, Event, Pipeline, Question
+from .answering.pipeline import Answer, AnswerRunnable, Event, Pipeline, Question, in_threads
 from .answering.redis_cache import cache_of
 from .answering.shared_allowance import allowance_of
 from .answering.spending_limits import Payer, held_to, limits_of
@@ -401,36 +401,24 @@ class Workbench(PaidQuestions):
         "Keeps an answer and books its charges; returns it, with a note if it could not be kept."
         return self.keeper.keep(answer, collection, self.payer.key)
 
-    @contextmanager
-    def asking(self, question: Any, collection: str) -> Iterator[tuple[AnswerRunnable, Any, Callable[[Event], Event]]]:
-        "What answers a question that is asked and paid now, the question as it may be asked, and the function that keeps its answer."
-        pipeline, assigned = self.routed(question, collection)
-
-        def kept(event: Event) -> Event:
-            if not isinstance(event, Answer):
-                return event
-            return self.keep(replace(event, experiment=assigned.experiment) if assigned else event, pipeline.collection)
-
-        with self.paying(question, pipeline) as (way, asked), ExitStack() as exposed:
-            if assigned and self.experiments:
-                exposed.enter_context(self.experiments.exposed(pipeline.collection.name, assigned))
-            yield way, asked, kept
-
     def ask(self, question: Any, collection: str = "") -> Answer:
         "An answer, kept. Raises QuestionError (OverBudget is one), CollectionError or ModelError."
         return next(event for event in self.stream(question, collection) if isinstance(event, Answer))
 
-    def stream(self, question: Any, collection: str = "") -> Iterator[Event]:
+    def stream(self, question: Any, collection: str = "") -> Generator[Event, None, None]:
         "An answer as it is made: text, citations, and last the answer, kept."
-        with self.asking(question, collection) as (way, asked, kept):
+        pipeline, assigned = self.routed(question, collection)
+        with self.paying(question, pipeline) as (way, asked), ExitStack() as exposed:
+            if assigned and self.experiments:
+                exposed.enter_context(self.experiments.exposed(pipeline.collection.name, assigned))
             for event in way.stream(asked):
-                yield kept(event)
+                if isinstance(event, Answer):
+                    event = self.keep(replace(event, experiment=assigned.experiment) if assigned else event, pipeline.collection)
+                yield event
 
-    async def astream(self, question: Any, collection: str = "") -> AsyncIterator[Event]:
-        "As `stream`, without holding the event loop."
-        with self.asking(question, collection) as (way, asked, kept):
-            async for event in way.astream(asked):
-                yield kept(event)
+    def astream(self, question: Any, collection: str = "") -> AsyncGenerator[Event, None]:
+        "As `stream`; limits, disk and books are met in threads too, so that the event loop stays free."
+        return in_threads(self.stream(question, collection))
 
     def reindex(self, collection: str = "", progress: Callable[[Progress], None] | None = None) -> int:
         "Chunks and embeds a collection's stored texts again with the given config. Returns the number of chunks."

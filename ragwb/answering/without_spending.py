@@ -6,7 +6,7 @@
 __all__ = ['NotFree', 'NoVectors', 'guard_freely', 'search_freely', 'look_up_freely', 'WithoutSpending']
 
 # %% ../../nbs/10_answering/23_without_spending.ipynb #c03
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -83,7 +83,7 @@ class WithoutSpending(AnswerRunnable):
         names = ", ".join(dict.fromkeys(hit.document for hit in run.hits[:3]))
         run.stopped = f"No answer was generated, because nothing may be spent now. These passages may help: {names}."
 
-    def events(self, given: Any) -> Iterator[Event]:
+    def events(self, given: Any) -> Generator[Event, None, None]:
         "An answer as it is made. Raises QuestionError, or OverBudget if nothing can be given."
         run, cache = self.pipeline.run(given), self.pipeline.cache
         run.route = "kept"
