@@ -4550,6 +4550,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                'ragwb/experiments/benchmarks.py'),
                                               'ragwb.experiments.benchmarks.benchmark_summary': ( '12_experiments/benchmarks.html#benchmark_summary',
                                                                                                   'ragwb/experiments/benchmarks.py'),
+                                              'ragwb.experiments.benchmarks.beside_peers': ( '12_experiments/benchmarks.html#beside_peers',
+                                                                                             'ragwb/experiments/benchmarks.py'),
                                               'ragwb.experiments.benchmarks.embedding': ( '12_experiments/benchmarks.html#embedding',
                                                                                           'ragwb/experiments/benchmarks.py'),
                                               'ragwb.experiments.benchmarks.fault_table': ( '12_experiments/benchmarks.html#fault_table',

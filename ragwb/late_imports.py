@@ -27,6 +27,9 @@ class LaterClass(type):
         return cls.real()(*given, **named)
 
     def __instancecheck__(cls, value: Any) -> bool:
+        module = sys.modules.get(cls.__module__)
+        if module is None or (module.__spec__ and isinstance(module.__spec__.loader, LaterModules)):
+            return False  # of a class that is not loaded there is no instance
         return isinstance(value, cls.real())
 
     def __getattr__(cls, name: str) -> Any:
@@ -101,6 +104,6 @@ def spare_pandas() -> None:
 
 def spare_tracing() -> None:
     "Loads the classes of LangChain's models without what only LangSmith's server and Tornado need. For the process of a command, before it has other threads."
-    with later("langsmith.types"), without("tornado"):
+    with later("langsmith.types"), later("langsmith.client"), later("psutil"), without("tornado"):
         importlib.import_module("langchain_core.language_models.chat_models")
         importlib.import_module("langchain_core.tracers.context")

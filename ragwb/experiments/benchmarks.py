@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['Raw', 'FIGURES', 'BENCHMARKS', 'ratio_of_best', 'ingest', 'parts', 'pdf', 'memory', 'query', 'legs', 'start', 'ask',
            'p50_p95', 'warm_query', 'kept_answer', 'restart', 'embedding', 'timings_report', 'faults',
-           'units_by_component', 'share_below', 'fault_table', 'growth', 'responses', 'probes', 'kept_memory',
-           'many_clients', 'benchmark_rows', 'benchmark_summary', 'write_benchmark', 'read_rows']
+           'units_by_component', 'share_below', 'fault_table', 'growth', 'beside_peers', 'responses', 'probes',
+           'kept_memory', 'many_clients', 'benchmark_rows', 'benchmark_summary', 'write_benchmark', 'read_rows']
 
 # %% ../../nbs/12_experiments/15_benchmarks.ipynb #c03
 import hashlib
@@ -211,6 +211,24 @@ def growth(
     shares = {f"{when}_copies": small[when][0] / small["copy"][0] for when in ("before", "crowded", "maintained")}
     return about | {"growth": list(by_size.values()), "small_ingests": {"ingests": small["ingests"], "files": small["maintained"][1]} | shares}
 
+# %% ../../nbs/12_experiments/15_benchmarks.ipynb #19df48e0
+def beside_peers(
+    about: Row,
+    rows: Sequence[Raw],  # "side": a way to search some passages, and "change": a document that came and left
+) -> Row:
+    "The summary of a collection beside its peers: a line for each side and size, and one for the changes at each size."
+    sides = [
+        {"passages": row["passages"], "name": row["name"], "p50_ms": median(row["ms"]), "p50_processor_ms": median(row["processor_ms"]),
+         "p95_ms": share_below(sorted(row["ms"]), .95), "recall": mean(row["recall"]), "reach": row["reach"], "built_s": row["built"][0], "disk_mb": row["disk"] / 1e6}
+        for row in rows if row["figure"] == "side"
+    ]
+    changes = []
+    for passages in sorted({row["passages"] for row in rows if row["figure"] == "change"}):
+        of_size = [row for row in rows if row["figure"] == "change" and row["passages"] == passages]
+        middle = {f"{name}_s": median(row[name][0] for row in of_size) for name in ("came", "first", "left", "again")}
+        changes.append({"passages": passages, "searched": of_size[0]["searched"]} | middle | {"files_with_it": max(row["files_with_it"] for row in of_size)})
+    return about | {"sides": sides, "changes": changes}
+
 # %% ../../nbs/12_experiments/15_benchmarks.ipynb #c21
 def responses(about: Row, rows: Sequence[Raw]) -> list[Row]:
     "What the clients got."
@@ -269,6 +287,7 @@ def many_clients(
 BENCHMARKS: dict[str, tuple[str, Callable[[Row, Sequence[Row]], Any]]] = {  # name -> summary's file, and how it follows from the rows
     "quality": ("quality.json", quality), "bench": ("bench.json", timings_report), "bench_aws": ("bench_aws.json", timings_report), "faults_aws": ("faults_aws.json", faults),
     "guardrails": ("guardrails.json", guardrails), "parity_aws": ("parity_aws.json", parity), "faults": ("faults.md", fault_table), "bench_scale": ("bench_scale.json", growth),
+    "bench_peers": ("bench_peers.json", beside_peers),
     "load": ("load.json", many_clients),
 }
 
