@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['MOST_PARTS', 'DEEPEST', 'CALENDAR', 'ENTRIES', 'CALENDAR_LINE', 'UU_BEGIN', 'ReadFile', 'SIGNED_DATA', 'PLAIN_DATA',
-           'SUFFIXES', 'FROM_LINE', 'mail_headers', 'part_text', 'part_html', 'is_file', 'leaves', 'words',
-           'second_versions', 'calendar_value', 'write_calendar', 'parse_calendar', 'without_uuencoded', 'write_plain',
-           'unfolded', 'write_text', 'embed', 'MailWriter', 'value_at', 'signed_content', 'MailReader', 'parse_mail',
-           'parse_mbox', 'parse_mhtml']
+           'FIELD', 'KNOWN_FIELD', 'SUFFIXES', 'FROM_LINE', 'mail_headers', 'part_text', 'part_html', 'is_file',
+           'leaves', 'words', 'second_versions', 'calendar_value', 'write_calendar', 'parse_calendar',
+           'without_uuencoded', 'write_plain', 'unfolded', 'write_text', 'embed', 'MailWriter', 'value_at',
+           'signed_content', 'MailReader', 'with_whole_head', 'parse_mail', 'parse_mbox', 'parse_mhtml']
 
 # %% ../../nbs/01_documents/10_mail.ipynb #c03
 import re
@@ -327,6 +327,23 @@ class MailReader(MailWriter):
         self.builder.heading(level, f"Forwarded message: {clean(str(message.get('Subject', ''))) or 'no subject'}")
         self.message(message, level + 1)
 
+# %% ../../nbs/01_documents/10_mail.ipynb #0c6a77cd
+FIELD = re.compile(rb"[!-9;-~]{1,100}+[ \t]*+:|[ \t]|[>]?From ")
+KNOWN_FIELD = re.compile(rb"(?:from|to|subject|date|message-id|mime-version|content-type)[ \t]*+:", re.IGNORECASE)
+
+
+def with_whole_head(data: bytes) -> bytes:
+    "A mail without lines in its head that are no fields; as it is if its head has none, or too few fields after them to be one."
+    text = data.removeprefix(b"\xef\xbb\xbf").lstrip(b"\r\n")
+    end = re.search(rb"\r?\n\r?\n", text[:65_536])
+    lines = text[:end.start()].splitlines(keepends=True) if end else []
+    kept = [line for line in lines if FIELD.match(line)]
+    after = lines[next((at for at, line in enumerate(lines) if not FIELD.match(line)), 0):]
+    if end is None or sum(KNOWN_FIELD.match(line) is not None for line in after) < 2:
+        return data
+    return b"".join(kept).rstrip(b"\r\n") + text[end.start():]
+
+
 # %% ../../nbs/01_documents/10_mail.ipynb #n33
 SUFFIXES = {"text/plain": ".txt", "text/html": ".html", "text/csv": ".csv", "text/markdown": ".md", "application/json": ".json", "text/x-log": ".log", "text/vcard": ".vcf",
             "text/x-vcard": ".vcf", "application/zip": ".zip", "application/gzip": ".gz",
@@ -336,7 +353,7 @@ SUFFIXES = {"text/plain": ".txt", "text/html": ".html", "text/csv": ".csv", "tex
 def parse_mail(data: bytes, id: str, content_hash: str, max_characters: int = 20_000_000, read_file: ReadFile | None = None) -> Document:
     "A mail: headers, texts, and what came with it; without `read_file` attached files are named and not read."
     counted = re.match(rb"(\d{1,12})\s*\n", data)  # Apple Mail: a length, the mail, and settings behind it
-    message: Any = message_from_bytes(data[counted.end():counted.end() + int(counted[1])] if counted else data, policy=policy.default)
+    message: Any = message_from_bytes(with_whole_head(data[counted.end():counted.end() + int(counted[1])] if counted else data), policy=policy.default)
     builder = LimitedBuilder(id, max_characters)
     MailReader(builder, read_file).message(message)
     headers = mail_headers(message)
@@ -355,7 +372,7 @@ def parse_mbox(data: bytes, id: str, content_hash: str, max_characters: int = 20
     for (_, start), (end, _) in zip(starts, [*starts[1:], (len(data), 0)], strict=True):
         if not data[start:end].strip():
             continue
-        message: Any = message_from_bytes(re.sub(rb"(?m)^>(>*From )", rb"\1", data[start:end]), policy=policy.default)
+        message: Any = message_from_bytes(with_whole_head(re.sub(rb"(?m)^>(>*From )", rb"\1", data[start:end])), policy=policy.default)
         builder.heading(1, clean(str(message.get("Subject", ""))) or "no subject")
         MailReader(builder, read_file).message(message, level=2)
     return builder.document(id, "mbox", content_hash, id.rsplit("/", 1)[-1])

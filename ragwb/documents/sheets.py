@@ -313,16 +313,23 @@ def scan_sheet(part: IO[bytes], facts: SheetFacts, formats: Mapping[str, NumberF
 
 # %% ../../nbs/01_documents/29_sheets.ipynb #c22
 def read_comments(package: Package, relations: Mapping[str, Relation], facts: SheetFacts) -> None:
-    "Notes and threaded comments; of a thread the note is left out that Excel writes for older programs."
+    "Notes and threaded comments, each with its replies; of a thread the note is left out that Excel writes for older programs."
     threaded: set[str] = set()
+    written: list[tuple[str, list[str]]] = []  # addresses, and what is said there
+    threads: dict[str, list[str]] = {}         # by the ids of their first comments
     for kind in ("threadedComment", "comments"):
         for part in package.related(relations, kind):
             root = package.xml(part)
             for one in [] if root is None else root.iter("{*}threadedComment", "{*}comment"):
                 address, said = one.get("ref", ""), clean("".join(one.itertext("{*}t", "{*}text")))
-                if said and not (kind == "comments" and address in threaded):
-                    threaded |= {address} if kind == "threadedComment" else set()
-                    facts.comments.append((facts.place(address), f"{address}\t{said}"))
+                if said and (first := threads.get(one.get("parentId", ""))):
+                    first.append(said)
+                elif said and not (kind == "comments" and address in threaded):
+                    written.append((address, [said]))
+                    if kind == "threadedComment":
+                        threaded.add(address)
+                        threads |= {key: written[-1][1] for key in [one.get("id", "")] if key}
+    facts.comments += [(facts.place(address), f"{address}\t{' Reply: '.join(lines)}") for address, lines in written]
 
 
 def write_drawings(builder: TextBuilder, package: Package, relations: Mapping[str, Relation]) -> None:
