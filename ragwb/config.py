@@ -12,6 +12,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -209,7 +210,7 @@ class PipelineConfig:
         "Changes exactly when an index built with the config would differ. 12 hex characters."
         return fingerprint({"chunking": asdict(self.chunking), "embedder": self.embedder} | ({"scan": rules} if (rules := self.guardrail.index_rules) else {}))
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:  # 12 hex characters
         return fingerprint(self.to_dict())
 

@@ -16,16 +16,20 @@ from langchain_core.language_models import FakeListChatModel
 from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatGenerationChunk
 
+from ragwb.answering import cache
 from ragwb.answering.answer import Question
 from ragwb.answering.cache_verdicts import tried
 from ragwb.answering.cached_entries import AnswerCache, CachedAnswer
 from ragwb.answering.likeness import difference
 from ragwb.answering.pipeline import Pipeline
+from ragwb.answering.question_run import QuestionRun
+from ragwb.answering.steps import retrieve_passages
 from ragwb.cli import main
 from ragwb.config import NOVA_LITE, CacheConfig, GuardrailConfig, ModelConfig, PipelineConfig
 from ragwb.costs.usage import Usage
 from ragwb.emulator.server import emulated_bedrock
 from ragwb.indexing.embedding import embedder
+from ragwb.network.aws import AwsError
 from ragwb.operations.metrics import Metrics
 from ragwb.settings import Settings
 from ragwb.workbench import Workbench
@@ -313,6 +317,70 @@ def test_never_a_stale_answer_nor_one_of_another_collection(seed: int, tmp_path:
         else:
             assert not answer.cached
     assert hits > 5, "the walk shows nothing without hits"
+
+
+def test_the_same_words_are_searched_once_in_an_index_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    "An answer given again shows the passages that it did; a new version, a filter or another config is searched."
+    searched = list[str]()
+
+    def counted(run: QuestionRun) -> None:
+        searched.append(run.query)
+        retrieve_passages(run)
+
+    monkeypatch.setattr(cache, "retrieve_passages", counted)
+    workbench = bench(tmp_path)
+    first, again, other = (workbench.ask(question) for question in (PRICE, PRICE, PRICE_TOO))
+    assert (told(again), told(other), searched) == (("hit", "exact"), ("hit", "semantic"), [PRICE, PRICE_TOO]), "another wording is searched, to see that it finds the same"
+    assert again.hits == first.hits and again.hits and again.citations == first.citations
+    workbench.ask({"question": PRICE, "where": {"document": "staff.md"}})
+    workbench.ingest_files([("pumps.md", HANDBOOK.replace(b"40 euros", b"41 euros"))])
+    assert "41 euros" in workbench.ask(PRICE).text and "41 euros" in workbench.ask(PRICE).text and searched[2:] == [PRICE, PRICE]
+    workbench.delete(["pumps.md"])
+    assert not workbench.ask(PRICE).cached and not any("P-101" in hit.chunk.text for hit in workbench.ask(PRICE).hits)
+
+
+class Ranker:
+    "A reranker that answers, or is away."
+    name = "bedrock:ranker"
+
+    def __init__(self, answers: bool):
+        self.answers = answers
+
+    def scores(self, question: str, passages: list[str], deadline: Any) -> list[float]:
+        if not self.answers:
+            raise AwsError("throttling", "too many requests", "wait")
+        return [1.0] * len(passages)
+
+
+def test_what_a_reranker_did_not_answer_is_searched_again(tmp_path: Path) -> None:
+    parts = bench(tmp_path).pipeline().run(PRICE).components
+    for answers in (False, True):
+        run = QuestionRun(Question(PRICE), replace(parts, reranker=Ranker(answers)))  # type: ignore[arg-type]
+        cache.find_passages(run)
+        assert run.hits and len(parts.reader.found.kept) == answers
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_what_is_remembered_of_a_search_is_what_a_search_finds(seed: int, tmp_path: Path) -> None:
+    "A random walk over documents, filters and wordings: the passages shown are those of a pipeline that remembers nothing."
+    rng, workbench, again = random.Random(seed), Workbench(Settings(home=tmp_path, workers=1), CONFIG), 0
+    workbench.ingest_files([(f"v{number}.md", truth(number, 100 + number)) for number in range(4)])
+    for _ in range(40):
+        act, number = rng.random(), rng.randrange(4)
+        if act < 0.1:
+            workbench.ingest_files([(f"v{number}.md", truth(number, rng.randrange(100, 999)))])
+        elif act < 0.15:
+            workbench.delete([f"v{number}.md"])
+        asked = rng.choice(["What is the torque of valve V-{}?", "Where is valve V-{} painted?"]).format(number)
+        question = Question(asked, where={"document": "v1.md"} if rng.random() < 0.2 else {})
+        pipeline = workbench.pipeline()
+        known = len(pipeline.index.reader(pipeline.index.searcher.version).found.kept)
+        seen = workbench.ask(question)
+        again += known == len(pipeline.index.reader(seen.index_version).found.kept)
+        fresh = pipeline.run(question)
+        retrieve_passages(fresh)
+        assert seen.hits == fresh.hits
+    assert again > 5, "the walk shows nothing without searches that were remembered"
 
 
 def test_a_deleted_document_leaves_no_byte_in_the_cache(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ class AnswerFiles:
 
     def write(self, key: str, value: dict[str, Any]) -> None:
         "Writes a file whole or not at all."
-        self.objects.put(key, json.dumps(value, ensure_ascii=False, indent=1).encode())
+        self.objects.put(key, json.dumps(value, ensure_ascii=False).encode())
 
     def read(self, key: str) -> dict[str, Any] | None:
         "The content of a file; None if there is no such file, or not any more."

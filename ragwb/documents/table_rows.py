@@ -12,6 +12,7 @@ __all__ = ['NUMBER', 'YEAR', 'PAIR', 'CHANGE', 'PERIODIC', 'UNIT_NOTE', 'TWO_HEA
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from .language import HEADING, is_row
 from .periods import MONTHS, periods
@@ -228,7 +229,8 @@ def table_spans(lines: Sequence[str]) -> list[tuple[int, int]]:
     return spans
 
 
-def tables_of(text: str) -> list[list[TableRow]]:
+@lru_cache(1_024)  # the same passages are read for many questions
+def tables_of(text: str) -> tuple[tuple[TableRow, ...], ...]:
     "The tables of a passage, each as its rows."
     lines, tables, done = text.split("\n"), [], 0
     for first, last in table_spans(lines):
@@ -239,4 +241,4 @@ def tables_of(text: str) -> list[list[TableRow]]:
         unit = next((line for line in reversed(above) if UNIT.search(line)), "")
         tables += read_lines([line.strip() for line in lines[start:last]], " ".join(above), unit)
         done = last
-    return tables
+    return tuple(map(tuple, tables))

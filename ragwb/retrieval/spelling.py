@@ -13,7 +13,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -188,6 +188,7 @@ class Known:
 
     def __init__(self, searcher: Searcher):
         self.searcher = searcher
+        self.is_right = lru_cache(8_192)(self.found_right)  # most words are asked again
 
     @cached_property
     def words(self) -> Words:
@@ -217,7 +218,7 @@ class Known:
         inflected = word_terms(word) == word_terms(near) and (word.startswith(near) or near.startswith(word))
         return "" if inflected or self.words.inflects(word) else near
 
-    def is_right(self, word: str) -> bool:
+    def found_right(self, word: str) -> bool:
         "Whether a word, in lower case, is known to the collection or to a dictionary."
         return word in STOP_WORDS or self.occurs(word) or is_word(word, self.languages)
 
