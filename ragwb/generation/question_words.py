@@ -307,11 +307,12 @@ SOMEBODY = re.compile(  # pronouns, roles by what they do, persons and bodies
 
 def tells_who(question: str, sentence: str) -> bool:
     "Whether a sentence names somebody besides those that a question names, if it asks who; a row of a table is not held to that."
-    if is_row(sentence) or not ASKS_WHO.search(question):
+    last = question.rstrip(" ?").rsplit("? ", 1)[-1]  # of a question with those before it
+    if is_row(sentence) or not ASKS_WHO.search(last):
         return True
     known = set(terms(question))
     named = any(not set(terms(match[0])) <= known and not DATE.search(match[0]) for match in re.finditer(HAS_NAME, sentence))
-    return named or not WHO_IS.search(question) and any(not set(terms(match[0])) <= known for match in SOMEBODY.finditer(sentence))
+    return named or not WHO_IS.search(last) and any(not set(terms(match[0])) <= known for match in SOMEBODY.finditer(sentence))
 
 
 # %% ../../nbs/07_generation/04_question_words.ipynb #79ff3339

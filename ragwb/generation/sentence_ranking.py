@@ -165,7 +165,7 @@ def surroundings(group: Sequence[str]) -> list[Surroundings]:
     "The surroundings of each sentence of a passage."
     found: list[Surroundings] = []
     before, section, head = set[str](), set[str](), set[str]()
-    previous = above = asked = ""
+    previous = above = asked = title = ""
     in_table = False
     for sentence in group:
         here, row = set(terms(sentence)), is_row(sentence)
@@ -174,7 +174,9 @@ def surroundings(group: Sequence[str]) -> list[Surroundings]:
         in_table = row
         found.append(Surroundings(here, before, section, head if row else set(), previous, f"{above} {asked}".strip()))
         if looks_like_heading(sentence):
-            section, above, asked = here, sentence, ""
+            title = sentence if sentence.isupper() else title
+            above, asked = f"{title} {sentence}".strip() if sentence != title else title, ""
+            section = set(terms(above))
         elif sentence.endswith("?") and not row:  # of a list of questions and answers
             section, asked = set(terms(above)) | here, sentence
         before, previous = here, sentence
