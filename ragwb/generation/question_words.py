@@ -5,12 +5,13 @@
 # %% auto #0
 __all__ = ['NUMBER_WORDS', 'HAS_NUMBER', 'MONTHS', 'DAYS', 'HAS_DATE', 'HAS_DURATION', 'HAS_MONEY', 'HAS_REASON', 'HAS_NAME',
            'HAS_PLACE', 'WANTED', 'NEAR', 'SAME_THING', 'LIKE', 'LIKE_WORD', 'LIGHT', 'ABOVE', 'BEFORE', 'AMOUNT',
-           'NOT_AMOUNT', 'UNITS', 'QUANTITY', 'UNTIL', 'PRICE', 'SUM', 'CLOCK', 'DATE', 'HELD', 'ASKS_WHO', 'WHO_IS',
-           'SOMEBODY', 'COUNTED', 'ALIKE', 'ASKS_VALUE', 'OWN_NUMBER', 'THING', 'DEFINITION', 'FOOTNOTE', 'SAYS_WHAT',
-           'WHY', 'AFTER_COLON', 'CAUSES', 'PURPOSE', 'rarity', 'question_weights', 'word_stems', 'word_weight',
-           'code_parts', 'whole_codes', 'codes_of', 'answers_kind', 'content_words', 'WordMatcher', 'like_words',
-           'Likeness', 'without_periods', 'Coverage', 'of_amounts', 'units_asked', 'measured', 'holds_wanted',
-           'tells_who', 'counted', 'number_of', 'has_figure', 'valued', 'defines', 'explains', 'kind_of_answer']
+           'NOT_AMOUNT', 'UNITS', 'QUANTITY', 'UNTIL', 'PRICE', 'SUM', 'CLOCK', 'VERSION', 'DATE', 'HELD', 'LIMIT',
+           'TIMES', 'ASKS_WHO', 'WHO_IS', 'SOMEBODY', 'COUNTED', 'ALIKE', 'ASKS_VALUE', 'OWN_NUMBER', 'THING',
+           'DEFINITION', 'FOOTNOTE', 'SAYS_WHAT', 'WHY', 'AFTER_COLON', 'CAUSES', 'PURPOSE', 'rarity',
+           'question_weights', 'word_stems', 'word_weight', 'code_parts', 'whole_codes', 'codes_of', 'answers_kind',
+           'content_words', 'WordMatcher', 'like_words', 'Likeness', 'without_periods', 'Coverage', 'of_amounts',
+           'units_asked', 'measured', 'told_anew', 'holds_wanted', 'cell_holds', 'tells_who', 'counted', 'number_of',
+           'has_figure', 'valued', 'defines', 'explains', 'kind_of_answer']
 
 # %% ../../nbs/07_generation/04_question_words.ipynb #c03
 import re
@@ -273,6 +274,7 @@ SUM = re.compile(
 CLOCK = re.compile(
     r"(?<![\d:])\d{1,2}[:h]\d\d\b(?!\s?(?:hours|h\b|min))|\b\d{1,2}(?:[.:]\d\d)?\s?(?:[ap]\.?m\b|o['’]clock\b)"
     r"|\b(?:at|from|until|till|by|before|after) \d{1,2}(?![\d.,:%]*\d|\s?[%a-z])|\b(?:noon|midday|midnight|dawn|dusk|sunrise|sunset|morning|afternoon|evening)s?\b", re.I)
+VERSION = r"\d{1,4}(?:\.\d{1,4}){1,3}(?![\d.]*\d)"
 DATE = re.compile(
     rf"\b(?-i:{MONTHS}|{DAYS})\b|(?<![\d.,$€£¥])(?:1\d|20)\d\d(?!\d|[.,]\d)|(?<![\d.])\d{{1,2}}[./]\d{{1,2}}(?:[./]|\b)(?=\d{{2}})|\d(?:st|nd|rd|th)\b"
     r"|\b(?:century|centuries|decades?|today|tomorrow|yesterday)\b", re.I)
@@ -283,26 +285,43 @@ HELD = (  # what is asked, and what a sentence that answers it holds
     (re.compile(r"\b(?:what|which) time\b(?! (?:zone|limit|period|frame|span|of (?:the )?year))", re.I), CLOCK),
     (re.compile(r"\b(?:what|which) (?:date|year|decade|century)\b", re.I), DATE),
     (re.compile(r"\b(?:by|until|till|from|since) when\b|^\W*when (?:was|were|did)\b", re.I),
-     re.compile(rf"{DATE.pattern}|{CLOCK.pattern}|\b(?:after|before|during|while|when|whenever|once|within|until|ago|ahead|since|as soon as|the end of)\b", re.I)),
+     re.compile(rf"{DATE.pattern}|{CLOCK.pattern}|\b(?:after|before|during|while|when|whenever|once|within|until|ago|ahead|since|as soon as|the end of)\b|\b(?:in|since|with) (?:version )?v?{VERSION}", re.I)),
 )
+
+
+def told_anew(question: str, sentence: str) -> str:
+    "A sentence without the versions that a question names: that something is removed in 4.0 does not say when 4.0 was published."
+    for version in set(re.findall(VERSION, question)):
+        sentence = sentence.replace(version, "")
+    return sentence
 
 
 def holds_wanted(question: str, sentence: str) -> bool:
     "Whether a sentence has the amount of money, the time of day or the date that a question asks for, if it asks for one; a row of a table is not held to that."
-    return is_row(sentence) or all(held.search(sentence) for asked, held in HELD if asked.search(question))
+    return is_row(sentence) or all(held.search(told_anew(question, sentence)) for asked, held in HELD if asked.search(question))
+
+
+LIMIT = re.compile(r"\b(?:limit|duration|length|lasts?|longest|shortest|takes?)\b", re.I)  # a column of spans of time
+TIMES = re.compile(r"\b(?:time|hours?|opens?|opening|starts?|begins?|clos(?:es|ing)|departures?|arrivals?|from|until|to|year|date|month|quarter|day|due|valid|since)\b", re.I)
+
+
+def cell_holds(question: str, cell: str) -> bool:
+    "Whether a cell with its labels has the amount, the time of day or the date that a question asks for: by its own look, or by a label for such numbers."
+    for held in (held for asked, held in HELD if asked.search(question)):
+        numbered = re.search(r"\d", cell) is not None
+        fits = held.search(cell) or numbered and (held is SUM or TIMES.search(cell))
+        if not fits or held is CLOCK and LIMIT.search(cell):
+            return False
+    return True
 
 
 # %% ../../nbs/07_generation/04_question_words.ipynb #63e78dce
 ASKS_WHO = re.compile(r"^\W*(?:(?:to|by|for|from|with|of) )?who(?:m|se)?\b", re.I)
 WHO_IS = re.compile(r"^\W*who(?:['’]s| is| was| are| were) (?:the|our|your|my|their|its)\b(?! (?:one|only|first|last)\b)", re.I)
-SOMEBODY = re.compile(  # pronouns, roles by what they do, persons and bodies
-    r"\b(?:you|we|they|he|she|I|me|us|them|him|her|(?:any|every|some|no)(?:one|body)|no one|all|those|both|each"
-    r"|[a-z]{0,20}(?:keep|mak|hold|lead|tak|giv|work|manag|offic|driv|own|play|teach|us|read|writ|custom|buy|sell|memb|lawy|employ|treasur|engine|train|speak|sign|lop|tain|suppli|deal"
-    r"|retail|sur|vid|partn|mast|ist|oth|aught|farm|soldi|prison|passeng|vot|paint|build|found|help|visit|organis|organiz|command|report|observ|lectur|resarch|research)ers?"
-    r"|[a-z]{2,20}(?:ors?|ists?|ants?|ients?|dents?|ians?|ees?|men|man|woman|women|lords?|lad(?:y|ies))"
-    r"|(?:person|people|staff|police|child|children|parent|pupil|guest|king|queen|pilot|chef|cook|judge|clerk|guard|nurse|warden|chair|head|host|friend|volunteer|civilian"
-    r"|board|team|club|council|company|firm|department|office|government|ministry|agency|university|committee|court|state|bank|crew|family|army|navy|church|school|society|union|party"
-    r"|group|parliament|congress|senate|municipality|authority|association|foundation|institute|museum|hospital|public|business|brand|desk)s?)\b")
+SOMEBODY = re.compile(  # pronouns, a subject or an agent with an article, a subject in the plural, and those that need no article
+    r"\b(?:you|we|they|he|she|I|me|us|them|him|her|(?:any|every|some)(?:one|body)|no one|nobody|people|staff|police|parents|children|(?:wo)?men|volunteers)\b"
+    r"|(?:^\W{0,9}|\b(?:by|with|from|to|of|for|ask|tell) )(?:the|an?|each|every|any|all|our|your|its|his|her|their|another) [a-z][\w’'-]{1,30}(?: [a-z][\w’'-]{2,30}(?<!s))?"
+    r"|^\W{0,9}(?:[A-Z][\w’'-]{1,30} )?[\w’'-]{2,30}s (?:may|can|must|have|are|were|will|do|should|need)\b", re.I)
 
 
 def tells_who(question: str, sentence: str) -> bool:
