@@ -5,9 +5,10 @@
 # %% auto #0
 __all__ = ['NAME', 'FIRST_NAME', 'REPORTS', 'ENGLISH', 'OUT_OF_FORCE', 'NO_NAMES', 'CAPITAL', 'MISSPELT', 'CLOSE', 'SWAPPED',
            'ROOT', 'KIN', 'RUN', 'BESIDE', 'FITS', 'WHOLLY', 'ROW_SAYS', 'LIKE_ENOUGH', 'MONEY', 'POINTER', 'LINK',
-           'FIELD', 'FIGURE', 'names_of', 'title_of', 'about', 'tells_names', 'of_reports', 'is_kin', 'is_abbreviated',
-           'is_named', 'other_name_beside', 'unnamed', 'all_named', 'timely', 'within', 'asks_figure', 'says_wholly',
-           'figure_fits', 'says_something', 'is_field', 'shape', 'of_another', 'rows_of', 'statements', 'candidates']
+           'FIELD', 'FIGURE', 'BEFORE_KIND', 'PLAIN_WORD', 'names_of', 'title_of', 'about', 'tells_names', 'of_reports',
+           'is_kin', 'is_abbreviated', 'is_named', 'other_name_beside', 'unnamed', 'all_named', 'timely', 'within',
+           'asks_figure', 'says_wholly', 'figure_fits', 'says_something', 'is_field', 'shape', 'of_another',
+           'kinds_asked', 'of_sibling', 'longer_labels', 'rows_of', 'statements', 'candidates']
 
 # %% ../../nbs/07_generation/08_fit.ipynb #c03
 import re
@@ -251,6 +252,37 @@ def of_another(question: str, sentence: str, place: str) -> bool:
     return bool(({shape(code) for code in asked} - named) & {shape(code) for code in here})
 
 
+BEFORE_KIND = frozenset("the a an for of in on to with about many much which what do does did are is was were my our your its their".split())
+PLAIN_WORD = re.compile(r"[a-z][a-z-]{2,30}(?<!ly)")
+
+
+def kinds_asked(question: str) -> list[tuple[str, str]]:
+    "The words of a question that may tell which kind of a thing is meant, each with the thing: (youth, members)."
+    said = [word.strip("?,.") for word in question.split()]
+    return [(kind, thing) for before, kind, thing in zip(said, said[1:], said[2:], strict=False)
+            if before.lower() in BEFORE_KIND and all(PLAIN_WORD.fullmatch(word) and word not in STOP_WORDS for word in (kind, thing))]
+
+
+def of_sibling(asked: Sequence[tuple[str, str]], sentence: str, above: str) -> bool:
+    "Whether a sentence, or the heading above it, is about another kind of a thing than the one that is asked for."
+    for kind, thing in asked:
+        text = f"{above}\n{sentence}".lower()
+        there, stem = like_words(text), word_stems(thing)
+        beside = [before for before, word in re.findall(r"(?=\b([a-z][a-z-]{2,30}) ([a-z-]{3,30})\b)", text) if word_stems(word) == stem]
+        others = [word for word in beside if word not in STOP_WORDS]
+        if others and len(others) == len(beside) and not re.search(rf"(?:^|[^\w ]) ?{re.escape(thing)}", text) and Likeness([kind], there).best(there)[0] < LIKE_ENOUGH:
+            return True
+    return False
+
+
+def longer_labels(question: str, rows: Sequence[TableRow]) -> list[str]:
+    "The labels of rows that a question does not name, beside one that it does name and that they end or begin with: `half marathon`."
+    labels = {row.label.lower().strip() for row in rows if re.search(r"[^\W\d_]{3}", row.label)}
+    bare = question.lower()
+    named = [label for label in labels if len(label) > 3 and re.search(rf"\b{re.escape(label)}\b", bare)]
+    return [label for label in labels if label not in bare and any(label.endswith(f" {one}") or label.startswith(f"{one} ") for one in named)]
+
+
 def rows_of(passages: Sequence[PromptPassage]) -> dict[tuple[int, str], TableRow]:
     "The rows of all passages, by passage number and line."
     return {(passage.number, row.line): row for passage in passages for table in tables_of(passage.text) for row in table}
@@ -260,8 +292,12 @@ def statements(question: str, passages: Sequence[PromptPassage]) -> list[RankedS
     "The sentences and rows that are statements, best first."
     rows, places = rows_of(passages), {passage.number: passage.place for passage in passages}
     heads = {key: f"{row.section} {' '.join(row.heads)}" for key, row in rows.items()}
+    reports = of_reports(passages)
+    kinds, longer = ([], []) if reports else (kinds_asked(question), longer_labels(question, list(rows.values())))
     return [sentence for sentence in rank_sentences(question, passages)
-            if (says_something(sentence, rows.get((sentence.passage, sentence.text))) or is_field(question, sentence.text))
+            if not (kinds and not is_row(sentence.text) and of_sibling(kinds, sentence.text, f"{places[sentence.passage]}\n{sentence.above}"))
+            and not any(label in sentence.text.lower() for label in longer)
+            and (says_something(sentence, rows.get((sentence.passage, sentence.text))) or is_field(question, sentence.text))
             and not of_another(question, f"{sentence.text} {heads.get((sentence.passage, sentence.text), '')}", places[sentence.passage])]
 
 

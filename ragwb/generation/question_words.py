@@ -5,12 +5,13 @@
 # %% auto #0
 __all__ = ['NUMBER_WORDS', 'HAS_NUMBER', 'MONTHS', 'DAYS', 'HAS_DATE', 'HAS_DURATION', 'HAS_MONEY', 'HAS_REASON', 'HAS_NAME',
            'HAS_PLACE', 'WANTED', 'NEAR', 'SAME_THING', 'LIKE', 'LIKE_WORD', 'LIGHT', 'ABOVE', 'BEFORE', 'AMOUNT',
-           'NOT_AMOUNT', 'UNITS', 'QUANTITY', 'UNTIL', 'PRICE', 'SUM', 'CLOCK', 'DATE', 'HELD', 'COUNTED', 'ALIKE',
-           'ASKS_VALUE', 'OWN_NUMBER', 'THING', 'DEFINITION', 'FOOTNOTE', 'SAYS_WHAT', 'WHY', 'AFTER_COLON', 'CAUSES',
-           'PURPOSE', 'rarity', 'question_weights', 'word_stems', 'word_weight', 'code_parts', 'whole_codes',
-           'codes_of', 'answers_kind', 'content_words', 'WordMatcher', 'like_words', 'Likeness', 'without_periods',
-           'Coverage', 'of_amounts', 'units_asked', 'measured', 'holds_wanted', 'counted', 'has_figure', 'valued',
-           'defines', 'explains', 'kind_of_answer']
+           'NOT_AMOUNT', 'UNITS', 'QUANTITY', 'UNTIL', 'PRICE', 'SUM', 'CLOCK', 'VERSION', 'DATE', 'HELD', 'LIMIT',
+           'TIMES', 'ASKS_WHO', 'WHO_IS', 'SOMEBODY', 'COUNTED', 'ALIKE', 'ASKS_VALUE', 'OWN_NUMBER', 'THING',
+           'DEFINITION', 'FOOTNOTE', 'SAYS_WHAT', 'WHY', 'AFTER_COLON', 'CAUSES', 'PURPOSE', 'rarity',
+           'question_weights', 'word_stems', 'word_weight', 'code_parts', 'whole_codes', 'codes_of', 'answers_kind',
+           'content_words', 'WordMatcher', 'like_words', 'Likeness', 'without_periods', 'Coverage', 'of_amounts',
+           'units_asked', 'measured', 'told_anew', 'holds_wanted', 'cell_holds', 'tells_who', 'counted', 'number_of',
+           'has_figure', 'valued', 'defines', 'explains', 'kind_of_answer']
 
 # %% ../../nbs/07_generation/04_question_words.ipynb #c03
 import re
@@ -273,21 +274,64 @@ SUM = re.compile(
 CLOCK = re.compile(
     r"(?<![\d:])\d{1,2}[:h]\d\d\b(?!\s?(?:hours|h\b|min))|\b\d{1,2}(?:[.:]\d\d)?\s?(?:[ap]\.?m\b|o['’]clock\b)"
     r"|\b(?:at|from|until|till|by|before|after) \d{1,2}(?![\d.,:%]*\d|\s?[%a-z])|\b(?:noon|midday|midnight|dawn|dusk|sunrise|sunset|morning|afternoon|evening)s?\b", re.I)
+VERSION = r"\d{1,4}(?:\.\d{1,4}){1,3}(?![\d.]*\d)"
 DATE = re.compile(
-    rf"\b(?:{MONTHS}|{DAYS})\b|(?<![\d.,$€£¥])(?:1\d|20)\d\d(?!\d|[.,]\d)|(?<![\d.])\d{{1,2}}[./]\d{{1,2}}(?:[./]|\b)(?=\d{{2}})|\d(?:st|nd|rd|th)\b"
+    rf"\b(?-i:{MONTHS}|{DAYS})\b|(?<![\d.,$€£¥])(?:1\d|20)\d\d(?!\d|[.,]\d)|(?<![\d.])\d{{1,2}}[./]\d{{1,2}}(?:[./]|\b)(?=\d{{2}})|\d(?:st|nd|rd|th)\b"
     r"|\b(?:century|centuries|decades?|today|tomorrow|yesterday)\b", re.I)
 HELD = (  # what is asked, and what a sentence that answers it holds
-    (re.compile(r"\bhow much (?:does|do|did|is|are|will|was|were|would) [^?]{0,200}\b(?:costs?|pay|paid)\b|\bhow expensive\b"
+    (re.compile(r"\bhow much (?:does|do|did|is|are|will|was|were|would) [^?]{0,200}\b(?:costs?|pay|paid)\b|\bhow expensive\b|\bhow much money\b"
                 r"|\bwhat (?:do|does|did|will|would) [^?]{0,200}\bcost\b|"
                 rf"^\s*what(?:['’]s| is| are| was| were) (?:the )?(?:[\w-]{{1,20}} ){{0,3}}{PRICE} (?:of|for|to|per)\b", re.I), SUM),
     (re.compile(r"\b(?:what|which) time\b(?! (?:zone|limit|period|frame|span|of (?:the )?year))", re.I), CLOCK),
     (re.compile(r"\b(?:what|which) (?:date|year|decade|century)\b", re.I), DATE),
+    (re.compile(r"\b(?:by|until|till|from|since) when\b|^\W*when (?:was|were|did)\b", re.I),
+     re.compile(rf"{DATE.pattern}|{CLOCK.pattern}|\b(?:after|before|during|while|when|whenever|once|within|until|ago|ahead|since|as soon as|the end of)\b|\b(?:in|since|with) (?:version )?v?{VERSION}", re.I)),
 )
+
+
+def told_anew(question: str, sentence: str) -> str:
+    "A sentence without the versions that a question names: that something is removed in 4.0 does not say when 4.0 was published."
+    for version in set(re.findall(VERSION, question)):
+        sentence = sentence.replace(version, "")
+    return sentence
 
 
 def holds_wanted(question: str, sentence: str) -> bool:
     "Whether a sentence has the amount of money, the time of day or the date that a question asks for, if it asks for one; a row of a table is not held to that."
-    return is_row(sentence) or all(held.search(sentence) for asked, held in HELD if asked.search(question))
+    return is_row(sentence) or all(held.search(told_anew(question, sentence)) for asked, held in HELD if asked.search(question))
+
+
+LIMIT = re.compile(r"\b(?:limit|duration|length|lasts?|longest|shortest|takes?)\b", re.I)  # a column of spans of time
+TIMES = re.compile(r"\b(?:time|hours?|opens?|opening|starts?|begins?|clos(?:es|ing)|departures?|arrivals?|from|until|to|year|date|month|quarter|day|due|valid|since)\b", re.I)
+
+
+def cell_holds(question: str, cell: str) -> bool:
+    "Whether a cell with its labels has the amount, the time of day or the date that a question asks for: by its own look, or by a label for such numbers."
+    for held in (held for asked, held in HELD if asked.search(question)):
+        numbered = re.search(r"\d", cell) is not None
+        fits = held.search(cell) or numbered and (held is SUM or TIMES.search(cell))
+        if not fits or held is CLOCK and LIMIT.search(cell):
+            return False
+    return True
+
+
+# %% ../../nbs/07_generation/04_question_words.ipynb #63e78dce
+ASKS_WHO = re.compile(r"^\W*(?:(?:to|by|for|from|with|of) )?who(?:m|se)?\b", re.I)
+WHO_IS = re.compile(r"^\W*who(?:['’]s| is| was| are| were) (?:the|our|your|my|their|its)\b(?! (?:one|only|first|last)\b)", re.I)
+SOMEBODY = re.compile(  # pronouns, a subject or an agent with an article, a subject in the plural, and those that need no article
+    r"\b(?:you|we|they|he|she|I|me|us|them|him|her|(?:any|every|some)(?:one|body)|no one|nobody|people|staff|police|parents|children|(?:wo)?men|volunteers)\b"
+    r"|(?:^\W{0,9}|\b(?:by|with|from|to|of|for|ask|tell) )(?:the|an?|each|every|any|all|our|your|its|his|her|their|another) [a-z][\w’'-]{1,30}(?: [a-z][\w’'-]{2,30}(?<!s))?"
+    r"|^\W{0,9}(?:[A-Z][\w’'-]{1,30} )?[\w’'-]{2,30}s (?:may|can|must|have|are|were|will|do|should|need)\b", re.I)
+
+
+def tells_who(question: str, sentence: str) -> bool:
+    "Whether a sentence names somebody besides those that a question names, if it asks who; a row of a table is not held to that."
+    last = question.rstrip(" ?").rsplit("? ", 1)[-1]  # of a question with those before it
+    if is_row(sentence) or not ASKS_WHO.search(last):
+        return True
+    known = set(terms(question))
+    named = any(not set(terms(match[0])) <= known and not DATE.search(match[0]) for match in re.finditer(HAS_NAME, sentence))
+    return named or not WHO_IS.search(last) and any(not set(terms(match[0])) <= known for match in SOMEBODY.finditer(sentence))
 
 
 # %% ../../nbs/07_generation/04_question_words.ipynb #79ff3339
@@ -312,6 +356,18 @@ def counted(question: str, sentence: str) -> bool:
     return bool((Likeness(noun, there).best(there) > ALIKE).all())
 
 
+def number_of(question: str, sentence: str) -> bool | None:
+    "Whether a sentence says how many there are of what a question counts; None if it does not speak of that, or the question counts nothing."
+    match = COUNTED.search(question)
+    noun = match[1].split()[-1].lower() if match else ""
+    one = re.escape(noun.removesuffix("s"))
+    if not noun or not re.search(rf"\b{one}s?\b", sentence, re.I):
+        return None
+    before = rf"(?:(?<![\w.,-])\d[\d.,]{{0,20}}|\b(?:{NUMBER_WORDS}|an?|no|several|a few))[\s-](?:[\w’'-]{{1,30}}[\s-]){{0,3}}?{one}s?\b"
+    behind = rf"\b{one}s? ?[:=(|] ?\d|\bnumber of (?:[\w’'-]{{1,30}} ){{0,3}}?{one}s?\b[^.]{{0,80}}\d|\b{one}s? (?:is|are|was|were|to|at|by|of) \d[\d.,]{{0,20}}(?!\s?[\w%$€£])"
+    return re.search(f"{before}|{behind}", sentence, re.I) is not None
+
+
 def has_figure(sentence: str, known: Collection[str] = ()) -> bool:
     "Whether a sentence has a number that is no date, no number of a note, and none of the terms that are known."
     return any(not set(terms(match.group())) <= set(known) for match in OWN_NUMBER.finditer(FOOTNOTE.sub("", without_periods(sentence))))
@@ -319,8 +375,10 @@ def has_figure(sentence: str, known: Collection[str] = ()) -> bool:
 
 def valued(question: str, sentence: str) -> bool:
     "Whether a sentence has what a question wants: a number of its own, beside the unit that the question asks it in, an amount of money, a time or a date."
-    if not measured(question, sentence) or not holds_wanted(question, sentence):
+    if not measured(question, sentence) or not holds_wanted(question, sentence) or not tells_who(question, sentence):
         return False
+    if not is_row(sentence) and (told := number_of(question, sentence)) is not None:
+        return told
     if ASKS_VALUE.search(question):
         return has_figure(sentence, set(terms(question)))
     if of_amounts(question):
