@@ -10,15 +10,18 @@ from dataclasses import replace
 import pytest
 from click.testing import CliRunner
 from starlette.testclient import TestClient
+from test_api import eventually
 
 import ragwb.cli  # noqa: F401  # all commands
+from ragwb.api.access import AccessGate
 from ragwb.api.routes import create_api
 from ragwb.app.documents_page import WindowUploads
 from ragwb.app.uploads import Uploads
 from ragwb.commands.common import main
 from ragwb.costs.usage import Usage
+from ragwb.network.redis import RedisServer
 from ragwb.operations.keys import KeyStore, add_key
-from ragwb.operations.limits import Buckets, Meters, OverLimit
+from ragwb.operations.limits import Buckets, Meters, OverLimit, SharedBuckets, buckets_of
 from ragwb.operations.permission import Visitor, seen_by
 from ragwb.settings import Settings
 from ragwb.storage.folder import Folder
@@ -159,3 +162,34 @@ def test_limits_are_made_and_listed_on_the_command_line(tmp_path):
     assert json.loads(run("rotate", "ci", "--json").stdout)["limits"]["requests"] == 60
     wrong = run("create", "x", "--limit", "speed=60")
     assert wrong.exit_code == 1 and "NAME=NUMBER is needed" in wrong.output and "requests (requests a minute)" in wrong.output
+
+
+def test_servers_of_one_redis_count_together_and_go_on_without_it(redis8):
+    server = RedisServer(redis8.url, "test:")
+    one, other = (Meters(SharedBuckets(server, every_s=0.01)).of("k1", {"requests": 10, "tokens": 1_000}) for _ in range(2))
+    for _ in range(8):
+        one.take("requests")
+    one.spend("tokens", 1_500)  # a debt
+    other.take("requests")  # asks, and learns
+    assert eventually(lambda: other.meters.buckets.left("k1", "requests", 10) < 2)
+    other.take("requests")
+    with pytest.raises(OverLimit):
+        other.take("requests")
+    other.spend("tokens", 1)
+    assert eventually(lambda: other.meters.buckets.left("k1", "tokens", 1_000) < -490)
+    with pytest.raises(OverLimit), other.question():
+        pass
+    assert all(0 < redis8.client.ttl(key) <= 3_600 * 2 for key in redis8.client.keys("test:limit:k1:*"))
+    redis8.process.kill()
+    third = Meters(SharedBuckets(server, every_s=0.01)).of("k1", {"requests": 2})
+    third.take("requests")
+    third.take("requests")
+    with pytest.raises(OverLimit):
+        third.take("requests")
+
+
+def test_a_server_with_a_redis_shares_its_buckets(tmp_path):
+    for redis, kind in (("redis://127.0.0.1:1", SharedBuckets), ("", Buckets)):
+        assert type(buckets_of(Settings(home=tmp_path, redis=redis))) is kind
+    gate = next(each for each in create_api(Workbench(Settings(home=tmp_path, redis="redis://127.0.0.1:1", model_servers=""))).user_middleware if each.cls is AccessGate)
+    assert isinstance(gate.kwargs["buckets"], SharedBuckets)

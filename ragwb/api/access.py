@@ -30,7 +30,7 @@ from .gate import is_loopback
 from .problems import Problem, problem_of, problem_response
 from ..network.aws import AwsError
 from ..operations.keys import AccessError, KeyRing, Keys, KeyStore, session_id
-from ..operations.limits import Meters, OverLimit
+from ..operations.limits import Buckets, Meters, OverLimit
 from ..operations.openid import read_groups
 from ..operations.permission import ANY, EVERYONE, NOBODY, VISITOR, Visitor, visitor_of
 from ..settings import Settings
@@ -250,8 +250,9 @@ class AccessGate:
         rules: MutableSequence[Rule],  # an app that adds routes adds rules
         easy: bool,                    # as long as no key was made, everyone comes in
         wrong: WrongKeys | None = None,
+        buckets: Buckets | None = None,  # of the keys' limits
     ):
-        self.app, self.keys, self.rules, self.easy, self.wrong, self.meters = app, keys, rules, easy, wrong or WrongKeys(), Meters()
+        self.app, self.keys, self.rules, self.easy, self.wrong, self.meters = app, keys, rules, easy, wrong or WrongKeys(), Meters(buckets)
 
     async def admit(self, scope: Scope, rule: Rule) -> Visitor | Problem:
         "The visitor of a request, or the reason to refuse it."

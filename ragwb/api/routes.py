@@ -48,6 +48,7 @@ from ..network.aws import AwsError
 from ..network.redis import redis_of, redis_troubles
 from ..operations.ab_serving import serve_tests
 from ..operations.keys import Keys, KeyStore
+from ..operations.limits import buckets_of
 from ..operations.metrics import MetricsMiddleware
 from ..operations.replay import notebook_of
 from ..operations.traces import TraceContext, traces_of
@@ -317,7 +318,7 @@ def create_api(workbench: Workbench) -> FastAPI:
     app.mount(ASSETS, StaticFiles(directory=str(files("fastapi_offline") / "static")), name="docs-assets")
     install_problems(app)
     uploads = workbench.settings.max_file_mb * 1_000_000 + 2**20  # the form around the files needs some bytes too
-    app.add_middleware(AccessGate, keys=app.state.keys, rules=app.state.rules, easy=app.state.easy, wrong=app.state.wrong_keys)
+    app.add_middleware(AccessGate, keys=app.state.keys, rules=app.state.rules, easy=app.state.easy, wrong=app.state.wrong_keys, buckets=buckets_of(workbench.settings))
     app.add_middleware(RequestGate, hosts=hosts_for(workbench.settings.hosts), limit_of=lambda path: uploads if path == "/v1/documents" else QUESTION_BYTES)
     app.add_middleware(MetricsMiddleware, metrics=service.metrics)
     if traces := traces_of(os.environ):
