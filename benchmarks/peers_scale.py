@@ -6,7 +6,7 @@ The passages are drawn: `Drawn` says how. Every side gets the same texts and the
 A side whose vector search is approximate looks as far as it must to find .97 of the ten nearest passages on questions that are not counted; where no setting
 reaches that, the farthest is taken, and the row says so. Then documents come to ragwb's collection and leave it, one at a time: what that and the first question
 afterwards take, and whether the bytes of a deleted document are still anywhere on the disk. Rows have processor seconds beside seconds: other work on the
-machine disturbs them less. A run of some sizes and sides keeps the rows of the others; what usearch and faiss hold in memory is not on the disk. 1,000,000 passages need about 10 GB of memory and 15 GB of disk.
+machine disturbs them less. A run of some sizes and sides keeps the rows of the others; what usearch and faiss hold in memory is not on the disk. By its arrays, 1,000,000 passages should need 10 GB of memory; nobody has run it.
 """
 
 import argparse
