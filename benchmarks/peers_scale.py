@@ -6,7 +6,8 @@ The passages are drawn: `Drawn` says how. Every side gets the same texts and the
 A side whose vector search is approximate looks as far as it must to find .97 of the ten nearest passages on questions that are not counted; where no setting
 reaches that, the farthest is taken, and the row says so. Then documents come to ragwb's collection and leave it, one at a time: what that and the first question
 afterwards take, and whether the bytes of a deleted document are still anywhere on the disk. Rows have processor seconds beside seconds: other work on the
-machine disturbs them less. A run of some sizes and sides keeps the rows of the others; what usearch and faiss hold in memory is not on the disk. 1,000,000 passages need about 10 GB of memory and 15 GB of disk.
+machine disturbs them less. A run of some sizes and sides keeps the rows of the others; what usearch and faiss hold in memory is not on the disk.
+By its arrays, 1,000,000 passages should need 10 GB of memory; nobody has run it.
 """
 
 import argparse
@@ -132,7 +133,8 @@ class Side:
 
     def tune(self, questions: Sequence[str]) -> None:
         "Looks as far as it must."
-        for self.far in self.reach:
+        for far in self.reach:
+            self.far = far
             if mean(map(self.recall, questions)) >= RECALL:
                 return
 
@@ -320,7 +322,8 @@ class Chroma(Tantivy):
         return [(id, 1 - distance) for id, distance in zip(found["ids"][0], found["distances"][0], strict=True)]  # type: ignore[index]
 
     def tune(self, questions: Sequence[str]) -> None:
-        for self.far in self.reach:
+        for far in self.reach:
+            self.far = far
             self.vectors.modify(configuration={"hnsw": {"ef_search": self.far}})
             if mean(map(self.recall, questions)) >= RECALL:
                 return

@@ -41,7 +41,8 @@ for command, words in asked["calls"].items():
     print(json.dumps([command, run.exit_code, run.output, bug]))
 """
 SPARED = set("""pandas matplotlib scipy sklearn panel bokeh mlflow ragas jupyter_client nbformat boto3 botocore redis openai langchain_openai langchain_aws ray lance rich
-    uvicorn starlette prometheus_client pypdfium2 markdown_it lance_namespace_urllib3_client langsmith.types langsmith.client opentelemetry psutil tornado""".split())  # for other tasks
+    uvicorn starlette prometheus_client pypdfium2 markdown_it lance_namespace_urllib3_client langsmith.types
+    langsmith.client opentelemetry psutil tornado""".split())  # for other tasks
 ASKED = """
 import sys
 from click.testing import CliRunner
