@@ -14,7 +14,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pylatexenc.latex2text import EnvironmentTextSpec, LatexNodes2Text, MacroTextSpec, get_default_latex_context_db  # type: ignore[import-untyped]
-from pylatexenc.latexwalker import LatexWalker, get_default_latex_context_db as walker_context  # type: ignore[import-untyped]
+from pylatexenc.latexwalker import LatexWalker  # type: ignore[import-untyped]
+from pylatexenc.latexwalker import get_default_latex_context_db as walker_context
 from pylatexenc.macrospec import std_macro  # type: ignore[import-untyped]
 
 from .builder import LimitedBuilder, TextBuilder, check_text_length
