@@ -254,6 +254,9 @@ def test_a_form_of_empty_columns_keeps_their_names() -> None:
     grid.cell(0, 0).text, grid.cell(0, 1).text = "Name of the inspector", "Badge"
     deck.save(file)
     assert parse(file.getvalue(), "a.pptx").text == "Name of the inspector | Badge"
+    grid.cell(1, 0).text = "Ada"
+    deck.save(file := io.BytesIO())
+    assert parse(file.getvalue(), "a.pptx").text == "Name of the inspector: Ada\nBadge"
 
 
 # Excel.

@@ -210,7 +210,8 @@ def test_threaded_comments_replace_the_notes_that_excel_writes_for_older_program
     book = openpyxl.Workbook()
     filled(book.active, ["Item", "Due"], ["Tent", 5])
     threads = (
-        '<ThreadedComments xmlns="t"><threadedComment ref="B2"><text>Really five?</text></threadedComment><threadedComment ref="B2"><text>Yes.</text></threadedComment>'
+        '<ThreadedComments xmlns="t"><threadedComment ref="B2" id="1"><text>Really five?</text></threadedComment>'
+        '<threadedComment ref="B2" id="2" parentId="1"><text>Yes.</text></threadedComment><threadedComment ref="B2"><text>Paid?</text></threadedComment>'
         '<threadedComment ref="A1"><text> </text></threadedComment></ThreadedComments>'
     )
     notes = (
@@ -218,7 +219,7 @@ def test_threaded_comments_replace_the_notes_that_excel_writes_for_older_program
         '<text><r><t>A </t></r><r><t>note.</t></r></text></comment></commentList></comments>'
     )
     read = saved(book, {"xl/worksheets/_rels/sheet1.xml.rels": relations(("comments", "../c.xml"), ("threadedComment", "../t.xml")), "xl/c.xml": notes, "xl/t.xml": threads})
-    assert read.text == "Sheet\n\nItem: Tent | Due: 5\n\nComment on B2 (5): Really five?\n\nComment on B2 (5): Yes.\n\nComment on A2 (Tent): A note."
+    assert read.text == "Sheet\n\nItem: Tent | Due: 5\n\nComment on B2 (5): Really five? Reply: Yes.\n\nComment on B2 (5): Paid?\n\nComment on A2 (Tent): A note."
 
 
 def test_drawings_of_a_sheet_are_read_from_the_top() -> None:

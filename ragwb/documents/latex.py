@@ -14,7 +14,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pylatexenc.latex2text import EnvironmentTextSpec, LatexNodes2Text, MacroTextSpec, get_default_latex_context_db  # type: ignore[import-untyped]
-from pylatexenc.latexwalker import LatexWalker, get_default_latex_context_db as walker_context  # type: ignore[import-untyped]
+from pylatexenc.latexwalker import LatexWalker  # type: ignore[import-untyped]
+from pylatexenc.latexwalker import get_default_latex_context_db as walker_context
 from pylatexenc.macrospec import std_macro  # type: ignore[import-untyped]
 
 from .builder import LimitedBuilder, TextBuilder, check_text_length
@@ -78,9 +79,9 @@ def define(node: Any, texts: Any, arguments: Any, writer: Any) -> None:
     star, name, count, default, body = (each.latex_verbatim().strip("{} ") if each is not None else "" for each in (node.nodeargd.argnlist + [None] * 5)[:5])
     places = re.sub(r"\D", "", count)[:1]
     words = "" if default else re.sub(r"#([1-9])", lambda found: chr(0xE020 + int(found[1])), body)
-    said = writer.nodelist_to_text(LatexWalker(words, latex_context=arguments).get_latex_nodes()[0]) if len(words) <= 100 else ""
+    said = writer.nodelist_to_text(LatexWalker(words, latex_context=arguments).get_latex_nodes()[0]) if len(words) <= 60 else ""
     once = len(set(re.findall(r"[\ue021-\ue029]", said))) == len(re.findall(r"[\ue021-\ue029]", said))  # a name within itself doubles nothing
-    if len(arguments.categories()) > 100 or not re.fullmatch(r"\\[A-Za-z]+", name) or not said.strip() or len(said) > 100 or not once:
+    if len(arguments.categories()) > 100 or not re.fullmatch(r"\\[A-Za-z]+", name) or not said.strip() or len(said) > 60 or not once:
         return
 
     def write(used: Any, l2tobj: Any) -> str:

@@ -172,5 +172,5 @@ def write_grid(builder: TextBuilder, rows: Sequence[Sequence[str]], heads: int) 
             builder.paragraph(row[0])
         elif at >= heads:
             builder.row(row, header)
-    if heads and not any(any(row) for row in rows[heads:]):  # a form to be filled in: its column names are all there is
-        builder.row(header)
+    filled = {at for row in rows[heads:] if not len(row) == 1 < len(header) for at, cell in enumerate(row) if cell}
+    builder.row([name for at, name in enumerate(header) if name and at not in filled])  # to be filled in: there is nothing else to show these names
