@@ -60,7 +60,7 @@ def overview(**known: object) -> Overview:
 
 def test_the_figures_say_what_they_are_of() -> None:
     assert plain(figures(overview())) == (
-        "today $0.5000 since 00:00 UTC November $2.0000 until now end of November $4.0000 if it goes on like this "
+        "today $0.5000 since 00:00 UTC November $2.00 until now end of November $4.00 if it goes on like this "
         "per question $0.2500 1 question this month saved $0.00 nothing yet this month"
     )
     seen = plain(figures(overview(questions=2, per_question=None, saved=Savings(prompt_cache=0.25, answer_cache=0.5))))
@@ -72,8 +72,8 @@ def test_the_figures_say_what_they_are_of() -> None:
 def test_a_day_is_a_bar_as_high_as_its_share_of_the_dearest() -> None:
     drawn = day_chart([("2026-11-01", 0.0), ("2026-11-02", 0.001), ("2026-11-03", 0.5), ("2026-11-04", 1.0)])
     assert re.findall(r"height:([\d.]+)%", drawn) == ["0.0", "2.0", "50.0", "100.0"]
-    assert 'aria-label="Dollars by day: 2026-11-02 $0.001000; 2026-11-03 $0.5000; 2026-11-04 $1.0000"' in drawn and 'title="2026-11-01: $0.00"' in drawn
-    assert plain(drawn) == "2026-11-01 at most $1.0000 in a day 2026-11-04"
+    assert 'aria-label="Dollars by day: 2026-11-02 $0.001000; 2026-11-03 $0.5000; 2026-11-04 $1.00"' in drawn and 'title="2026-11-01: $0.00"' in drawn
+    assert plain(drawn) == "2026-11-01 at most $1.00 in a day 2026-11-04"
     assert day_chart([("2026-11-01", 0.0)]) == ""
 
 
@@ -82,16 +82,16 @@ def test_a_budget_is_near_from_four_fifths_and_over_from_the_whole() -> None:
     assert [re.search('class="(.*?)"', one)[1] for one in drawn] == ["budget", "budget near", "budget near", "budget over", "budget over"]  # type: ignore[index]
     assert re.findall(r'value="(.*?)" max="1"', "".join(drawn)) == ["0.795", "0.800", "0.995", "1.000", "1.000"]
     assert [plain(drawn[0]), plain(drawn[3]), plain(drawn[4])] == [
-        "The day's budget $1.5900 of $2.0000 (80 %)",
-        "The day's budget of this key $2.0000 of $2.0000 (100 %)",
-        "The day's budget $3.0000 of $2.0000 (150 %)",
+        "The day's budget $1.59 of $2.00 (80 %)",
+        "The day's budget of this key $2.00 of $2.00 (100 %)",
+        "The day's budget $3.00 of $2.00 (150 %)",
     ]
 
 
 def test_sums_have_their_share_and_say_what_has_no_price() -> None:
     sums = Sums([Sum(("id1",), 1_200, 1.5, 0), Sum(("<b>",), 3, 0.5, 1), Sum(("",), 2, 0.0, 2)])
-    assert plain(sums_table("key", sums, 2.0, {"id1": "Cy's"})) == ("API key dollars share charges Cy's $1.5000 75 % 1,200 <b> $0.5000 and more 25 % 3 no key no price known 0 % 2")
-    assert plain(sums_table("model", sums, 0.0, {})) == "model dollars share charges id1 $1.5000 – 1,200 <b> $0.5000 and more – 3 – no price known – 2"
+    assert plain(sums_table("key", sums, 2.0, {"id1": "Cy's"})) == ("API key dollars share charges Cy's $1.50 75 % 1,200 <b> $0.5000 and more 25 % 3 no key no price known 0 % 2")
+    assert plain(sums_table("model", sums, 0.0, {})) == "model dollars share charges id1 $1.50 – 1,200 <b> $0.5000 and more – 3 – no price known – 2"
     assert '<td class="n">1,200</td>' in sums_table("model", sums, 0.0, {}) and "<b>" not in sums_table("key", sums, 2.0, {})
 
 
@@ -121,7 +121,7 @@ def test_the_page_shows_everything_or_says_that_nothing_was_paid_for(tmp_path: P
     drawn = cost_regions(CostState(seen, [("Why?", 0.33, ledger.of("a1"))], {"": "nobody", "model": "wrong"}, "component"))
     assert plain(drawn["notice"]) == "No price is known for openai:gpt-<99>: what it costs is in none of these sums." and "<99>" not in drawn["notice"]
     said = plain(drawn["costs"])
-    assert "Budgets The day's budget $0.3300 of $0.2500 (132 %) Anything odd Nothing odd in the questions of this month. The first 200 that cost something are learnt before anything is told. November by what for model prompt collection API key config route cache what for dollars share charges" in said  # noqa: E501
+    assert "Budgets The day's budget $0.3300 of $0.2500 (132 %) Anything odd Nothing odd this month. The first 200 questions that cost something show what is usual; what is odd is told after them. November by what for model prompt collection API key config route cache what for dollars share charges" in said  # noqa: E501
     assert "model $0.3300 and more 100 % 2 cached answers, at no cost $0.00 0 % 1 Saved in November saved by dollars against cached answers $0.3300 what the repeated answers had cost at their models the fast route – the same tokens at the strong model's price shorter prompts – the passages left out, at the price of reading them the provider's prompt cache – the tokens read from it, at the price of fresh ones The dearest questions of November Why? $0.3300" in said  # noqa: E501
     by_key = plain(cost_regions(CostState(seen, [], {"": "nobody"}, "key"))["costs"])
     assert "API key dollars share charges nobody $0.3300 and more 100 % 3 Saved in November" in by_key and "No question cost anything this month." in by_key

@@ -61,7 +61,7 @@ def test_a_period_is_a_day_or_a_month_of_utc(moment: str, day: str, day_ends: st
 def test_a_refusal_says_what_is_left_and_until_when() -> None:
     error = reached(Standing(Limit("month", 2.0), 1.5, 0.25), 0.5, datetime(2026, 2, 28, 22, 30, tzinfo=UTC))
     assert str(error) == (
-        "the month's budget is used up: $1.7500 of $2.0000 are spent or reserved, and this question may cost $0.5000. "
+        "the month's budget is used up: $1.75 of $2.00 are spent or reserved, and this question may cost $0.5000. "
         "The next month begins at 2026-03-01 00:00 UTC; an administrator can raise the budget"
     )
     assert (error.again_s, isinstance(error, BudgetExceeded)) == (5400.0, True)
@@ -200,7 +200,7 @@ def test_each_share_of_a_limit_is_told_once_when_it_is_reached(allowance: Allowa
         caplog.clear()
         warn(allowance, Standing(MONTH, 2 * spent, 0.0), NOON)
         told.append([record.getMessage() for record in caplog.records if record.levelno == logging.WARNING])
-    half, most, all_ = (f"the month's budget: ${usd:.4f} of $2.0000 are spent ({share} %)" for usd, share in ((1.0, 50), (1.6, 80), (2.0, 100)))
+    half, most, all_ = (f"the month's budget: ${usd:.2f} of $2.00 are spent ({share} %)" for usd, share in ((1.0, 50), (1.6, 80), (2.0, 100)))
     assert told == [[], [], [half], [], [], [most], [], [all_], [], []]
     caplog.clear()
     warn(allowance, Standing(MONTH, 2.0, 0.0), NOON + timedelta(days=31))

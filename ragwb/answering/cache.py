@@ -237,7 +237,8 @@ def keep(cache: CacheStore, run: QuestionRun) -> None:
 def cached_steps(run: QuestionRun, cache: CacheStore) -> Iterator[Event]:
     "An answer as it is made, by way of the cache. Raises ModelError."
     guard, rewrite, retrieve, generate = ANSWER_STEPS
-    steps = (guard, rewrite, AnswerStep(retrieve.name, find_passages), AnswerStep("cache", lambda run: look_up(cache, run)), generate, AnswerStep("keep", lambda run: keep(cache, run)))
+    ask, put = AnswerStep("cache", lambda run: look_up(cache, run)), AnswerStep("keep", lambda run: keep(cache, run))
+    steps = (guard, rewrite, AnswerStep(retrieve.name, find_passages), ask, generate, put)
     try:
         yield from take_steps(run, steps)
     finally:

@@ -32,9 +32,9 @@ from ..operations.keys import KeyStore
 from ..workbench import Workbench
 
 # %% ../../nbs/15_app/15_cost_page.ipynb #c06
-def figure(label: str, usd: float | None, more: str = "") -> str:
+def figure(label: str, usd: float | None, more: str = "", width: int = 1) -> str:
     "A figure with its label, and a line that says more."
-    return f'<div class="figure"><small class="muted">{label}</small><strong>{"–" if usd is None else dollars(usd)}</strong><small class="muted">{more}</small></div>'
+    return f'<div class="figure" style="grid-column:span {width}"><small class="muted">{label}</small><strong>{"–" if usd is None else dollars(usd)}</strong><small class="muted">{more}</small></div>'
 
 
 def figures(seen: Overview) -> str:
@@ -44,7 +44,7 @@ def figures(seen: Overview) -> str:
     return '<div class="figures">' + "".join((
         figure("today", seen.today, "since 00:00 UTC"), figure(f"{seen.now:%B}", seen.month, "until now"),
         figure(f"end of {seen.now:%B}", seen.forecast, "if it goes on like this"), figure("per question", seen.per_question, f"{count_of(seen.questions, 'question')} this month"),
-        figure("saved", saved, ", ".join(parts) or "nothing yet this month"),
+        figure("saved", saved, ", ".join(parts) or "nothing yet this month", 2),
     )) + "</div>"  # fmt: skip
 
 
@@ -105,7 +105,7 @@ def signed(usd: float) -> str:
 def anomaly_lines(found: Sequence[Anomaly]) -> str:
     "What is odd, the latest first."
     if not found:
-        return '<p class="small muted">Nothing odd in the questions of this month. The first 200 that cost something are learnt before anything is told.</p>'
+        return '<p class="small muted">Nothing odd this month. The first 200 questions that cost something show what is usual; what is odd is told after them.</p>'
     return '<ul class="odd">' + "".join(
         f'<li><strong>{escape(each.rule)}</strong> {escape(each.said)} <time class="small muted" datetime="{escape(each.at)}">{escape(each.at[:16].replace("T", " "))} UTC</time></li>'
         for each in reversed(found[-8:])) + "</ul>"  # fmt: skip
@@ -113,14 +113,14 @@ def anomaly_lines(found: Sequence[Anomaly]) -> str:
 
 def charge_row(made: Charge) -> list[str]:
     "A charge's cells."
-    units = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in made.units.items())
+    units = ", ".join(count_of(count, name.replace("_", " ").removesuffix("s")) for name, count in made.units.items())
     return [escape(made.component), escape(made.model), escape(units), escape(made.price or "no price known"), "–" if made.usd is None else dollars(made.usd)]
 
 
 def dear_question(question: str, usd: float, charges: Sequence[Charge]) -> str:
     "A question with what it cost, which opens to its charges."
     rows = data_table(["what for", "model", "units", "price", "#dollars"], [charge_row(each) for each in charges])
-    return f'<details><summary class="line"><span class="grow name">{escape(question)}</span><span>{dollars(usd)}</span></summary><div class="wide">{rows}</div></details>'
+    return f'<details><summary class="line"><span class="grow name">{escape(question)}</span><span>{dollars(usd)}</span></summary><div class="wide"><div style="min-width:38em">{rows}</div></div></details>'
 
 # %% ../../nbs/15_app/15_cost_page.ipynb #c09
 COST_SKELETON = '<div class="documents"><div data-region="notice" role="alert"></div><div data-region="costs"></div></div>'

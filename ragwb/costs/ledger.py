@@ -11,6 +11,8 @@ import json
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from copy import copy
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -184,7 +186,7 @@ class Ledger:
     "All charges, in SQLite. Safe to share between threads and processes."
 
     def __init__(self, path: Path, patience_s: float = 30):  # seconds to wait for another writer
-        self.database = shared_database(path, patience_s)
+        self.path, self.database = path, shared_database(path, patience_s)
         self.lock = threading.Lock()  # one transaction at a time on the connection
         make_tables(self.database)
 
@@ -195,6 +197,14 @@ class Ledger:
         with self.lock, self.database:
             self.database.execute("BEGIN IMMEDIATE")
             return max(0, self.database.executemany(statement, rows).rowcount)
+
+    @contextmanager
+    def at_once(self) -> Iterator["Ledger"]:
+        "The ledger as it is now, to be read: what is charged meanwhile is in none of its sums, so that they agree with each other."
+        seen = copy(self)
+        with closing(shared_database(self.path)) as seen.database:
+            seen.database.execute("BEGIN")
+            yield seen
 
     def of(self, answer: str) -> list[Charge]:
         "An answer's charges, in the order of their ids."

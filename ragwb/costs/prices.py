@@ -103,7 +103,7 @@ def price_of(
 # %% ../../nbs/04_costs/02_prices.ipynb #c14
 def dollars(usd: float) -> str:
     "US dollars in words, with as many decimals as a small sum needs."
-    return f"${usd:,.2f}" if usd >= 100 or not usd else f"${usd:,.4f}" if usd >= 0.01 else f"${usd:.6f}"
+    return f"${usd:,.2f}" if usd >= 1 or not usd else f"${usd:,.4f}" if usd >= 0.01 else f"${usd:.6f}"
 
 
 def cost_of(
