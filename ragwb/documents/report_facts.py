@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['YEARS', 'MODAL', 'FIRM', 'SIGNED', 'AUDITS', 'NAMED_FIRM', 'SERVED', 'BOUGHT', 'PRICE', 'INTANGIBLE', 'REASON',
-           'MOVED', 'ASKING', 'EACH_CLASS', 'DEBT', 'EQUITY', 'MOST_LISTED', 'KINDS', 'AMOUNT_ASKED', 'Fact',
-           'years_of', 'sentences_of', 'auditors', 'acquisitions', 'asked_words', 'reasons', 'listed', 'fact_asked']
+           'MOVED', 'PERCENTAGE', 'ASKING', 'EACH_CLASS', 'DEBT', 'EQUITY', 'MOST_LISTED', 'KINDS', 'AMOUNT_ASKED',
+           'Fact', 'years_of', 'sentences_of', 'auditors', 'acquisitions', 'asked_words', 'named_in', 'reasons',
+           'listed', 'fact_asked']
 
 # %% ../../nbs/01_documents/45_report_facts.ipynb #c03
 import re
@@ -77,6 +78,7 @@ def acquisitions(question: str, text: str) -> list[Fact]:
 # %% ../../nbs/01_documents/45_report_facts.ipynb #c14
 REASON = re.compile(r"\b(?:due to|driven by|because of|attributable to|reflect(?:s|ed|ing)|result(?:ed|ing)? (?:from|of)|as a result of|led by|caused by|owing to|thanks to|offset)\b", re.I)
 MOVED = re.compile(r"\b(?:increas|decreas|rose|risen|fell|fallen|grew|grow|declin|improv|higher|lower|up|down|chang|expan|contract)\w*", re.I)
+PERCENTAGE = re.compile(r"\b(gross|operating|net) (?:profit|income|earnings) as an? (?:percentage|percent|%) of\b", re.I)
 ASKING = frozenset(terms("what which why how drove driven driver drivers reason reasons main primary change changed changes explain explains caused led factors as of year fiscal fy company"))
 
 
@@ -88,14 +90,19 @@ def asked_words(question: str) -> set[str]:
     return set(terms(small)) - ASKING
 
 
+def named_in(text: str) -> set[str]:
+    "The terms of a text; a profit or an income as a percentage is a margin too."
+    return set(terms(PERCENTAGE.sub(r"\g<0> \1 margin", text)))
+
+
 def reasons(question: str, text: str) -> list[Fact]:
     "The sentences that say why what is asked for changed, each with the one before it where that one names it."
     wanted, asked, before, found = asked_words(question), years_of(question), "", []
     for sentence in sentences_of(text):
         joined = f"{before} {sentence}" if before and f"{before} {sentence}" in text else sentence
         if wanted and REASON.search(sentence) and not MODAL.search(sentence):
-            whole = sentence if wanted <= set(terms(sentence)) and not sentence.startswith(("The ", "This ")) else joined
-            if wanted <= set(terms(whole)) and MOVED.search(whole) and not MODAL.search(whole):
+            whole = sentence if wanted <= named_in(sentence) and not sentence.startswith(("The ", "This ")) else joined
+            if wanted <= named_in(whole) and MOVED.search(whole) and not MODAL.search(whole):
                 found.append(Fact(whole, (whole,), 1.0 + bool(asked & set(YEARS.findall(whole))) + bool(re.search(r"\d\s?%|percent|basis points", whole))))
         before = sentence
     return found

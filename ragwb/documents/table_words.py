@@ -27,7 +27,7 @@ IN_TABLES = {  # what tables call it
     "capital": "property plant equipment", "expenditure": "additions purchases payments", "expenditures": "additions purchases payments",
     "supplier": "accounts payable", "suppliers": "accounts payable", "customers": "receivable", "owing": "receivable payable", "receivables": "accounts receivable",
     "ppe": "property plant equipment", "ppne": "property plant equipment", "pp&e": "property plant equipment", "fixed": "property plant equipment",
-    "cogs": "cost sales revenue", "turnover": "revenue sales", "stock": "inventories stock", "shareholders": "stockholders equity",
+    "cogs": "cost sales revenue", "goods": "sales revenue products merchandise", "turnover": "revenue sales", "stock": "inventories stock", "shareholders": "stockholders equity",
     "stockholders": "shareholders equity", "marketing": "marketing selling", "administration": "administrative", "buys": "purchases repurchased repurchases",
     "borrowings": "debt notes", "operations": "operating activities", "dividends": "dividends paid", "cash": "cash equivalents", "workers": "employees", "staff": "employees",
 }  # fmt: skip

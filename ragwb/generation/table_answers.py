@@ -155,8 +155,10 @@ def answer_of_one(
     near = tuple(dict.fromkeys(cell.passage.number for cell in cells if cell.score >= NEAR_CELL))
     if not cells or cells[0].score < least:
         return TableAnswer(passages=near)
-    best = cells[0]
-    if any(is_rival(best, other) for other in cells):
+    tied = [cell for cell in cells if cell.score > cells[0].score - TIE]
+    literal = [cell for cell in tied if cell.row.label and cell.row.label.lower() in question.lower()]  # total current assets are not total assets
+    best = (literal or tied)[0]
+    if any(is_rival(best, other) for other in literal or cells):
         return TableAnswer(passages=near)
     if asked.compares and len(asked.periods) > 1:
         return replace(compared(cells, len(asked.periods), least), passages=near)
