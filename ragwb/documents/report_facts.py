@@ -79,10 +79,12 @@ def acquisitions(question: str, text: str) -> list[Fact]:
     return found
 
 # %% ../../nbs/01_documents/45_report_facts.ipynb #c14
-REASON = re.compile(r"\b(?:due to|driven by|because of|attributable to|reflect(?:s|ed|ing)|result(?:ed|ing)? (?:from|of)|as a result of|led by|caused by|owing to|thanks to|offset)\b", re.I)
+REASON = re.compile(r"\b(?:due to|driven by|because of|attributable to|reflect(?:s|ed|ing)|result(?:ed|ing)? (?:from|of)"
+                    r"|as a result of|led by|caused by|owing to|thanks to|offset)\b", re.I)
 MOVED = re.compile(r"\b(?:increas|decreas|rose|risen|fell|fallen|grew|grow|declin|improv|higher|lower|up|down|chang|expan|contract)\w*", re.I)
 PERCENTAGE = re.compile(r"\b(gross|operating|net) (?:profit|income|earnings) as an? (?:percentage|percent|%) of\b", re.I)
-ASKING = frozenset(terms("what which why how drove driven driver drivers reason reasons main primary change changed changes explain explains caused led factors as of year fiscal fy company"))
+ASKING = frozenset(terms("what which why how drove driven driver drivers reason reasons main primary change "
+                         "changed changes explain explains caused led factors as of year fiscal fy company"))
 
 
 def asked_words(question: str) -> set[str]:
