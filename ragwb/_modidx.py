@@ -3350,6 +3350,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                            'ragwb/documents/report_facts.py'),
                                               'ragwb.documents.report_facts.listed': ( '01_documents/report_facts.html#listed',
                                                                                        'ragwb/documents/report_facts.py'),
+                                              'ragwb.documents.report_facts.named_in': ( '01_documents/report_facts.html#named_in',
+                                                                                         'ragwb/documents/report_facts.py'),
                                               'ragwb.documents.report_facts.reasons': ( '01_documents/report_facts.html#reasons',
                                                                                         'ragwb/documents/report_facts.py'),
                                               'ragwb.documents.report_facts.sentences_of': ( '01_documents/report_facts.html#sentences_of',

@@ -4,12 +4,13 @@
 
 # %% auto #0
 __all__ = ['YEARS', 'MODAL', 'FIRM', 'SIGNED', 'AUDITS', 'NAMED_FIRM', 'SERVED', 'BOUGHT', 'PRICE', 'INTANGIBLE', 'REASON',
-           'MOVED', 'ASKING', 'EACH_CLASS', 'DEBT', 'EQUITY', 'MOST_LISTED', 'KINDS', 'AMOUNT_ASKED', 'Fact',
-           'years_of', 'sentences_of', 'auditors', 'acquisitions', 'asked_words', 'reasons', 'listed', 'fact_asked']
+           'MOVED', 'PERCENTAGE', 'ASKING', 'EACH_CLASS', 'DEBT', 'EQUITY', 'MOST_LISTED', 'KINDS', 'AMOUNT_ASKED',
+           'Fact', 'years_of', 'sentences_of', 'auditors', 'acquisitions', 'asked_words', 'named_in', 'reasons',
+           'listed', 'fact_asked']
 
 # %% ../../nbs/01_documents/45_report_facts.ipynb #c03
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from .language import STOP_WORDS, is_row, sentences, terms
@@ -42,7 +43,8 @@ def sentences_of(text: str) -> list[str]:
 FIRM = r"[A-Z][\w&.,'’ -]{1,60}? (?:LLP|L\.L\.P\.|PLLC|LLC|P\.C\.|Limited|Ltd\.|GmbH|AG)(?![\w])"
 SIGNED = re.compile(rf"(?:/s/|\bAuditor(?: Firm)? Name:?)[ \t|:]{{0,4}}({FIRM})")
 AUDITS = re.compile(r"\baudit(?:or|ors|ed)\b|accounting firm", re.I)
-NAMED_FIRM = re.compile(rf"({FIRM})[^.\n]{{0,40}}(?:independent (?:registered )?(?:public )?account|auditor)|(?:auditor|accounting firm)s?,? (?:is |was |were |are )?({FIRM})")
+NAMED_FIRM = re.compile(rf"({FIRM})[^.\n]{{0,40}}(?:independent (?:registered )?(?:public )?account|auditor)"
+                        rf"|(?:auditor|accounting firm)s?,? (?:is |was |were |are )?({FIRM})")
 SERVED = re.compile(r"\bserved as (?:the Company|our|its)[^.\n]{0,60}auditors?\b")
 
 
@@ -57,8 +59,10 @@ def auditors(question: str, text: str) -> list[Fact]:
     return [Fact(sentence, (sentence,)) for sentence in sentences_of(text) if NAMED_FIRM.search(sentence) and not MODAL.search(sentence)][:1]
 
 # %% ../../nbs/01_documents/45_report_facts.ipynb #c11
-BOUGHT = re.compile(r"\b(?:acquired|completed (?:the|our|its|an?) (?:\w+ ){0,3}(?:acquisition|purchase|merger)|closed (?:the|our|its) (?:acquisition|purchase)"
-                    r"|(?:agreed|(?:entered into an?|definitive) (?:\w+ ){0,2}agreement) to (?:acquire|purchase)|(?:bought|purchased) (?:all|substantially all|the (?:business|outstanding)))\b"
+BOUGHT = re.compile(r"\b(?:acquired|completed (?:the|our|its|an?) (?:\w+ ){0,3}(?:acquisition|purchase|merger)"
+                    r"|closed (?:the|our|its) (?:acquisition|purchase)"
+                    r"|(?:agreed|(?:entered into an?|definitive) (?:\w+ ){0,2}agreement) to (?:acquire|purchase)"
+                    r"|(?:bought|purchased) (?:all|substantially all|the (?:business|outstanding)))\b"
                     r"[^.;\n]{0,120}?(?:\b[A-Z][a-z]+|\b[A-Z]{2,})")
 PRICE = re.compile(r"[$€£¥] ?\d|consideration|purchase price|outstanding (?:shares|equity|stock)", re.I)
 INTANGIBLE = re.compile(r"\bacquired (?:intangible|in-process|technology|assets and|goodwill)|\bshares? (?:of (?:our|its|the Company's) )?common stock\b", re.I)
@@ -75,9 +79,12 @@ def acquisitions(question: str, text: str) -> list[Fact]:
     return found
 
 # %% ../../nbs/01_documents/45_report_facts.ipynb #c14
-REASON = re.compile(r"\b(?:due to|driven by|because of|attributable to|reflect(?:s|ed|ing)|result(?:ed|ing)? (?:from|of)|as a result of|led by|caused by|owing to|thanks to|offset)\b", re.I)
+REASON = re.compile(r"\b(?:due to|driven by|because of|attributable to|reflect(?:s|ed|ing)|result(?:ed|ing)? (?:from|of)"
+                    r"|as a result of|led by|caused by|owing to|thanks to|offset)\b", re.I)
 MOVED = re.compile(r"\b(?:increas|decreas|rose|risen|fell|fallen|grew|grow|declin|improv|higher|lower|up|down|chang|expan|contract)\w*", re.I)
-ASKING = frozenset(terms("what which why how drove driven driver drivers reason reasons main primary change changed changes explain explains caused led factors as of year fiscal fy company"))
+PERCENTAGE = re.compile(r"\b(gross|operating|net) (?:profit|income|earnings) as an? (?:percentage|percent|%) of\b", re.I)
+ASKING = frozenset(terms("what which why how drove driven driver drivers reason reasons main primary change "
+                         "changed changes explain explains caused led factors as of year fiscal fy company"))
 
 
 def asked_words(question: str) -> set[str]:
@@ -88,16 +95,22 @@ def asked_words(question: str) -> set[str]:
     return set(terms(small)) - ASKING
 
 
+def named_in(text: str) -> set[str]:
+    "The terms of a text; a profit or an income as a percentage is a margin too."
+    return set(terms(PERCENTAGE.sub(r"\g<0> \1 margin", text)))
+
+
 def reasons(question: str, text: str) -> list[Fact]:
     "The sentences that say why what is asked for changed, each with the one before it where that one names it."
-    wanted, asked, before, found = asked_words(question), years_of(question), "", []
-    for sentence in sentences_of(text):
-        joined = f"{before} {sentence}" if before and f"{before} {sentence}" in text else sentence
-        if wanted and REASON.search(sentence) and not MODAL.search(sentence):
-            whole = sentence if wanted <= set(terms(sentence)) and not sentence.startswith(("The ", "This ")) else joined
-            if wanted <= set(terms(whole)) and MOVED.search(whole) and not MODAL.search(whole):
+    wanted, asked, before, found = asked_words(question), years_of(question), (0, 0), []
+    for start, end in sentences(text, 0, len(text)):
+        sentence = text[start:end]
+        joined = text[before[0]:end] if before[1] and "\n" not in text[before[1]:start] else sentence
+        if wanted and not is_row(sentence) and REASON.search(sentence) and not MODAL.search(sentence):
+            whole = sentence if wanted <= named_in(sentence) and not sentence.startswith(("The ", "This ")) else joined
+            if wanted <= named_in(whole) and MOVED.search(whole) and not MODAL.search(whole):
                 found.append(Fact(whole, (whole,), 1.0 + bool(asked & set(YEARS.findall(whole))) + bool(re.search(r"\d\s?%|percent|basis points", whole))))
-        before = sentence
+        before = start, end
     return found
 
 # %% ../../nbs/01_documents/45_report_facts.ipynb #c17
@@ -113,7 +126,8 @@ def listed(question: str, text: str) -> list[Fact]:
     head = next((n for n, line in enumerate(lines) if is_row(line) and EACH_CLASS.search(line)), None)
     if head is None:
         return []
-    debt, names, rows = bool(DEBT.search(question)), [cell.rstrip(" :") for cell in split_row(lines[head])], []
+    debt, names = bool(DEBT.search(question)), [cell.rstrip(" :") for cell in split_row(lines[head])]
+    rows: list[tuple[str, list[str]]] = []
     for line in lines[head + 1:]:
         cells = split_row(line)
         if not is_row(line) or len(cells) < 2 or len(rows) >= MOST_LISTED:
@@ -128,10 +142,13 @@ def listed(question: str, text: str) -> list[Fact]:
 # %% ../../nbs/01_documents/45_report_facts.ipynb #c20
 KINDS: tuple[tuple[re.Pattern[str], Callable[[str, str], list[Fact]]], ...] = (
     (re.compile(r"\b(?:who|which|what|whom|name|identify)\b[^?]{0,120}\b(?:auditors?|audited|audits?|accounting firm)\b", re.I), auditors),
-    (re.compile(r"\b(?:which|what)\b(?: \w+){0,5} acquisitions?\b|\b(?:which|what) (?:\w+ ){0,2}(?:compan(?:y|ies)|business(?:es)?|firms?)\b[^?]{0,100}\b(?:acquired?|bought|buy|purchased?)\b"
+    (re.compile(r"\b(?:which|what)\b(?: \w+){0,5} acquisitions?\b"
+                r"|\b(?:which|what) (?:\w+ ){0,2}(?:compan(?:y|ies)|business(?:es)?|firms?)\b[^?]{0,100}\b(?:acquired?|bought|buy|purchased?)\b"
                 r"|\bacquisitions\b[^?]{0,60}\b(?:made|did|complete[ds]?)\b", re.I), acquisitions),
-    (re.compile(r"\b(?:which|what|name|list)\b[^?]{0,100}\b(?:securities|notes|bonds|debentures|stocks?)\b[^?]{0,100}\b(?:registered|listed|trad(?:e|ed)|exchange)\b", re.I), listed),
-    (re.compile(r"\b(?:why|drove|driven|drivers?|reasons?|what (?:caused|led|explains?))\b[^?]{0,120}\b(?:margins?|sales|revenues?|income|profits?|expenses?|costs?|earnings)\b", re.I), reasons),
+    (re.compile(r"\b(?:which|what|name|list)\b[^?]{0,100}\b(?:securities|notes|bonds|debentures|stocks?)\b"
+                r"[^?]{0,100}\b(?:registered|listed|trad(?:e|ed)|exchange)\b", re.I), listed),
+    (re.compile(r"\b(?:why|drove|driven|drivers?|reasons?|what (?:caused|led|explains?))\b"
+                r"[^?]{0,120}\b(?:margins?|sales|revenues?|income|profits?|expenses?|costs?|earnings)\b", re.I), reasons),
 )
 AMOUNT_ASKED = re.compile(r"\bhow (?:much|many|large)\b|\b(?:amount|price|consideration|fees?|cost of)\b", re.I)
 

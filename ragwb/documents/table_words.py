@@ -27,7 +27,7 @@ IN_TABLES = {  # what tables call it
     "capital": "property plant equipment", "expenditure": "additions purchases payments", "expenditures": "additions purchases payments",
     "supplier": "accounts payable", "suppliers": "accounts payable", "customers": "receivable", "owing": "receivable payable", "receivables": "accounts receivable",
     "ppe": "property plant equipment", "ppne": "property plant equipment", "pp&e": "property plant equipment", "fixed": "property plant equipment",
-    "cogs": "cost sales revenue", "turnover": "revenue sales", "stock": "inventories stock", "shareholders": "stockholders equity",
+    "cogs": "cost sales revenue", "goods": "sales revenue products merchandise", "turnover": "revenue sales", "stock": "inventories stock", "shareholders": "stockholders equity",
     "stockholders": "shareholders equity", "marketing": "marketing selling", "administration": "administrative", "buys": "purchases repurchased repurchases",
     "borrowings": "debt notes", "operations": "operating activities", "dividends": "dividends paid", "cash": "cash equivalents", "workers": "employees", "staff": "employees",
 }  # fmt: skip
@@ -76,13 +76,16 @@ MEASURES = tuple((re.compile(rf"\b(?:{asked})\b", re.I), lines) for asked, lines
 CALLED = tuple((re.compile(rf"\b(?:{asked})\b", re.I), words) for asked, words in (  # what is asked for -> what reports call it
     ("audit(?:ed|ors?)?", "report of independent registered public accounting firm served as auditor"),
     ("people (?:work|worked)|headcount|workforce", "employees employed people"),
-    (r"acquisitions|(?:compan(?:y|ies)|business(?:es)?) [^?]{0,80}\b(?:acquired?|bought|buy)", "acquired completed acquisition purchase consideration goodwill business combinations"),
+    (r"acquisitions|(?:compan(?:y|ies)|business(?:es)?) [^?]{0,80}\b(?:acquired?|bought|buy)",
+     "acquired completed acquisition purchase consideration goodwill business combinations"),
     ("drag(?:ged|s)? [^?]{0,40}(?:down|growth)", "segment sales growth decreased"),
-    (r"(?:registered|listed|traded?)\b[^?]{0,80}\bexchange|securities\b[^?]{0,80}\bregistered", "title of each class trading symbol name of each exchange on which registered Section 12(b)"),
-    (r"(?:drove|driven|drivers?|why|reasons?)\b[^?]{0,80}\b(?:margins?|sales|revenues?|income|profit)", "increased decreased compared with prior year primarily due to"),
+    (r"(?:registered|listed|traded?)\b[^?]{0,80}\bexchange|securities\b[^?]{0,80}\bregistered",
+     "title of each class trading symbol name of each exchange on which registered Section 12(b)"),
+    (r"(?:drove|driven|drivers?|why|reasons?)\b[^?]{0,80}\b(?:margins?|sales|revenues?|income|profit)",
+     "increased decreased compared with prior year primarily due to"),
 ))
 DEFINED = re.compile(r"\bdefined as:?+ ([^?\n]{1,300})", re.I)
-SHARE_OF = re.compile(r"((?:\b[a-z&]+,? ){1,4})as an? (?:%|percent(?:age)?|share|proportion) of ((?: ?\b[a-z&]+){1,4})", re.I)
+SHARE_OF = re.compile(r"((?:\b[a-z&]{1,30},? ){1,4})as an? (?:%|percent(?:age)?|share|proportion) of ((?: ?\b[a-z&]{1,30}){1,4})", re.I)
 JOINED = re.compile(r"[/()+;.]|\b(?:divided by|over|plus|minus|less|by|and|average|between|ratio of)\b|\s[-–×÷]\s", re.I)
 BESIDES = re.compile(r"\b(?:what|which|is|was|were|did|its|the|of|in|for|total amount|unadjusted|FY\d{2,4}|(?:19|20)\d\d)\b", re.I)
 

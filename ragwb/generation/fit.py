@@ -22,6 +22,7 @@ import numpy as np
 from ..documents.language import STOP_WORDS, is_row, terms
 from ..documents.period_fit import own_periods, period_fit, printed_periods
 from ..documents.periods import MONTHS, Period, periods
+from ..documents.report_facts import MODAL, fact_asked, reasons
 from ..documents.table_rows import TableRow, tables_of
 from ..documents.table_words import table_stems
 from ragwb.generation.question_words import (
@@ -304,4 +305,6 @@ def statements(question: str, passages: Sequence[PromptPassage]) -> list[RankedS
 def candidates(question: str, passages: Sequence[PromptPassage]) -> list[RankedSentence]:
     "The statements that may answer, best first."
     places, asked = {passage.number: passage.place for passage in passages}, TableQuestion.of(question).periods
-    return [sentence for sentence in statements(question, passages) if timely(asked, places[sentence.passage], sentence.text)]
+    happened = fact_asked(question) is reasons  # what could happen is a risk, and no reason
+    return [sentence for sentence in statements(question, passages)
+            if timely(asked, places[sentence.passage], sentence.text) and not (happened and MODAL.search(sentence.text))]
