@@ -79,7 +79,8 @@ def is_absent(question: str, passages: Sequence[PromptPassage]) -> bool:
     coverage = Coverage(question, [text for passage in passages for text in (passage.place, passage.text)])
     there = like_words("\n".join(f"{passage.place} {passage.text}" for passage in passages))
     near = coverage.alike.best(there) if coverage.words else []
-    return any(value == 0 and weight >= ABSENT and word not in ABOUT_WORDS and not word[0].isdigit() for word, value, weight in zip(coverage.words, near, coverage.weight, strict=True))
+    return any(value == 0 and weight >= ABSENT and word not in ABOUT_WORDS and not word[0].isdigit()
+               for word, value, weight in zip(coverage.words, near, coverage.weight, strict=True))
 
 
 def share_unnamed(question: str, passages: Sequence[PromptPassage], number: int) -> float:  # 1, 0.5 or 0, see `Evidence`

@@ -284,9 +284,11 @@ HELD = (  # what is asked, and what a sentence that answers it holds
                 rf"^\s*what(?:['’]s| is| are| was| were) (?:the )?(?:[\w-]{{1,20}} ){{0,3}}{PRICE} (?:of|for|to|per)\b", re.I), SUM),
     (re.compile(r"\b(?:what|which) time\b(?! (?:zone|limit|period|frame|span|of (?:the )?year))", re.I), CLOCK),
     (re.compile(r"\b(?:what|which) (?:date|year|decade|century)\b", re.I), DATE),
-    (re.compile(r"\b(?:what|which|(?:what|which) [\w-]{1,30}) (?:version|release) (?:of|is|was|has|have|had|added|adds|introduce[ds]|removed|removes|fixed|fixes|supports?|do|does|did)\b", re.I), re.compile(rf"{VERSION}|\bv?\d{{1,4}}\b")),
+    (re.compile(r"\b(?:what|which|(?:what|which) [\w-]{1,30}) (?:version|release) "
+                r"(?:of|is|was|has|have|had|added|adds|introduce[ds]|removed|removes|fixed|fixes|supports?|do|does|did)\b", re.I), re.compile(rf"{VERSION}|\bv?\d{{1,4}}\b")),
     (re.compile(r"\b(?:by|until|till|from|since) when\b|^\W*when (?:was|were|did)\b", re.I),
-     re.compile(rf"{DATE.pattern}|{CLOCK.pattern}|\b(?:after|before|during|while|when|whenever|once|within|until|ago|ahead|since|as soon as|the end of)\b|\b(?:in|since|with) (?:version )?v?{VERSION}", re.I)),
+     re.compile(rf"{DATE.pattern}|{CLOCK.pattern}"
+                rf"|\b(?:after|before|during|while|when|whenever|once|within|until|ago|ahead|since|as soon as|the end of)\b|\b(?:in|since|with) (?:version )?v?{VERSION}", re.I)),
 )
 
 
