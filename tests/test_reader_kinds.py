@@ -246,3 +246,30 @@ def test_a_fragment_is_said_with_the_sentence_that_it_belongs_to() -> None:
 def test_a_column_of_the_sibling_product_answers_nothing() -> None:
     assert said("What is the rinse temperature of the DL-60?", "| Setting | DL-40 |\n|---|---|\n| Rinse temperature | 82 °C |", "Washers") == ""
     assert "82" in said("What is the rinse temperature of the DL-40?", "| Setting | DL-40 |\n|---|---|\n| Rinse temperature | 82 °C |", "Washers")
+
+
+def test_a_clock_time_of_another_kind_is_no_time_of_day() -> None:
+    race = "| Race | Time limit |\n|---|---|\n| Marathon | 8:00 |\n| Half marathon | 4:30 |\n\nThe half marathon starts at 10:15 on the square."
+    assert said("What time does the marathon start?", race, "Race") == ""
+    assert "10:15" in said("What time does the half marathon start?", race, "Race") and "8:00" in said("What is the time limit of the marathon?", race, "Race")
+
+
+def test_who_is_answered_by_somebody_and_a_count_by_a_number_of_what_is_counted() -> None:
+    club = "Alcohol makes members tired. Each active member has one vote. Unpaid leave needs the approval of the president."
+    assert said("Who is the president?", club, "Club") == "" and said("How many members does the club have?", club, "Club") == ""
+    assert "90" in said("How many members does the club have?", f"{club} The club has 90 members.", "Club")
+
+
+def test_what_is_said_of_another_kind_of_a_thing_answers_nothing() -> None:
+    fees = "There are active and youth members.\n\nThe annual fee of active members is 240 euros."
+    assert said("What is the annual fee for youth members?", fees, "Fees") == "" and "240" in said("What is the annual fee for active members?", fees, "Fees")
+
+
+def test_a_version_that_stands_only_in_the_heading_is_said_with_what_is_below() -> None:
+    changes = "# Changes\n\n## 3.1.0 (2025-10-02)\n\n- Added: support for the carrier Bluewing."
+    assert said("Which version added support for Bluewing?", changes, "Changes").startswith("3.1.0 (2025-10-02): ")
+
+
+def test_a_heading_right_above_a_paragraph_of_plain_text_is_no_part_of_its_first_sentence() -> None:
+    rules = "Article 4: Fees\nThe annual fee of active members is 240 euros, to be paid in January."
+    assert said("What is the annual fee of active members?", rules, "Statutes").startswith("The annual fee")

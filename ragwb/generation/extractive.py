@@ -6,8 +6,8 @@
 __all__ = ['PASSAGE', 'QUESTION', 'ABSENT', 'SURER', 'ABOUT_WORDS', 'TRUST', 'TRUST_BIAS', 'SAYS_LESS', 'FURTHER', 'CELL_LEAST',
            'REACH', 'MOST_BEFORE', 'SHORT', 'BLANK_LINES', 'LEANS', 'read_prompt', 'Evidence', 'is_absent',
            'share_unnamed', 'evidence', 'confidence', 'select_sentences', 'goes_on', 'with_sentence_before',
-           'explained', 'reply_of', 'of_kind', 'readings', 'asks_for_a_third', 'answer_replies', 'counted_usage',
-           'ExtractiveChatModel']
+           'explained', 'heading_told', 'reply_of', 'of_kind', 'readings', 'asks_for_a_third', 'answer_replies',
+           'counted_usage', 'ExtractiveChatModel']
 
 # %% ../../nbs/07_generation/10_extractive.ipynb #c03
 import re
@@ -29,7 +29,7 @@ from ..documents.table_words import asking
 from .fit import about, all_named, candidates, figure_fits, of_reports, other_name_beside, rows_of, tells_names, unnamed
 from .instructions import asks_several, plain_how, with_blocks
 from .prompts import NO_ANSWER, PASSAGES_END
-from .question_words import DEFINITION, WHY, Coverage, cell_holds, codes_of, explains, like_words, valued, without_periods
+from .question_words import DEFINITION, WHY, Coverage, cell_holds, codes_of, explains, holds_wanted, like_words, valued, versions_of, without_periods
 from ragwb.generation.sentence_ranking import (
     PromptPassage,
     RankedSentence,
@@ -70,8 +70,8 @@ class Evidence:
     unnamed: float    # 1: no passage has some name of the question; 0.5: its own has not; 0: all are there
 
 # %% ../../nbs/07_generation/10_extractive.ipynb #c10
-ABSENT, SURER = 4.0, 1.5  # weight of a word that no passage has from which the threshold rises, and how many times
-ABOUT_WORDS = frozenset("according prescribe prescribes mention mentions state states specify specifies say says recommend recommends".split())
+ABSENT, SURER = 3.7, 1.5  # weight of a word that no passage has from which the threshold rises, and how many times
+ABOUT_WORDS = frozenset("according prescribe prescribes mention mentions state states specify specifies say says recommend recommends money".split())
 
 
 def is_absent(question: str, passages: Sequence[PromptPassage]) -> bool:
@@ -79,7 +79,8 @@ def is_absent(question: str, passages: Sequence[PromptPassage]) -> bool:
     coverage = Coverage(question, [text for passage in passages for text in (passage.place, passage.text)])
     there = like_words("\n".join(f"{passage.place} {passage.text}" for passage in passages))
     near = coverage.alike.best(there) if coverage.words else []
-    return any(value == 0 and weight >= ABSENT and word not in ABOUT_WORDS and not word[0].isdigit() for word, value, weight in zip(coverage.words, near, coverage.weight, strict=True))
+    return any(value == 0 and weight >= ABSENT and word not in ABOUT_WORDS and not word[0].isdigit()
+               for word, value, weight in zip(coverage.words, near, coverage.weight, strict=True))
 
 
 def share_unnamed(question: str, passages: Sequence[PromptPassage], number: int) -> float:  # 1, 0.5 or 0, see `Evidence`
@@ -202,9 +203,18 @@ def explained(ranked: Sequence[RankedSentence], texts: Mapping[int, str]) -> lis
     return found
 
 
-def reply_of(text: str, passage: int) -> str:
-    "Words of a passage as a statement with its proof; the statement without blank lines, which would end it."
-    return f"{BLANK_LINES.sub(chr(10), text)} [[{passage}|{text}]]"
+def heading_told(question: str, one: RankedSentence) -> str:
+    "The heading above a statement where that, and not the statement, holds the date or the version that is asked for; else empty."
+    heading = one.above.lstrip("# ")
+    if "\n" in heading or is_row(one.text) or not heading or holds_wanted(question, one.text) or not holds_wanted(question, heading):
+        return ""
+    return heading if set(versions_of(question)) <= set(versions_of(heading)) else ""
+
+
+def reply_of(text: str, passage: int, heading: str = "") -> str:
+    "Words of a passage as a statement with its proof, below a heading that it needs; the statement without blank lines, which would end it."
+    above = (f"{heading}: ", f"[[{passage}|{heading}]]") if heading else ("", "")
+    return f"{above[0]}{BLANK_LINES.sub(chr(10), text)} {above[1]}[[{passage}|{text}]]"
 
 # %% ../../nbs/07_generation/10_extractive.ipynb #c16b
 def of_kind(question: str, ranked: Sequence[RankedSentence], texts: Mapping[int, str]) -> list[RankedSentence]:
@@ -212,7 +222,7 @@ def of_kind(question: str, ranked: Sequence[RankedSentence], texts: Mapping[int,
     if WHY.search(question.lower()):
         return explained(ranked, texts)[:1]  # the next best reason is mostly one of something else
     if not DEFINITION.search(question):
-        return [one for one in ranked if valued(question, one.text) and one.score >= ranked[0].score - REACH]
+        return [one for one in ranked if (valued(question, one.text) or heading_told(question, one)) and one.score >= ranked[0].score - REACH]
     return [one for one in ranked if one.features.kind == 1.0 and one.score >= ranked[0].score - REACH] or list(ranked)
 
 
@@ -255,7 +265,8 @@ def answer_replies(
     if asks_several(question) and (row := rows.get((chosen[0].passage, chosen[0].text))) and names_rows(question, row):
         return [row_statement(question, other, one.passage).reply for one in chosen[:1] for other in rows_beside(row, one.passage, rows)]
     said = [with_sentence_before(one.text, texts[one.passage]) for one in chosen]
-    told = [row_statement(question, row, one.passage) if (row := rows.get((one.passage, one.text))) else reply_of(text, one.passage) for one, text in zip(chosen, said, strict=True)]
+    told = [row_statement(question, row, one.passage) if (row := rows.get((one.passage, one.text))) else reply_of(text, one.passage, heading_told(question, one))
+            for one, text in zip(chosen, said, strict=True)]
     return [one if isinstance(one, str) else one.reply for one in told if isinstance(one, str) or cell_holds(question, one.text)]
 
 # %% ../../nbs/07_generation/10_extractive.ipynb #c18

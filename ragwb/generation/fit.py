@@ -257,11 +257,12 @@ BEFORE_KIND = frozenset("the a an for of in on to with about many much which wha
 PLAIN_WORD = re.compile(r"[a-z][a-z-]{2,30}(?<!ly)")
 
 
-def kinds_asked(question: str) -> list[tuple[str, str]]:
-    "The words of a question that may tell which kind of a thing is meant, each with the thing: (youth, members)."
+def kinds_asked(question: str, text: str) -> list[tuple[str, str]]:
+    "The words of a question that tell which kind of a thing is meant, each with the thing: (youth, members); a text knows these kinds."
+    known = " ".join(text.lower().split())
     said = [word.strip("?,.") for word in question.split()]
     return [(kind, thing) for before, kind, thing in zip(said, said[1:], said[2:], strict=False)
-            if before.lower() in BEFORE_KIND and all(PLAIN_WORD.fullmatch(word) and word not in STOP_WORDS for word in (kind, thing))]
+            if before.lower() in BEFORE_KIND and all(PLAIN_WORD.fullmatch(word) and word not in STOP_WORDS for word in (kind, thing)) and f"{kind} {thing}" in known]
 
 
 def of_sibling(asked: Sequence[tuple[str, str]], sentence: str, above: str) -> bool:
@@ -294,7 +295,7 @@ def statements(question: str, passages: Sequence[PromptPassage]) -> list[RankedS
     rows, places = rows_of(passages), {passage.number: passage.place for passage in passages}
     heads = {key: f"{row.section} {' '.join(row.heads)}" for key, row in rows.items()}
     reports = of_reports(passages)
-    kinds, longer = ([], []) if reports else (kinds_asked(question), longer_labels(question, list(rows.values())))
+    kinds, longer = ([], []) if reports else (kinds_asked(question, "\n".join(passage.text for passage in passages)), longer_labels(question, list(rows.values())))
     return [sentence for sentence in rank_sentences(question, passages)
             if not (kinds and not is_row(sentence.text) and of_sibling(kinds, sentence.text, f"{places[sentence.passage]}\n{sentence.above}"))
             and not any(label in sentence.text.lower() for label in longer)

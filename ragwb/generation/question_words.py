@@ -10,8 +10,8 @@ __all__ = ['NUMBER_WORDS', 'HAS_NUMBER', 'MONTHS', 'DAYS', 'HAS_DATE', 'HAS_DURA
            'DEFINITION', 'FOOTNOTE', 'SAYS_WHAT', 'WHY', 'AFTER_COLON', 'CAUSES', 'PURPOSE', 'rarity',
            'question_weights', 'word_stems', 'word_weight', 'code_parts', 'whole_codes', 'codes_of', 'answers_kind',
            'content_words', 'WordMatcher', 'like_words', 'Likeness', 'without_periods', 'Coverage', 'of_amounts',
-           'units_asked', 'measured', 'told_anew', 'holds_wanted', 'cell_holds', 'tells_who', 'counted', 'number_of',
-           'has_figure', 'valued', 'defines', 'explains', 'kind_of_answer']
+           'units_asked', 'measured', 'versions_of', 'told_anew', 'holds_wanted', 'cell_holds', 'tells_who', 'counted',
+           'number_of', 'has_figure', 'valued', 'defines', 'explains', 'kind_of_answer']
 
 # %% ../../nbs/07_generation/04_question_words.ipynb #c03
 import re
@@ -274,7 +274,7 @@ SUM = re.compile(
 CLOCK = re.compile(
     r"(?<![\d:])\d{1,2}[:h]\d\d\b(?!\s?(?:hours|h\b|min))|\b\d{1,2}(?:[.:]\d\d)?\s?(?:[ap]\.?m\b|o['’]clock\b)"
     r"|\b(?:at|from|until|till|by|before|after) \d{1,2}(?![\d.,:%]*\d|\s?[%a-z])|\b(?:noon|midday|midnight|dawn|dusk|sunrise|sunset|morning|afternoon|evening)s?\b", re.I)
-VERSION = r"\d{1,4}(?:\.\d{1,4}){1,3}(?![\d.]*\d)"
+VERSION = r"(?<![\d.])\d{1,4}(?:\.\d{1,4}){1,3}(?![\d.]*\d)"
 DATE = re.compile(
     rf"\b(?-i:{MONTHS}|{DAYS})\b|(?<![\d.,$€£¥])(?:1\d|20)\d\d(?!\d|[.,]\d)|(?<![\d.])\d{{1,2}}[./]\d{{1,2}}(?:[./]|\b)(?=\d{{2}})|\d(?:st|nd|rd|th)\b"
     r"|\b(?:century|centuries|decades?|today|tomorrow|yesterday)\b", re.I)
@@ -284,14 +284,22 @@ HELD = (  # what is asked, and what a sentence that answers it holds
                 rf"^\s*what(?:['’]s| is| are| was| were) (?:the )?(?:[\w-]{{1,20}} ){{0,3}}{PRICE} (?:of|for|to|per)\b", re.I), SUM),
     (re.compile(r"\b(?:what|which) time\b(?! (?:zone|limit|period|frame|span|of (?:the )?year))", re.I), CLOCK),
     (re.compile(r"\b(?:what|which) (?:date|year|decade|century)\b", re.I), DATE),
+    (re.compile(r"\b(?:what|which|(?:what|which) [\w-]{1,30}) (?:version|release) "
+                r"(?:of|is|was|has|have|had|added|adds|introduce[ds]|removed|removes|fixed|fixes|supports?|do|does|did)\b", re.I), re.compile(rf"{VERSION}|\bv?\d{{1,4}}\b")),
     (re.compile(r"\b(?:by|until|till|from|since) when\b|^\W*when (?:was|were|did)\b", re.I),
-     re.compile(rf"{DATE.pattern}|{CLOCK.pattern}|\b(?:after|before|during|while|when|whenever|once|within|until|ago|ahead|since|as soon as|the end of)\b|\b(?:in|since|with) (?:version )?v?{VERSION}", re.I)),
+     re.compile(rf"{DATE.pattern}|{CLOCK.pattern}"
+                rf"|\b(?:after|before|during|while|when|whenever|once|within|until|ago|ahead|since|as soon as|the end of)\b|\b(?:in|since|with) (?:version )?v?{VERSION}", re.I)),
 )
+
+
+def versions_of(text: str) -> list[str]:
+    "The numbers of versions in a text."
+    return re.findall(VERSION, text)
 
 
 def told_anew(question: str, sentence: str) -> str:
     "A sentence without the versions that a question names: that something is removed in 4.0 does not say when 4.0 was published."
-    for version in set(re.findall(VERSION, question)):
+    for version in set(versions_of(question)):
         sentence = sentence.replace(version, "")
     return sentence
 
@@ -363,7 +371,7 @@ def number_of(question: str, sentence: str) -> bool | None:
     one = re.escape(noun.removesuffix("s"))
     if not noun or not re.search(rf"\b{one}s?\b", sentence, re.I):
         return None
-    before = rf"(?:(?<![\w.,-])\d[\d.,]{{0,20}}|\b(?:{NUMBER_WORDS}|an?|no|several|a few))[\s-](?:[\w’'-]{{1,30}}[\s-]){{0,3}}?{one}s?\b"
+    before = rf"(?:(?<![\w.,-])\d[\d.,]{{0,20}}|\b(?:{NUMBER_WORDS}|no|several|a few))[\s-](?!(?:further|other|more|additional)\b)(?:[\w’'-]{{1,30}}[\s-]){{0,3}}?{one}s?\b"
     behind = rf"\b{one}s? ?[:=(|] ?\d|\bnumber of (?:[\w’'-]{{1,30}} ){{0,3}}?{one}s?\b[^.]{{0,80}}\d|\b{one}s? (?:is|are|was|were|to|at|by|of) \d[\d.,]{{0,20}}(?!\s?[\w%$€£])"
     return re.search(f"{before}|{behind}", sentence, re.I) is not None
 
