@@ -5371,8 +5371,6 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                       'ragwb/generation/extractive.py'),
                                              'ragwb.generation.extractive.heading_told': ( '07_generation/extractive.html#heading_told',
                                                                                            'ragwb/generation/extractive.py'),
-                                             'ragwb.generation.extractive.is_absent': ( '07_generation/extractive.html#is_absent',
-                                                                                        'ragwb/generation/extractive.py'),
                                              'ragwb.generation.extractive.of_kind': ( '07_generation/extractive.html#of_kind',
                                                                                       'ragwb/generation/extractive.py'),
                                              'ragwb.generation.extractive.read_prompt': ( '07_generation/extractive.html#read_prompt',
