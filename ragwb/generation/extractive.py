@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['PASSAGE', 'QUESTION', 'TRUST', 'TRUST_BIAS', 'SAYS_LESS', 'FURTHER', 'CELL_LEAST', 'REACH', 'MOST_BEFORE', 'SHORT',
-           'BLANK_LINES', 'LEANS', 'read_prompt', 'Evidence', 'share_unnamed', 'evidence', 'confidence',
+           'BLANK_LINES', 'LEANS', 'SIGN', 'read_prompt', 'Evidence', 'share_unnamed', 'evidence', 'confidence',
            'select_sentences', 'goes_on', 'with_sentence_before', 'explained', 'heading_told', 'reply_of', 'of_kind',
            'readings', 'asks_for_a_third', 'answer_replies', 'counted_usage', 'ExtractiveChatModel']
 
@@ -36,7 +36,6 @@ from ragwb.generation.question_words import (
     codes_of,
     explains,
     holds_wanted,
-    like_words,
     valued,
     versions_of,
     without_periods,
@@ -201,18 +200,23 @@ def explained(ranked: Sequence[RankedSentence], texts: Mapping[int, str]) -> lis
     return found
 
 
+SIGN = re.compile(r"\s{0,12}[-*+•‣–]\s{1,12}")  # of an item, which is none below its heading alone
+
+
 def heading_told(question: str, one: RankedSentence) -> str:
     "The heading above a statement where that, and not the statement, holds the date or the version that is asked for; else empty."
     heading = one.above.lstrip("# ")
-    if "\n" in heading or is_row(one.text) or not heading or holds_wanted(question, one.text) or not holds_wanted(question, heading):
+    asked = set(versions_of(question))
+    said = holds_wanted(question, one.text) and asked <= set(versions_of(one.text))
+    if "\n" in heading or is_row(one.text) or not heading or said or not holds_wanted(question, heading):
         return ""
-    return heading if set(versions_of(question)) <= set(versions_of(heading)) else ""
+    return heading if asked <= set(versions_of(heading)) else ""
 
 
 def reply_of(text: str, passage: int, heading: str = "") -> str:
     "Words of a passage as a statement with its proof, below a heading that it needs; the statement without blank lines, which would end it."
-    above = (f"{heading}: ", f"[[{passage}|{heading}]]") if heading else ("", "")
-    return f"{above[0]}{BLANK_LINES.sub(chr(10), text)} {above[1]}[[{passage}|{text}]]"
+    said = BLANK_LINES.sub("\n", text)
+    return f"{heading}: {SIGN.sub('', said)} [[{passage}|{heading}]][[{passage}|{text}]]" if heading else f"{said} [[{passage}|{text}]]"
 
 # %% ../../nbs/07_generation/10_extractive.ipynb #c16b
 def of_kind(question: str, ranked: Sequence[RankedSentence], texts: Mapping[int, str]) -> list[RankedSentence]:
