@@ -5553,6 +5553,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                'ragwb/generation/question_words.py'),
                                                  'ragwb.generation.question_words.content_words': ( '07_generation/question_words.html#content_words',
                                                                                                     'ragwb/generation/question_words.py'),
+                                                 'ragwb.generation.question_words.count_of': ( '07_generation/question_words.html#count_of',
+                                                                                               'ragwb/generation/question_words.py'),
                                                  'ragwb.generation.question_words.counted': ( '07_generation/question_words.html#counted',
                                                                                               'ragwb/generation/question_words.py'),
                                                  'ragwb.generation.question_words.defines': ( '07_generation/question_words.html#defines',

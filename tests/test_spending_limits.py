@@ -77,7 +77,7 @@ def test_a_limit_may_be_used_to_the_last_cent_and_no_further(allowance: Allowanc
     first = allowance.reserve((DAY, MONTH), 0.25, "nova", "", NOON, 60)
     allowance.reserve((DAY, MONTH), 0.25, "nova", "", NOON, 60)
     assert allowance.standing(DAY, NOON) == Standing(DAY, 0.5, 0.5)
-    with pytest.raises(LimitReached, match=r"\$1\.0000 of \$1\.0000 are spent or reserved, and this question may cost \$0\.000010"):
+    with pytest.raises(LimitReached, match=r"\$1\.00 of \$1\.00 are spent or reserved, and this question may cost \$0\.000010"):
         allowance.reserve((DAY, MONTH), 0.00001, "nova", "", NOON, 60)
     allowance.release(first)
     assert allowance.standing(DAY, NOON).reserved == 0.25

@@ -249,8 +249,7 @@ class AccessGate:
         keys: Keys,
         rules: MutableSequence[Rule],  # an app that adds routes adds rules
         easy: bool,                    # as long as no key was made, everyone comes in
-        wrong: WrongKeys | None = None,
-        buckets: Buckets | None = None,  # of the keys' limits
+        wrong: WrongKeys | None = None, buckets: Buckets | None = None,  # of the keys' limits
     ):
         self.app, self.keys, self.rules, self.easy, self.wrong, self.meters = app, keys, rules, easy, wrong or WrongKeys(), Meters(buckets)
 

@@ -52,7 +52,7 @@ def asking(question: str) -> str:
     kept = [LEAD_IN.sub("", sentence) if INSTRUCTS.search(sentence) else sentence for sentence in sentences if LEAD_IN.match(sentence) or not INSTRUCTS.search(sentence)]
     return DISPLAY.sub("", " ".join(kept)) if kept else question
 
-
+# %% ../../nbs/01_documents/44_table_words.ipynb #b61ea2dc
 MOST_LINES = 5  # of a measure
 CURRENT, FIXED = ("total current assets", "total current liabilities"), "net property, plant and equipment"
 MEASURES = tuple((re.compile(rf"\b(?:{asked})\b", re.I), lines) for asked, lines in (  # what is asked for -> the lines that it is worked out from

@@ -284,7 +284,7 @@ def longer_labels(question: str, rows: Sequence[TableRow]) -> list[str]:
     named = [label for label in labels if len(label) > 3 and re.search(rf"\b{re.escape(label)}\b", bare)]
     return [label for label in labels if label not in bare and any(label.endswith(f" {one}") or label.startswith(f"{one} ") for one in named)]
 
-
+# %% ../../nbs/07_generation/08_fit.ipynb #c1a9bfff
 def rows_of(passages: Sequence[PromptPassage]) -> dict[tuple[int, str], TableRow]:
     "The rows of all passages, by passage number and line."
     return {(passage.number, row.line): row for passage in passages for table in tables_of(passage.text) for row in table}

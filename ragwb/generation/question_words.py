@@ -11,7 +11,7 @@ __all__ = ['NUMBER_WORDS', 'HAS_NUMBER', 'MONTHS', 'DAYS', 'HAS_DATE', 'HAS_DURA
            'question_weights', 'word_stems', 'word_weight', 'code_parts', 'whole_codes', 'codes_of', 'answers_kind',
            'content_words', 'WordMatcher', 'like_words', 'Likeness', 'without_periods', 'Coverage', 'of_amounts',
            'units_asked', 'measured', 'versions_of', 'told_anew', 'holds_wanted', 'cell_holds', 'tells_who', 'counted',
-           'number_of', 'has_figure', 'valued', 'defines', 'explains', 'kind_of_answer']
+           'number_of', 'count_of', 'has_figure', 'valued', 'defines', 'explains', 'kind_of_answer']
 
 # %% ../../nbs/07_generation/04_question_words.ipynb #c03
 import re
@@ -367,13 +367,18 @@ def counted(question: str, sentence: str) -> bool:
 def number_of(question: str, sentence: str) -> bool | None:
     "Whether a sentence says how many there are of what a question counts; None if it does not speak of that, or the question counts nothing."
     match = COUNTED.search(question)
-    noun = match[1].split()[-1].lower() if match else ""
-    one = re.escape(noun.removesuffix("s"))
-    if not noun or not re.search(rf"\b{one}s?\b", sentence, re.I):
+    one = re.escape(match[1].split()[-1].lower().removesuffix("s")) if match else ""
+    if not one or not re.search(rf"\b{one}s?\b", sentence, re.I):
         return None
+    return count_of(one).search(sentence) is not None
+
+
+@lru_cache(64)
+def count_of(one: str) -> re.Pattern[str]:
+    "How many there are of something that is named in the singular, escaped."
     before = rf"(?:(?<![\w.,-])\d[\d.,]{{0,20}}|\b(?:{NUMBER_WORDS}|no|several|a few))[\s-](?!(?:further|other|more|additional)\b)(?:[\w’'-]{{1,30}}[\s-]){{0,3}}?{one}s?\b"
     behind = rf"\b{one}s? ?[:=(|] ?\d|\bnumber of (?:[\w’'-]{{1,30}} ){{0,3}}?{one}s?\b[^.]{{0,80}}\d|\b{one}s? (?:is|are|was|were|to|at|by|of) \d[\d.,]{{0,20}}(?!\s?[\w%$€£])"
-    return re.search(f"{before}|{behind}", sentence, re.I) is not None
+    return re.compile(f"{before}|{behind}", re.I)
 
 
 def has_figure(sentence: str, known: Collection[str] = ()) -> bool:
@@ -393,7 +398,7 @@ def valued(question: str, sentence: str) -> bool:
         return any(re.search(r"[$€£¥%]", match[0]) or re.match(r"\s?(?:%|percent|million|billion|thousand)", sentence[match.end():]) for match in OWN_NUMBER.finditer(sentence))
     return True
 
-
+# %% ../../nbs/07_generation/04_question_words.ipynb #8164ba1e
 SAYS_WHAT = "is|are|means?|stands? for|refers? to|describes?|defines?|provides?|lets?|allows?|contains?|controls?|represents?|consists? of"
 
 

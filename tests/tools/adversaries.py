@@ -54,7 +54,7 @@ def made() -> dict[str, list[re.Pattern[Any]]]:
     "Patterns that are put together when they are used: module and expression -> examples; none where module-level values hold them all."
     from ragwb.api.access import RULES
     from ragwb.generation.fit import BESIDE
-    from ragwb.generation.question_words import units_asked
+    from ragwb.generation.question_words import count_of, units_asked
     from ragwb.guardrails.attack_rules import ATTACK_RULES, pattern_of
     from ragwb.network.aws import CAUSES
     from ragwb.network.model_servers import SERVER_CAUSES, SERVICE_CAUSES
@@ -85,9 +85,13 @@ def made() -> dict[str, list[re.Pattern[Any]]]:
         r"ragwb.generation.fit f'\\b({BESIDE}) {own}\\b'": [re.compile(rf"\b({BESIDE}) Gold\b")],
         r"ragwb.generation.fit f'\\b{own} ({BESIDE})\\b'": [re.compile(rf"\bGold ({BESIDE})\b")],
         r"ragwb.generation.fit f'\\b{short[0]}[a-z]+ (?:of )?(?:the )?{short[1]}[a-z]'": [re.compile(r"\bU[a-z]+ (?:of )?(?:the )?S[a-z]")],
+        r"ragwb.generation.fit f'(?:^|[^\\w ]) ?{re.escape(thing)}'": [re.compile(r"(?:^|[^\w ]) ?members")],
+        r"ragwb.generation.fit f'\\b{re.escape(label)}\\b'": [re.compile(r"\bmarathon\b")],
         r"ragwb.generation.fit slot": [re.compile(r"\bcontracts? ([A-Z][\w-]+)"), re.compile(r"(?<=[a-z,] )([A-Z][\w-]+) contract")],
         r"ragwb.generation.question_words asked": [],
         r"ragwb.generation.question_words answer": [],
+        r"ragwb.generation.question_words f'\\b{one}s?\\b'": [re.compile(r"\bspaces?\b", re.I)],
+        r"ragwb.generation.question_words f'{before}|{behind}'": [count_of("space"), count_of("a")],
         r"ragwb.generation.question_words pattern": [],  # of UNITS: a question is short
         r'''ragwb.generation.question_words f"{QUANTITY}[\\s-]{{0,2}}(?:[a-z]{{2,12}} )?(?:{'|'.join(found)})(?!\\w)|{UNTIL}"''': [
             pattern for question in ("How long is it?", "How many bytes?") if (pattern := units_asked(question))],
