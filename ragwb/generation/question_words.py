@@ -6,12 +6,12 @@
 __all__ = ['NUMBER_WORDS', 'HAS_NUMBER', 'MONTHS', 'DAYS', 'HAS_DATE', 'HAS_DURATION', 'HAS_MONEY', 'HAS_REASON', 'HAS_NAME',
            'HAS_PLACE', 'WANTED', 'NEAR', 'SAME_THING', 'LIKE', 'LIKE_WORD', 'LIGHT', 'ABOVE', 'BEFORE', 'AMOUNT',
            'NOT_AMOUNT', 'UNITS', 'QUANTITY', 'UNTIL', 'PRICE', 'SUM', 'CLOCK', 'VERSION', 'DATE', 'HELD', 'LIMIT',
-           'TIMES', 'ASKS_WHO', 'WHO_IS', 'SOMEBODY', 'COUNTED', 'ALIKE', 'ASKS_VALUE', 'OWN_NUMBER', 'THING',
-           'DEFINITION', 'FOOTNOTE', 'SAYS_WHAT', 'WHY', 'AFTER_COLON', 'CAUSES', 'PURPOSE', 'rarity',
-           'question_weights', 'word_stems', 'word_weight', 'code_parts', 'whole_codes', 'codes_of', 'answers_kind',
-           'content_words', 'WordMatcher', 'like_words', 'Likeness', 'without_periods', 'Coverage', 'of_amounts',
-           'units_asked', 'measured', 'versions_of', 'told_anew', 'holds_wanted', 'cell_holds', 'tells_who', 'counted',
-           'number_of', 'count_of', 'has_figure', 'valued', 'defines', 'explains', 'kind_of_answer']
+           'TIMES', 'WHO_IS', 'NAMED', 'COUNTED', 'ALIKE', 'ASKS_VALUE', 'OWN_NUMBER', 'THING', 'DEFINITION',
+           'FOOTNOTE', 'SAYS_WHAT', 'WHY', 'AFTER_COLON', 'CAUSES', 'PURPOSE', 'rarity', 'question_weights',
+           'word_stems', 'word_weight', 'code_parts', 'whole_codes', 'codes_of', 'answers_kind', 'content_words',
+           'WordMatcher', 'like_words', 'Likeness', 'without_periods', 'Coverage', 'of_amounts', 'units_asked',
+           'measured', 'versions_of', 'told_anew', 'holds_wanted', 'cell_holds', 'tells_who', 'counted', 'number_of',
+           'count_of', 'has_figure', 'valued', 'defines', 'explains', 'kind_of_answer']
 
 # %% ../../nbs/07_generation/04_question_words.ipynb #c03
 import re
@@ -324,22 +324,15 @@ def cell_holds(question: str, cell: str) -> bool:
 
 
 # %% ../../nbs/07_generation/04_question_words.ipynb #63e78dce
-ASKS_WHO = re.compile(r"^\W*(?:(?:to|by|for|from|with|of) )?who(?:m|se)?\b", re.I)
 WHO_IS = re.compile(r"^\W*who(?:['’]s| is| was| are| were) (?:the|our|your|my|their|its)\b(?! (?:one|only|first|last)\b)", re.I)
-SOMEBODY = re.compile(  # pronouns, a subject or an agent with an article, a subject in the plural, and those that need no article
-    r"\b(?:you|we|they|he|she|I|me|us|them|him|her|(?:any|every|some)(?:one|body)|no one|nobody|people|staff|police|parents|children|(?:wo)?men|volunteers)\b"
-    r"|(?:^\W{0,9}|\b(?:by|with|from|to|of|for|ask|tell) )(?:the|an?|each|every|any|all|our|your|its|his|her|their|another) [a-z][\w’'-]{1,30}(?: [a-z][\w’'-]{2,30}(?<!s))?"
-    r"|^\W{0,9}(?:[A-Z][\w’'-]{1,30} )?[\w’'-]{2,30}s (?:may|can|must|have|are|were|will|do|should|need)\b", re.I)
+NAMED = re.compile(rf"{HAS_NAME}|\b[A-Z]{{2,12}}\b")
 
 
 def tells_who(question: str, sentence: str) -> bool:
-    "Whether a sentence names somebody besides those that a question names, if it asks who; a row of a table is not held to that."
+    "Whether a sentence has a name besides those of a question that asks who somebody is; a row of a table is not held to that."
     last = question.rstrip(" ?").rsplit("? ", 1)[-1]  # of a question with those before it
-    if is_row(sentence) or not ASKS_WHO.search(last):
-        return True
     known = set(terms(question))
-    named = any(not set(terms(match[0])) <= known and not DATE.search(match[0]) for match in re.finditer(HAS_NAME, sentence))
-    return named or not WHO_IS.search(last) and any(not set(terms(match[0])) <= known for match in SOMEBODY.finditer(sentence))
+    return is_row(sentence) or not WHO_IS.search(last) or any(not set(terms(match[0])) <= known and not DATE.search(match[0]) for match in NAMED.finditer(sentence))
 
 
 # %% ../../nbs/07_generation/04_question_words.ipynb #79ff3339
