@@ -101,7 +101,7 @@ def lines_of(question: str) -> tuple[str, ...]:
         return tuple(" ".join(BESIDES.sub(" ", part).split()) for part in share.groups())
     return next((lines for asked, lines in MEASURES if asked.search(question)), ())
 
-
+# %% ../../nbs/01_documents/44_table_words.ipynb #f085c19c
 def search_query(question: str) -> str:
     "The words by which passages are searched for: the part that asks, and the lines that a measure of a report is worked out from."
     if not periods(question):
