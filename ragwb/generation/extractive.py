@@ -112,7 +112,7 @@ def evidence(
     )
 
 # %% ../../nbs/07_generation/10_extractive.ipynb #c12
-TRUST = {"score": 0.2, "lead": 1.25, "relevance": 2.84, "cover": 0.33, "missing": -0.15, "length": 0.29, "codes": 3.62, "kind": 0.65, "unnamed": -1.21}
+TRUST = {"score": 0.2, "lead": 1.25, "relevance": 2.86, "cover": 0.33, "missing": -0.15, "length": 0.29, "codes": 3.62, "kind": 0.65, "unnamed": -1.21}
 TRUST_BIAS = -11.8
 
 

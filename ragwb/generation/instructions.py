@@ -26,7 +26,8 @@ VERBS = ("add|ask|attach|call|change|check|choose|click|close|configure|copy|cre
 ORDER = re.compile(rf"\s*(?:{VERBS})\s[^?]+$", re.I)
 PASSIVE = re.compile(r"how (?:is|are)\b", re.I)
 HOW_MUCH = re.compile(r"\bhow (?:much|many|long|often|far|fast|soon)\b", re.I)
-ASKS_SEVERAL = re.compile(r"\b(?:what|which) (?:are|were)\b|\b(?:what|which)(?: [\w'’-]{1,30}){0,3}? (?!does\b|was\b|is\b|has\b|this\b|class\b)[\w-]{2,30}[^\Wsui]s\b"
+ASKS_SEVERAL = re.compile(r"\b(?:what|which) (?:are|were)\b|\b(?:what|which)(?: [\w'’-]{1,30}){0,3}? (?!(?:does|was|is|has|this|class|happens|makes|counts|causes"
+                          r"|comes|goes|helps|needs|applies|belongs|follows|matters)\b)[\w-]{2,30}[^\Wsui]s\b"
                           r"|^\W*(?:list|name|enumerate)\b|\bsteps\b", re.I)
 
 

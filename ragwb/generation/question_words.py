@@ -77,7 +77,8 @@ MONTHS = "January|February|March|April|May|June|July|August|September|October|No
 DAYS = "Monday|Tuesday|Wednesday|Thursday|Friday|Saturday|Sunday"
 HAS_DATE = rf"\d|\b(?:{MONTHS}|{DAYS}|century|decade|until|before|after)\b"
 HAS_DURATION = (r"\b(?:\d[\d.,]*|one|two|three|four|five|six|seven|eight|nine|ten|twelve|half an?|an?)[\s-]+(?:working |business |calendar )?"
-                r"(?:second|minute|hour|day|week|month|quarter|year|shift|century|decade)s?\b|\b(?:until|immediately|at once|overnight)\b")
+                r"(?:second|minute|hour|day|week|month|quarter|year|shift|century|decade)s?\b"
+                r"|\b\d[\d.,]{0,12}(?:\s?(?:secs?|mins?|hrs?|h)|\ss)\b|\b(?:until|immediately|at once|overnight)\b")
 HAS_MONEY = (r"(?:[$€£¥]|\b(?:EUR|USD|GBP|CHF|[Ee]uros?|[Dd]ollars?):?)\s?\d"
              r"|\b\d[\d.,]{0,30}\s?(?:[$€£¥]|(?:million |billion )?(?:euros?|dollars?|cents?|pounds?|EUR|USD|GBP|CHF)\b)"
              r"|(?:price|cost|fee|charge|rate)[^.|]{0,30}\d|\b(?:free|no charge|nothing)\b")

@@ -60,7 +60,7 @@ CHOICES = (
     by_experiment("config.PipelineConfig.refusal_threshold", 0.3, "05_refusal"),
     by_training("generation.sentence_ranking.WEIGHTS", {"words": 4.4, "before": -0.6, "place": 5.6, "table": 0.9, "cosine": 2.3,
                                                        "window": 6.7, "kind": 1.7, "relevance": 4.9, "codes": 0.9, "cover": 7.2}),
-    by_training("generation.extractive.TRUST", {"score": 0.2, "lead": 1.25, "relevance": 2.84, "cover": 0.33, "missing": -0.15,
+    by_training("generation.extractive.TRUST", {"score": 0.2, "lead": 1.25, "relevance": 2.86, "cover": 0.33, "missing": -0.15,
                                                 "length": 0.29, "codes": 3.62, "kind": 0.65, "unnamed": -1.21}),
     by_training("generation.extractive.TRUST_BIAS", -11.8),
     Choice("config.GuardrailConfig.attacks", True, "python -m benchmarks.guardrails", ATTACKS, CHOOSING),
