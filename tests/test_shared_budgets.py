@@ -55,7 +55,7 @@ def test_a_limit_holds_for_all_and_to_the_last_cent(make: Make) -> None:
     spend(one, 0.25)
     with one.held((DAY, MONTH), 0.25, "nova", "", NOON, 60), other.held((DAY, MONTH), 0.5, "nova", "", NOON, 60):
         assert one.standing(DAY, NOON) == other.standing(DAY, NOON) == Standing(DAY, 0.25, 0.75)
-        with pytest.raises(LimitReached, match=r"\$1\.0000 of \$1\.0000 are spent or reserved, and this question may") as refused, other.held((DAY,), 0.00001, "n", "", NOON, 60):
+        with pytest.raises(LimitReached, match=r"\$1\.00 of \$1\.00 are spent or reserved, and this question may") as refused, other.held((DAY,), 0.00001, "n", "", NOON, 60):
             pass
         assert refused.value.again_s == 12 * 3_600
     assert other.standing(DAY, NOON).reserved == 0
