@@ -48,13 +48,14 @@ def ray_nodes(count: int = 2, environment: dict[str, str] | None = None, **head:
     sizes = {"num_cpus": 1, "object_store_memory": STORE}
     with tempfile.TemporaryDirectory(prefix="ray", ignore_cleanup_errors=True) as folder, ExitStack() as stack:
         with patch.dict(os.environ, without_secrets() | (environment or {}), clear=True):  # a node has the environment that it was started in
-            from ray._private import services
+            from ray._private import services, utils
             from ray.cluster_utils import Cluster
 
             wrapper = Path(folder, "raylet")
             wrapper.write_text(RAYLET % services.RAYLET_EXECUTABLE, "utf-8")
             wrapper.chmod(0o755)
             stack.enter_context(patch.object(services, "RAYLET_EXECUTABLE", str(wrapper)))
+            Path(utils.get_ray_address_file(None)).parent.mkdir(parents=True, exist_ok=True)  # Ray notes the address there, whatever temp_dir is, and makes no folder
             cluster = Cluster(initialize_head=True, head_node_args=sizes | agents() | {"include_dashboard": False, "temp_dir": folder} | head)
             stack.callback(cluster.shutdown)
             for _ in range(count - 1):
