@@ -89,7 +89,7 @@ def stated(text: str) -> list[tuple[int, int]]:
 def test_what_is_committed_fits(found: Callable[[], list[Mismatch]], copied: Path) -> None:
     assert found() == []
     assert {path.name: bad for path, bad in verify_benchmarks(copied / "reports").items() if wrong(bad)} == {}
-    assert {page.stem for page in PRINTED} >= {"results", "index", "01_chunking", "06_hybrid", "12_planted_attacks"}
+    assert {page.stem for page in PRINTED} >= {"results", "index", "01_chunking", "06_hybrid", "12_planted_attacks", "25_growth"}
     assert {page.name[:4] for page in BOUND} >= {"0005", "0006", "0007", "0016", "0017"}
 
 
