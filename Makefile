@@ -95,7 +95,7 @@ test-again: dev  ## what failed in the last run of the tests, one by one; more t
 
 MUTANTS ?= 100
 mutants: dev  ## change the package at random, one small change at a time (MUTANTS=100): .ragwb/mutants.md lists those that nothing notices
-	@$(BIN)/python tests/tools/mutants.py --count $(MUTANTS) --out .ragwb/mutants.md
+	@$(BIN)/python tests/tools/mutants.py --count $(MUTANTS) --out .ragwb
 
 behaviours: dev  ## break the behaviours that an audit found unguarded, one by one: each has to be noticed by an assertion (20 minutes)
 	@$(BIN)/python tests/tools/behaviours.py

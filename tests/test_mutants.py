@@ -1,14 +1,16 @@
 "`make mutants` makes changes that parse and differ, and tells those that something notices from those that nothing does."
 
 import ast
-import json
 import random
 import subprocess
 import sys
 
 from behaviours import behaviours
-from mutants import ROOT, chosen, report, sampled
+from mutants import ROOT, chosen, key, reasons, sampled
 from mutations import mutants_of
+
+from ragwb.experiments.benchmarks import NO_REASON, read_rows
+from ragwb.experiments.published import verify_benchmark
 
 SOURCE = b'''
 def price(amount: int = 3, label: str = "a") -> float:
@@ -52,10 +54,10 @@ def test_half_of_a_sample_is_of_what_is_favoured():
 
 
 def test_the_report_is_what_its_rows_say_and_each_survivor_has_a_reason():
-    about, *results = map(json.loads, (ROOT / "reports/mutants.jsonl").read_text("utf-8").splitlines())
-    text = (ROOT / "reports/mutants.md").read_text("utf-8")
-    assert text == report(about, results)
-    assert "No reason is given yet" not in text
+    rows, report = ROOT / "reports/mutants.jsonl", ROOT / "reports/mutants.md"
+    assert verify_benchmark("mutants", rows, report) == [] and NO_REASON not in report.read_text("utf-8")
+    why = reasons()
+    assert all(row["why"] == why[key(row)] for row in read_rows(rows.parent, "mutants") if not row["how"])
 
 
 def test_each_listed_behaviour_can_still_be_broken():
@@ -72,7 +74,7 @@ def test_each_listed_behaviour_can_still_be_broken():
 
 def test_a_rank_from_another_number_is_noticed(tmp_path):
     line = next(n for n, text in enumerate((ROOT / "ragwb/retrieval/fusion.py").read_text().splitlines(), start=1) if "start=1" in text)
-    command = [sys.executable, "tests/tools/mutants.py", f"06_retrieval/01_fusion:{line}", "--out", str(tmp_path / "mutants.md")]
+    command = [sys.executable, "tests/tools/mutants.py", f"06_retrieval/01_fusion:{line}", "--out", str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0 and "| all | 1 | 1 (100%) |" in (tmp_path / "mutants.md").read_text(), done.stdout + done.stderr
     assert "start=1" in (ROOT / "ragwb/retrieval/fusion.py").read_text()

@@ -67,7 +67,7 @@ def verify_benchmarks(folder: Path) -> dict[Path, list[Mismatch]]:
         if rows.is_file() or path.is_file():
             found[path] = verify_benchmark(name, rows, path)
     known = {file for file, _ in BENCHMARKS.values()}
-    unknown = [path for path in sorted(folder.glob("*.json")) if path.name not in known]
+    unknown = [path for path in sorted((*folder.glob("*.json"), *folder.glob("*.md"))) if path.name not in known | {"README.md"}]
     return found | {path: [Mismatch(path.name, "no benchmark is known that writes it: its figures cannot be recomputed")] for path in unknown}
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import httpx
 
+from ragwb.experiments.benchmarks import Row, read_rows, write_benchmark
 from ragwb.operations.keys import KeyStore, add_key
 from ragwb.settings import Settings
 from ragwb.storage.folder import Folder
@@ -154,29 +155,22 @@ def attacked() -> str:
     return whole.hexdigest()[:12]
 
 
-def kept_sections(report: Path) -> dict[str, str]:
-    "The sections of a report by title."
-    sections = report.read_text("utf-8").split("\n## ")[1:] if report.is_file() else []
-    return {title: body.strip() for title, _, body in (section.partition("\n") for section in sections) if title in PARTS.values()}
-
-
-def write_report(report: Path, sections: dict[str, str]) -> None:
-    "Writes the sections that there are, in the order of the parts."
+def write_report(folder: Path, rows: dict[str, Row]) -> None:
+    "Writes the parts that there are, in their order."
     head = f"# Attack\n\nWritten by `make attack` on {os.cpu_count()} processors, by `nice`."
-    report.write_text("\n\n".join([head, *(f"## {title}\n\n{sections[title]}" for title in PARTS.values() if title in sections)]) + "\n", "utf-8")
+    write_benchmark(folder, "attack", {"head": head}, [rows[part] for part in PARTS if part in rows])
 
 
-def faults_of(sections: dict[str, str]) -> list[str]:
-    "Why a report is no pass: what is missing, what failed, sections of other code than this."
-    missing = [f"no section {title!r}" for title in PARTS.values() if title not in sections]
-    wrong = [f"{title}: {word}" for title, body in sections.items() for word in ("failed", "error:", "not measured") if word in body]
-    other = [f"{title}: of other code" for title, body in sections.items() if f"Of code `{attacked()}`" not in body]
-    return [*missing, *wrong, *other]
+def faults_of(rows: dict[str, Row]) -> list[str]:
+    "Why a report is no pass: what is missing, what failed, parts of other code than this."
+    missing = [f"no section {title!r}" for part, title in PARTS.items() if part not in rows]
+    wrong = [f"{row['title']}: {word}" for row in rows.values() for word in ("failed", "error:", "not measured") if word in row["said"]]
+    return [*missing, *wrong, *(f"{row['title']}: of other code" for row in rows.values() if row["code"] != attacked())]
 
 
 def main() -> int:
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--out", type=Path, default=ROOT / "reports/attack.md")
+    options.add_argument("--out", type=Path, default=ROOT / "reports", help="folder of attack.md and its rows")
     options.add_argument("--seconds", type=int, default=150, help="for each run of schemathesis")
     options.add_argument("--pairs", type=int, default=PAIRS, help="requests of two tenants")
     options.add_argument("--cases", type=int, default=CASES, help="generated requests, with a key and without")
@@ -185,17 +179,17 @@ def main() -> int:
     place = Path(tempfile.mkdtemp(prefix="ragwb-attack-"))
     print(f"logs in {place}", flush=True)
     work = {"generated": lambda: generated(place, given.cases, given.seconds), "pairs": lambda: paired(place, given.pairs)}
-    sections = kept_sections(given.out)
+    rows = {row["part"]: row for row in read_rows(given.out, "attack") if row["part"] in PARTS}
     for part in given.only:
         begun, title, code = time.monotonic(), PARTS[part], attacked()
         try:
-            body = work[part]() if part in work else tested(place, part)
+            said = work[part]() if part in work else tested(place, part)
         except Exception as error:  # noqa: BLE001  # one part that cannot run is told, and is no reason to leave out the others
-            body = f"error: the part did not run: `{type(error).__name__}: {str(error)[:500]}`"
-        sections[title] = f"{body}\n\nOf code `{code}`."
-        write_report(given.out, sections)  # what is done stays, whatever becomes of the rest
-        print(f"## {title}\n\n{sections[title]}\n\n{part}: {time.monotonic() - begun:.0f} s\n", flush=True)
-    faults = faults_of(sections)
+            said = f"error: the part did not run: `{type(error).__name__}: {str(error)[:500]}`"
+        rows[part] = {"part": part, "title": title, "said": said, "code": code}
+        write_report(given.out, rows)  # what is done stays, whatever becomes of the rest
+        print(f"## {title}\n\n{said}\n\n{part}: {time.monotonic() - begun:.0f} s\n", flush=True)
+    faults = faults_of(rows)
     print("\n".join(faults) or "nothing found", flush=True)
     return int(bool(faults))
 
