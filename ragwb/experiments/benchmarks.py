@@ -341,10 +341,10 @@ def benchmark_rows(name: str, about: Row, rows: Sequence[Raw]) -> bytes:
 def benchmark_summary(name: str, stored: bytes) -> tuple[Any, bytes]:
     "The summary of stored rows, and its file. Raises ValueError, KeyError or TypeError for rows that are none."
     about, *rows = map(json.loads, stored.decode().splitlines())
-    summary = BENCHMARKS[name][1](about["about"], rows)
+    summary, digest = BENCHMARKS[name][1](about["about"], rows), hashlib.sha256(stored).hexdigest()
     if isinstance(summary, str):
-        return summary, summary.encode()
-    pinned = rounded(summary) | {"rows_sha256": hashlib.sha256(stored).hexdigest()}
+        return summary, f"{summary}\n<!-- rows_sha256: {digest} -->\n".encode()
+    pinned = rounded(summary) | {"rows_sha256": digest}
     return pinned, (json.dumps(pinned, ensure_ascii=False, indent=1) + "\n").encode()
 
 
