@@ -3649,6 +3649,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                       'ragwb.documents.word.cell_line': ('01_documents/word.html#cell_line', 'ragwb/documents/word.py'),
                                       'ragwb.documents.word.end_section': ('01_documents/word.html#end_section', 'ragwb/documents/word.py'),
                                       'ragwb.documents.word.filled_rows': ('01_documents/word.html#filled_rows', 'ragwb/documents/word.py'),
+                                      'ragwb.documents.word.header_depth': ( '01_documents/word.html#header_depth',
+                                                                             'ragwb/documents/word.py'),
                                       'ragwb.documents.word.heading_level': ( '01_documents/word.html#heading_level',
                                                                               'ragwb/documents/word.py'),
                                       'ragwb.documents.word.inherited': ('01_documents/word.html#inherited', 'ragwb/documents/word.py'),

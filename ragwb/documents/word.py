@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['WRAPPERS', 'Style', 'read_styles', 'inherited', 'heading_level', 'w_children', 'filled_rows', 'is_bold_cell',
-           'write_rows', 'WordWriter', 'related', 'write_anchored', 'cell_line', 'write_word_table', 'running_lines',
-           'write_running', 'end_section', 'write_chunk', 'note_texts', 'write_word', 'parse_docx']
+           'write_rows', 'header_depth', 'WordWriter', 'related', 'write_anchored', 'cell_line', 'write_word_table',
+           'running_lines', 'write_running', 'end_section', 'write_chunk', 'note_texts', 'write_word', 'parse_docx']
 
 # %% ../../nbs/01_documents/27_word.ipynb #c03
 import re
@@ -116,6 +116,16 @@ def write_rows(
     else:
         write_grid(builder, rows, marked or int(all(bold[0]) and not all(bold[1])))
 
+# %% ../../nbs/01_documents/27_word.ipynb #d8abe8bd
+def header_depth(cells: Sequence[Sequence[etree._Element]], bold: Sequence[Sequence[bool]], marked: int) -> int:
+    "How many rows of a table name its columns: those that Word marks, a bold first row, and the row below names over several columns."
+    if len(cells) < 3 or marked > 1:
+        return marked
+    spanned = len(cells[0]) > 1 and any(int(w_val(cell, "tcPr/gridSpan") or 1) > 1 for cell in cells[0])
+    joined = any(w_val(cell, "tcPr/vMerge") == "restart" for cell in cells[0]) and any(w_val(cell, "tcPr/vMerge") not in (None, "restart") for cell in cells[1])
+    both = spanned and (marked or joined or all(bold[0]) and all(bold[1]) and not all(bold[2]))
+    return 2 if both else marked
+
 # %% ../../nbs/01_documents/27_word.ipynb #c19
 @dataclass
 class WordWriter:
@@ -222,6 +232,7 @@ def write_word_table(writer: WordWriter, element: etree._Element, nested: bool =
     rows = filled_rows(lines, cells, lambda cell: cell_line(writer, cell))
     bold = [[is_bold_cell(cell) for cell in line] for line in cells]
     marked = next((at for at, line in enumerate(lines) if not w_on(line.find(f"{W}trPr/{W}tblHeader"))), 0)
+    marked = header_depth(cells, bold, marked)
     if nested and not marked and all(len(row) == 2 for row in rows) and not all(bold[0]):
         rows = [[row[0].rstrip(": ") + ":", row[1]] for row in rows]
     write_rows(writer.builder, rows, bold, marked)
