@@ -4,13 +4,14 @@
 
 # %% auto #0
 __all__ = ['MARKDOWN', 'LONGEST_HEADING', 'LINE_END', 'HEADING_LINE', 'BLANK_LINE', 'YAML', 'FRONT_MATTER', 'LONG_TABLE', 'PIPE',
-           'NOTE', 'MOST_OF_A_NOTE', 'LONGEST_QUOTED', 'MOST_REPAIRED', 'DECIMAL_COMMA', 'QUOTED_LINE',
+           'HTML_NAMES', 'TAG', 'DESCRIPTION', 'HTML_LINK', 'HTML_HEADING', 'RAISED', 'ENTITY', 'CODE_SPAN',
+           'HTML_COMMENT', 'NOTE', 'MOST_OF_A_NOTE', 'LONGEST_QUOTED', 'MOST_REPAIRED', 'DECIMAL_COMMA', 'QUOTED_LINE',
            'NAMES_OF_COLUMNS', 'BLANKS', 'COMMENT', 'LAST_COMMA', 'noted', 'is_tabbed', 'parse_text', 'without_marks',
            'to_last_heading', 'markdown_headings', 'front_matter', 'markdown_cells', 'is_rule', 'with_named_rows',
-           'with_plain_tables', 'footnotes', 'with_notes_in_place', 'parse_markdown', 'lines', 'NumberedLines',
-           'quoted_row', 'csv_rows', 'without_gaps', 'evenness', 'find_delimiter', 'table_start', 'without_blanks',
-           'unquoted_lines', 'parse_csv', 'leaf', 'record', 'json_grid', 'names_of_columns', 'write_json',
-           'json_values', 'closed', 'read_json', 'parse_json']
+           'with_plain_tables', 'as_shown', 'with_plain_html', 'footnotes', 'with_notes_in_place', 'parse_markdown',
+           'lines', 'NumberedLines', 'quoted_row', 'csv_rows', 'without_gaps', 'evenness', 'find_delimiter',
+           'table_start', 'without_blanks', 'unquoted_lines', 'parse_csv', 'leaf', 'record', 'json_grid',
+           'names_of_columns', 'write_json', 'json_values', 'closed', 'read_json', 'parse_json']
 
 # %% ../../nbs/01_documents/07_text.ipynb #c03
 import csv
@@ -19,6 +20,7 @@ import re
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from html import unescape
 from itertools import chain, islice, pairwise
 from pkgutil import resolve_name
 from typing import Any
@@ -29,6 +31,7 @@ from markdown_it import MarkdownIt
 from .builder import LimitedBuilder, TextBuilder, check_text_length, clean, row_line, with_remarks
 from .document import Document, DocumentError, Heading
 from .encoding import composed, decode
+from .language import is_row
 from .tables import VALUE, has_header, write_grid, write_table
 
 # %% ../../nbs/01_documents/07_text.ipynb #c06
@@ -166,6 +169,52 @@ def with_plain_tables(text: str) -> str:
             table = []
     return "".join([*out, *table])
 
+# %% ../../nbs/01_documents/07_text.ipynb #f206c026
+HTML_NAMES = frozenset("a abbr b big blockquote br center code dd del details div dl dt em figcaption figure font hr i img ins kbd li mark nobr ol p picture samp "
+                       "section small source span strike strong sub summary sup tt u ul".split())
+TAG = re.compile(r"</?([a-zA-Z][a-zA-Z0-9]{0,11}+)((?:\s[^<>]{0,1000}+)?+)/?>")
+DESCRIPTION = re.compile(r"\balt\s{0,9}=\s{0,9}[\"']([^\"'<>]{1,500}+)[\"']", re.IGNORECASE)
+HTML_LINK = re.compile(r"<a\s[^<>]{0,300}?href=[\"'](https?://[^\"'<>\s]{1,300}+)[\"'][^<>]{0,300}+>([^<>]{1,300}+)</a>", re.IGNORECASE)
+HTML_HEADING = re.compile(r"\s*+<h([1-6])(?:\s[^<>]{0,300}+)?+>(.+)</h[1-6]>(\s*+)", re.IGNORECASE)
+RAISED = re.compile(r"<sup>(?=[-+−]?\d)", re.IGNORECASE)
+ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z]{2,31}\d{0,2});")
+CODE_SPAN = re.compile(r"(`[^`]*+`)")
+
+
+def as_shown(text: str, row: bool) -> str:
+    "A piece of a line of Markdown as a browser shows its HTML; `row`: it is in a row of a table."
+    def shown(tag: re.Match[str]) -> str:
+        name, said = tag[1].lower(), DESCRIPTION.search(tag[2])
+        if name == "br":
+            return " " if row else "\n"
+        return tag[0] if name not in HTML_NAMES else f"[{said[1]}]" if name == "img" and said else "- " if name == "li" and tag[0][1] != "/" else ""
+
+    text = HTML_LINK.sub(lambda link: f"{link[2]} ({link[1]})", RAISED.sub("^", text)) if "<" in text else text
+    return ENTITY.sub(lambda sign: "\\|" if row and unescape(sign[0]) == "|" else unescape(sign[0]), TAG.sub(shown, text))
+
+
+HTML_COMMENT = re.compile(r"(^[ \t]*+(```|~~~).*?(?:^[ \t]*+\2|\Z)|`[^`\n]*+`)|<!--.*?-->\n?", re.DOTALL | re.MULTILINE)  # or code, which is kept
+
+
+def with_plain_html(text: str) -> str:
+    "A Markdown text without the tags, entities and comments of HTML that stand outside its code."
+    if "<" not in text and "&" not in text:
+        return text
+    out, fence, last = list[str](), "", text.rfind("-->") + 3
+    shown = HTML_COMMENT.sub(lambda found: found[1] or "", text[:last]) + text[last:] if last > 2 else text
+    for line in shown.splitlines(keepends=True):
+        mark = line.lstrip()[:3]
+        if mark in ("```", "~~~"):
+            fence = "" if mark == fence else fence or mark
+        if not fence and ("<" in line or "&" in line):
+            heading = HTML_HEADING.fullmatch(line)
+            line = f"{'#' * int(heading[1])} {heading[2]}{heading[3]}" if heading else line
+            parts = CODE_SPAN.split(line)
+            parts[::2] = [as_shown(part, is_row(line)) if "<" in part or "&" in part else part for part in parts[::2]]
+            line = "".join(parts)
+        out.append(line)
+    return "".join(out)
+
 # %% ../../nbs/01_documents/07_text.ipynb #f02
 NOTE = re.compile(r"\[\^([^\]\s]{1,80})\]")
 MOST_OF_A_NOTE = 2_000  # characters; a longer one stays where it is
@@ -215,10 +264,10 @@ def with_notes_in_place(text: str) -> str:
 
 # %% ../../nbs/01_documents/07_text.ipynb #c16
 def parse_markdown(data: bytes, id: str, content_hash: str, max_characters: int = 20_000_000) -> Document:
-    "Markdown; the canonical text is the decoded file, front matter included, its letters composed, its footnotes in place and the rows of long tables named."
+    "Markdown; the canonical text is the decoded file, front matter included, its letters composed, its footnotes in place, its HTML as it is shown, and the rows of long tables named."
     decoded, encoding, remark = decode(data, id)
     check_text_length(len(decoded), id, max_characters)
-    text = with_named_rows(with_plain_tables(with_notes_in_place(composed(decoded))))
+    text = with_named_rows(with_plain_html(with_plain_tables(with_notes_in_place(composed(decoded)))))
     metadata, body = front_matter(text)
     headings = markdown_headings(re.sub(r"[^\r\n]", " ", text[:body]) + text[body:])
     title = metadata.get("title") or (headings[0].title if headings else id.rsplit("/", 1)[-1])

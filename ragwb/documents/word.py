@@ -135,7 +135,8 @@ def tabs(element: etree._Element) -> int:
     "How many stretches of tabs a line has between words."
     if local(element) != "p" or element.find(f".//{W}r/{W}tab") is None:
         return 0
-    signs = "".join(TAB if local(part) == "tab" else "x" for part in element.iter(W + "t", W + "tab") if local(part) == "tab" and local(part.getparent()) == "r" or (part.text or "").strip())
+    shown = [part for part in element.iter(W + "t", W + "tab") if (part.text or "").strip() or local(part) == "tab" and local(part.getparent()) == "r"]
+    signs = "".join(TAB if local(part) == "tab" else "x" for part in shown)
     return len([cell for cell in signs.split(TAB) if cell]) - 1
 
 
