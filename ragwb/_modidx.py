@@ -3634,6 +3634,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                 'ragwb/documents/text.py'),
                                       'ragwb.documents.text.with_plain_tables': ( '01_documents/text.html#with_plain_tables',
                                                                                   'ragwb/documents/text.py'),
+                                      'ragwb.documents.text.with_whole_words': ( '01_documents/text.html#with_whole_words',
+                                                                                 'ragwb/documents/text.py'),
                                       'ragwb.documents.text.without_blanks': ( '01_documents/text.html#without_blanks',
                                                                                'ragwb/documents/text.py'),
                                       'ragwb.documents.text.without_gaps': ( '01_documents/text.html#without_gaps',
