@@ -3638,6 +3638,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                  'ragwb/documents/text.py'),
                                       'ragwb.documents.text.without_blanks': ( '01_documents/text.html#without_blanks',
                                                                                'ragwb/documents/text.py'),
+                                      'ragwb.documents.text.without_comments': ( '01_documents/text.html#without_comments',
+                                                                                 'ragwb/documents/text.py'),
                                       'ragwb.documents.text.without_gaps': ( '01_documents/text.html#without_gaps',
                                                                              'ragwb/documents/text.py'),
                                       'ragwb.documents.text.without_marks': ( '01_documents/text.html#without_marks',

@@ -17,7 +17,7 @@ from .text import parse_text
 
 # %% ../../nbs/01_documents/46_subtitles.ipynb #c06
 TIME = r"(?:(\d{1,3}):)?(\d{1,2}):(\d{2})[.,](\d{1,3})"
-CUE = re.compile(rf"[ \t]*{TIME}[ \t]+-->[ \t]+{TIME}(?:[ \t].*)?")
+CUE = re.compile(rf"{TIME}[ \t]{{1,9}}-->[ \t]{{1,9}}{TIME}(?:[ \t].*)?")
 SPEAKER = re.compile(r"<v(?:\.[\w.]{1,80})?[ \t]([^<>]{1,100})>")
 STYLE = re.compile(r"</?(?:[a-zA-Z]|\d)[^<>]{0,200}>|\{\\[a-zA-Z][^{}]{0,100}\}")
 
@@ -32,7 +32,7 @@ def cues(text: str) -> Iterator[tuple[float, float, list[str]]]:  # first and la
     times: tuple[float, float] | None = None
     shown: list[str] = []
     for line in [*text.splitlines(), ""]:
-        if found := CUE.fullmatch(line):
+        if found := CUE.fullmatch(line.strip()):
             if times and shown:
                 yield *times, shown
             times, shown = (seconds(*found.groups()[:4]), seconds(*found.groups()[4:])), []

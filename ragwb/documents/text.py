@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['DIVIDED', 'AND', 'MARKDOWN', 'LONGEST_HEADING', 'LINE_END', 'HEADING_LINE', 'BLANK_LINE', 'YAML', 'FRONT_MATTER',
            'LONG_TABLE', 'PIPE', 'HTML_NAMES', 'TAG', 'DESCRIPTION', 'HTML_LINK', 'HTML_HEADING', 'RAISED', 'ENTITY',
-           'CODE_SPAN', 'HTML_COMMENT', 'NOTE', 'MOST_OF_A_NOTE', 'LONGEST_QUOTED', 'MOST_REPAIRED', 'DECIMAL_COMMA',
-           'QUOTED_LINE', 'NAMES_OF_COLUMNS', 'BLANKS', 'COMMENT', 'LAST_COMMA', 'with_whole_words', 'noted',
-           'is_tabbed', 'parse_text', 'without_marks', 'to_last_heading', 'markdown_headings', 'front_matter',
-           'markdown_cells', 'is_rule', 'with_named_rows', 'with_plain_tables', 'as_shown', 'with_plain_html',
+           'CODE_SPAN', 'NOTE', 'MOST_OF_A_NOTE', 'LONGEST_QUOTED', 'MOST_REPAIRED', 'DECIMAL_COMMA', 'QUOTED_LINE',
+           'NAMES_OF_COLUMNS', 'BLANKS', 'COMMENT', 'LAST_COMMA', 'with_whole_words', 'noted', 'is_tabbed',
+           'parse_text', 'without_marks', 'to_last_heading', 'markdown_headings', 'front_matter', 'markdown_cells',
+           'is_rule', 'with_named_rows', 'with_plain_tables', 'as_shown', 'without_comments', 'with_plain_html',
            'footnotes', 'with_notes_in_place', 'parse_markdown', 'lines', 'NumberedLines', 'quoted_row', 'csv_rows',
            'without_gaps', 'evenness', 'find_delimiter', 'table_start', 'without_blanks', 'unquoted_lines', 'parse_csv',
            'leaf', 'record', 'json_grid', 'names_of_columns', 'write_json', 'json_values', 'closed', 'read_json',
@@ -198,7 +198,7 @@ HTML_NAMES = frozenset("a abbr b big blockquote br center code dd del details di
 TAG = re.compile(r"</?([a-zA-Z][a-zA-Z0-9]{0,11}+)((?:\s[^<>]{0,1000}+)?+)/?>")
 DESCRIPTION = re.compile(r"\balt\s{0,9}=\s{0,9}[\"']([^\"'<>]{1,500}+)[\"']", re.IGNORECASE)
 HTML_LINK = re.compile(r"<a\s[^<>]{0,300}?href=[\"'](https?://[^\"'<>\s]{1,300}+)[\"'][^<>]{0,300}+>([^<>]{1,300}+)</a>", re.IGNORECASE)
-HTML_HEADING = re.compile(r"\s*+<h([1-6])(?:\s[^<>]{0,300}+)?+>(.+)</h[1-6]>(\s*+)", re.IGNORECASE)
+HTML_HEADING = re.compile(r"<h([1-6])(?:\s[^<>]{0,300}+)?+>(.{1,500})</h[1-6]>", re.IGNORECASE)
 RAISED = re.compile(r"<sup>(?=[-+−]?\d)", re.IGNORECASE)
 ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z]{2,31}\d{0,2});")
 CODE_SPAN = re.compile(r"(`[^`]*+`)")
@@ -216,22 +216,36 @@ def as_shown(text: str, row: bool) -> str:
     return ENTITY.sub(lambda sign: "\\|" if row and unescape(sign[0]) == "|" else unescape(sign[0]), TAG.sub(shown, text))
 
 
-HTML_COMMENT = re.compile(r"(^[ \t]*+(```|~~~).*?(?:^[ \t]*+\2|\Z)|`[^`\n]*+`)|<!--.*?-->\n?", re.DOTALL | re.MULTILINE)  # or code, which is kept
+def without_comments(line: str, inside: bool, more: bool) -> tuple[str, bool]:
+    "A line without the HTML comments in it, and whether one is open at its end; `more`: a later line ends one."
+    kept, at = list[str](), 0
+    while True:
+        if inside:
+            if (end := line.find("-->", at)) < 0:
+                return "".join(kept), True
+            at, inside = end + 3, False
+        begin = line.find("<!--", at)
+        if begin < 0 or line.count("`", 0, begin) % 2 or not (more or line.find("-->", begin) >= 0):
+            return "".join([*kept, line[at:]]), False
+        kept.append(line[at:begin])
+        at, inside = begin + 4, True
 
 
 def with_plain_html(text: str) -> str:
     "A Markdown text without the tags, entities and comments of HTML that stand outside its code."
     if "<" not in text and "&" not in text:
         return text
-    out, fence, last = list[str](), "", text.rfind("-->") + 3
-    shown = HTML_COMMENT.sub(lambda found: found[1] or "", text[:last]) + text[last:] if last > 2 else text
-    for line in shown.splitlines(keepends=True):
+    out, fence, inside, ends = list[str](), "", False, text.count("-->")
+    for line in text.splitlines(keepends=True):
         mark = line.lstrip()[:3]
-        if mark in ("```", "~~~"):
+        ends -= line.count("-->") if ends else 0
+        if inside or not fence and "<!--" in line:
+            line, inside = without_comments(line, inside, ends > 0)
+        elif mark in ("```", "~~~"):
             fence = "" if mark == fence else fence or mark
         if not fence and ("<" in line or "&" in line):
-            heading = HTML_HEADING.fullmatch(line)
-            line = f"{'#' * int(heading[1])} {heading[2]}{heading[3]}" if heading else line
+            heading = HTML_HEADING.fullmatch(line.strip())
+            line = f"{'#' * int(heading[1])} {heading[2]}\n" if heading else line
             parts = CODE_SPAN.split(line)
             parts[::2] = [as_shown(part, is_row(line)) if "<" in part or "&" in part else part for part in parts[::2]]
             line = "".join(parts)
