@@ -155,7 +155,8 @@ def pdf_of(*pages: list[tuple[int, str]]) -> bytes:
 
 def test_a_sentence_at_the_edge_of_a_page_is_no_footer() -> None:
     tops = ["Drying of grain", "the card is kept in a box.", "the card goes to Velm."]
-    said = text_of(pdf_of(*([(780, top), (600, f"Part {at + 4} is elsewhere."), (60, f"The miller notes the humidity of the lot on card M{at}, and")] for at, top in enumerate(tops, 1))), "a.pdf")
+    pages = [[(780, top), (600, f"Part {at + 4} is elsewhere."), (60, f"The miller notes the humidity of the lot on card M{at}, and")] for at, top in enumerate(tops, 1)]
+    said = text_of(pdf_of(*pages), "a.pdf")
     assert "on card M1, and the card is kept in a box." in said and "on card M2, and the card goes to Velm." in said
 
 
@@ -163,9 +164,11 @@ def test_pages_of_nothing_but_a_number_are_not_refused() -> None:
     assert text_of(pdf_of([(800, "1")], [(800, "2")]), "a.pdf") == "1\n\n2"
 
 
-@pytest.mark.parametrize(("head", "tail", "whole"), [("The well-", "known card", "well-known"), ("The informa-", "tion board", "information"), ("An X-", "ray of the hull", "X-ray"), ("The self-", "adhesive label", "self-adhesive")])
+@pytest.mark.parametrize(("head", "tail", "whole"), [
+    ("The well-", "known card", "well-known"), ("The informa-", "tion board", "information"), ("An X-", "ray of the hull", "X-ray"), ("The self-", "adhesive label", "self-adhesive"),
+])  # fmt: skip
 def test_a_hyphen_at_a_lines_end_is_the_words_own_or_the_typesetters(head: str, tail: str, whole: str) -> None:
-    assert whole in text_of(pdf_of([(700, f"In the store behind the mill lie the papers. {head}"), (686, f"{tail} hangs beside the door.")]), "a.pdf")
+    assert whole in text_of(pdf_of([(700, f"In the store behind the mill lie papers. {head}"), (686, f"{tail} hangs there.")]), "a.pdf")
     assert ("X-" in head) or whole in text_of(f"In the store lie the papers. {head}\n{tail} hangs there.\n", "a.txt")
 
 
