@@ -301,7 +301,7 @@ def with_notes_in_place(text: str) -> str:
 
 # %% ../../nbs/01_documents/07_text.ipynb #c16
 def parse_markdown(data: bytes, id: str, content_hash: str, max_characters: int = 20_000_000) -> Document:
-    "Markdown; the canonical text is the decoded file with its front matter, its letters composed, its footnotes in place, its HTML as it is shown and the rows of long tables named."
+    "Markdown; the canonical text is the decoded file with its front matter, its letters composed, footnotes in place, HTML as it is shown and rows of long tables named."
     decoded, encoding, remark = decode(data, id)
     check_text_length(len(decoded), id, max_characters)
     text = with_named_rows(with_plain_html(with_plain_tables(with_notes_in_place(composed(decoded)))))
