@@ -2,8 +2,10 @@
 
 import io
 import json
+import re
 import zipfile
 
+import openpyxl
 import pytest
 from docx import Document as WordFile
 from docx.oxml import parse_xml
@@ -137,3 +139,87 @@ def test_words_in_two_forms_that_never_end_are_looked_through_once(monkeypatch: 
     monkeypatch.setattr("ragwb.documents.rtf.group_end", unclosed)
     with_unicode(b"{\\upr " * 50)
     assert looked == [0]
+
+
+def pdf_of(*pages: list[tuple[int, str]]) -> bytes:
+    "A PDF with lines of text at some heights."
+    out = io.BytesIO()
+    canvas = Canvas(out, pagesize=(595, 842), invariant=True)
+    for page in pages:
+        for height, line in page:
+            canvas.drawString(72, height, line)
+        canvas.showPage()
+    canvas.save()
+    return out.getvalue()
+
+
+def test_a_sentence_at_the_edge_of_a_page_is_no_footer() -> None:
+    tops = ["Drying of grain", "the card is kept in a box.", "the card goes to Velm."]
+    pages = [[(780, top), (600, f"Part {at + 4} is elsewhere."), (60, f"The miller notes the humidity of the lot on card M{at}, and")] for at, top in enumerate(tops, 1)]
+    said = text_of(pdf_of(*pages), "a.pdf")
+    assert "on card M1, and the card is kept in a box." in said and "on card M2, and the card goes to Velm." in said
+
+
+def test_pages_of_nothing_but_a_number_are_not_refused() -> None:
+    assert text_of(pdf_of([(800, "1")], [(800, "2")]), "a.pdf") == "1\n\n2"
+
+
+@pytest.mark.parametrize(("head", "tail", "whole"), [
+    ("The well-", "known card", "well-known"), ("The informa-", "tion board", "information"), ("An X-", "ray of a hull", "X-ray"), ("The self-", "adhesive tag", "self-adhesive"),
+])  # fmt: skip
+def test_a_hyphen_at_a_lines_end_is_the_words_own_or_the_typesetters(head: str, tail: str, whole: str) -> None:
+    assert whole in text_of(pdf_of([(700, f"In the store of the mill lie papers. {head}"), (686, f"{tail} hangs.")]), "a.pdf")
+    assert ("X-" in head) or whole in text_of(f"In the store lie the papers. {head}\n{tail} hangs there.\n", "a.txt")
+
+
+def test_subtitles_are_sentences() -> None:
+    said = "1\n00:00:01,000 --> 00:00:03,000\n<i>The varnish dries</i> for\n\n2\n00:00:03,100 --> 00:00:05,000\nnine days &amp; nights.\n"
+    assert text_of(said, "a.srt") == "The varnish dries for nine days & nights."
+    assert text_of("WEBVTT\n\n00:01.000 --> 00:03.000\n<v Kaja>Welcome.\n", "a.vtt") == "Kaja: Welcome."
+
+
+def test_html_in_markdown_is_read_as_it_is_shown() -> None:
+    text = "<h2>Yard</h2>\n<!-- draft -->\n<div>\n\n**Bell:** door&nbsp;9<br>Fish &amp; chips\n</div>\n\n`List<b>` and <your name>\n"
+    document = parse(text.encode(), "a.md")
+    shown = [line.replace("\u00a0", " ") for line in document.text.splitlines() if line]
+    assert shown == ["## Yard", "**Bell:** door 9", "Fish & chips", "`List<b>` and <your name>"]
+    assert [heading.title for heading in document.headings] == ["Yard"]
+
+
+def test_lines_with_tabs_in_word_are_a_table() -> None:
+    file, out = WordFile(), io.BytesIO()
+    for line in ("Key\tOpens\tHeld by", "S1\tgate\tLund", "S2\tstore\t\tBehrens", "Rent:\t640"):
+        file.add_paragraph(line)
+    file.save(out)
+    assert text_of(out.getvalue(), "a.docx").splitlines() == ["Key: S1 | Opens: gate | Held by: Lund", "Key: S2 | Opens: store | Held by: Behrens", "", "Rent: 640"]
+
+
+@pytest.mark.parametrize("marked", [0, 1])
+def test_names_over_several_columns_have_names_below_them(marked: int) -> None:
+    file, out = WordFile(), io.BytesIO()
+    table = file.add_table(4, 3)
+    for at, text in enumerate(("Gate", "2025", "", "", "low", "high", "North", "4", "5", "South", "8", "9")):
+        table.cell(at // 3, at % 3).text = text
+    table.cell(0, 0).merge(table.cell(1, 0))
+    table.cell(0, 1).merge(table.cell(0, 2))
+    if marked:
+        table.rows[0]._tr.get_or_add_trPr().append(parse_xml(f"<w:tblHeader {W}/>"))
+    file.save(out)
+    assert "Gate: South | 2025 low: 8 | 2025 high: 9" in text_of(out.getvalue(), "a.docx").splitlines()
+
+
+def test_an_empty_text_is_a_result_and_no_formula() -> None:
+    book, out = openpyxl.Workbook(), io.BytesIO()
+    for row in (["Valve", "Remark", "Sum"], ["V-11", '=IF(A2="x","late","")', "=1+1"]):
+        book.active.append(row)
+    book.save(out)
+    mended = io.BytesIO()
+    with zipfile.ZipFile(out) as old, zipfile.ZipFile(mended, "w") as new:
+        for name in old.namelist():
+            new.writestr(name, re.sub(rb'<c r="B2"[^>]*>', b'<c r="B2" t="str">', old.read(name)))
+    document = parse(mended.getvalue(), "a.xlsx")
+    assert document.text.splitlines()[-1] == "Valve: V-11 | Sum: =1+1" and "read as the formula" in document.metadata["remarks on reading"]
+
+
+def test_a_link_of_rtf_needs_no_quotation_marks() -> None:
+    assert "the site (https://a.example/x)" in text_of(r"{\rtf1 {\field{\*\fldinst{HYPERLINK https://a.example/x}}{\fldrslt{the site}}}\par}", "a.rtf")

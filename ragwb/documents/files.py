@@ -34,7 +34,7 @@ FORMATS = {".pdf": "pdf", ".docx": "docx", ".docm": "docx", ".dotx": "docx", ".d
            ".ndjson": "json", ".txt": "txt", ".text": "txt", ".log": "txt"}
 FORMATS |= dict.fromkeys((".rst", ".adoc", ".asciidoc", ".org"), "light") | dict.fromkeys((".tex", ".ltx"), "tex")
 FORMATS |= {".vcf": "vcf", ".man": "man"} | {f".{n}": "man" for n in range(1, 10)}
-FORMATS |= dict.fromkeys((".srt", ".vtt", ".yaml", ".yml", ".ini", ".toml"), "txt")
+FORMATS |= dict.fromkeys((".srt", ".vtt"), "subtitles") | dict.fromkeys((".yaml", ".yml", ".ini", ".toml"), "txt")
 FORMATS |= dict.fromkeys((  # programs and their settings: text as it is written
     ".py", ".js", ".mjs", ".ts", ".tsx", ".jsx", ".java", ".kt", ".scala", ".c", ".h", ".cc", ".cpp", ".hpp", ".cs", ".go", ".rs", ".rb", ".php",
     ".pl", ".pm", ".lua", ".swift", ".r", ".jl", ".sql", ".sh", ".bash", ".zsh", ".bat", ".ps1",
@@ -44,7 +44,7 @@ FORMATS |= {".emlx": "eml", ".ics": "ics", ".fodt": "xml", ".fods": "xml", ".fod
 FORMATS |= dict.fromkeys((".zip", ".tar", ".gz", ".tgz", ".bz2", ".tbz2", ".xz", ".txz"), "archive")
 FORMATS |= dict.fromkeys((".svg", ".dbk", ".docbook", ".dita", ".xlf", ".xliff", ".tmx", ".rss", ".atom", ".opml", ".kml", ".gpx", ".xsd", ".wsdl", ".plist"), "xml")
 FORMATS |= {".mbox": "mbox", ".mht": "mhtml", ".mhtml": "mhtml", ".ipynb": "ipynb"}  # mailboxes, pages saved as one file, notebooks
-SUPPORTED = ("supported: PDF, Word, PowerPoint, Excel, OpenDocument, RTF, EPUB, web pages, e-mail, calendars, contacts, Markdown and other plain text, "
+SUPPORTED = ("supported: PDF, Word, PowerPoint, Excel, OpenDocument, RTF, EPUB, web pages, e-mail, calendars, contacts, subtitles, Markdown and other plain text, "
              "LaTeX, manual pages, programs, CSV, JSON, XML, SVG, notebooks, and archives of them")
 
 
@@ -226,7 +226,7 @@ def beginning(data: bytes) -> str:
     return f"“{first}”" if first.isprintable() and "\ufffd" not in first else f"with the bytes {data[:8].hex(' ').upper()}"
 
 # %% ../../nbs/01_documents/04_files.ipynb #c16
-TEXTUAL = {"txt", "md", "csv", "json", "html", "eml", "mbox", "mhtml", "ipynb", "xml", "ics", "vcf", "light", "tex", "man"}  # no signature of their own
+TEXTUAL = {"txt", "md", "csv", "json", "html", "eml", "mbox", "mhtml", "ipynb", "xml", "ics", "vcf", "light", "tex", "man", "subtitles"}  # no signature of their own
 WEB_ARCHIVE = re.compile(rb"(?:(?!MIME-Version)[A-Za-z-]{1,60}+:[^\n]*+\n(?:[ \t][^\n]*+\n)*+)*+MIME-Version:", re.IGNORECASE)
 EXPORTED = {".xls", ".doc", ".xlsx", ".docx"}  # names that programs give to web pages, XML and tables of text, because Excel and Word open them
 

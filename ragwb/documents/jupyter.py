@@ -12,7 +12,8 @@ from typing import Any
 from .builder import LimitedBuilder
 from .document import Document, DocumentError, Heading
 from .encoding import composed, decode
-from .text import markdown_headings
+from .html import html_table_text
+from .text import markdown_headings, with_plain_html
 
 # %% ../../nbs/01_documents/31_jupyter.ipynb #c05
 def joined(text: Any) -> str:
@@ -21,12 +22,14 @@ def joined(text: Any) -> str:
 
 
 def printed(outputs: Any) -> str:
-    "What a cell of code printed: streams, plain results, and the names of errors."
+    "What a cell of code printed: streams, plain results, tables with the names of their columns in each row, and the names of errors."
     found: list[str] = []
     for output in outputs if isinstance(outputs, list) else []:
         if isinstance(output, dict):
             data = output.get("data")
-            found += [joined(output.get("text")), joined(data.get("text/plain")) if isinstance(data, dict) else ""]
+            shown = joined(data.get("text/html")) if isinstance(data, dict) else ""
+            table = html_table_text(shown) if "<table" in shown else ""
+            found += [joined(output.get("text")), table or (joined(data.get("text/plain")) if isinstance(data, dict) else "")]
             found += [f"{output['ename']}: {output.get('evalue', '')}"] if "ename" in output else []
     return "\n".join(text.rstrip("\n") for text in found if text.strip())
 
@@ -46,6 +49,7 @@ def parse_notebook(data: bytes, id: str, content_hash: str, max_characters: int 
     builder = LimitedBuilder(id, max_characters)
     for cell in cells_of(notebook):
         text = composed(joined(cell.get("source", cell.get("input")))).strip("\r\n")
+        text = with_plain_html(text) if cell.get("cell_type") == "markdown" else text
         start = builder.block(text)
         if cell.get("cell_type") == "markdown" and start >= 0:
             builder.headings += [Heading(heading.level, heading.title, heading.start + start) for heading in markdown_headings(text)]

@@ -9,7 +9,7 @@ __all__ = ['ITEM', 'HEADING', 'SENTENCE_END', 'ABBREVIATION', 'LETTER', 'MONTH_N
            'ISO_DAY', 'PIECES', 'MARKS', 'LETTERS', 'WORD', 'KNOWN_WORDS', 'is_row', 'trim', 'block_spans',
            'is_abbreviation', 'sentences', 'days_of', 'as_number', 'with_hyphen', 'unified', 'folded', 'light_stem',
            'stem', 'code_of', 'word_terms', 'KnownWords', 'words', 'terms', 'wordllama_file', 'tokenizer',
-           'token_spans', 'count_tokens']
+           'common_words', 'is_known_word', 'token_spans', 'count_tokens']
 
 # %% ../../nbs/01_documents/03_language.ipynb #c03
 import re
@@ -317,6 +317,17 @@ def tokenizer() -> Any:  # tokenizers.Tokenizer
     from tokenizers import Tokenizer
 
     return Tokenizer.from_file(str(wordllama_file("tokenizers/l2_supercat_tokenizer_config.json")))
+
+# %% ../../nbs/01_documents/03_language.ipynb #71ea127a
+@cache
+def common_words() -> frozenset[str]:
+    "The words that are one token each, in lower case: the commonest of English, and some of other languages."
+    return frozenset(token[1:] for token in tokenizer().get_vocab() if token[0] == "▁" and token[1:].isalpha() and token.islower())
+
+
+def is_known_word(word: str) -> bool:
+    "Whether a word in lower case is a common one."
+    return word in common_words()
 
 # %% ../../nbs/01_documents/03_language.ipynb #c27
 def token_spans(

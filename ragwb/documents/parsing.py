@@ -96,6 +96,7 @@ PARSERS = {
     "tex": "ragwb.documents.latex:parse_latex",
     "man": "ragwb.documents.manual:parse_manual",
     "vcf": "ragwb.documents.contacts:parse_contacts",
+    "subtitles": "ragwb.documents.subtitles:parse_subtitles",
     "md": "ragwb.documents.text:parse_markdown",
     "csv": "ragwb.documents.text:parse_csv",
     "json": "ragwb.documents.text:parse_json",

@@ -95,7 +95,7 @@ def with_notes(data: bytes) -> bytes:
     return b"".join([*pieces, body, rb"\par " if footers else b"", *footers, close])
 
 # %% ../../nbs/01_documents/09_rtf.ipynb #n04
-HYPERLINK = re.compile(rb'HYPERLINK(?=\s++"((?:https?://|mailto:)[^"{}\\\s]{1,300})")')
+HYPERLINK = re.compile(rb'HYPERLINK(?=\s{1,20}+"?((?:https?://|mailto:)[^"{}\\\s]{1,300}))')
 
 
 def with_links(data: bytes) -> bytes:

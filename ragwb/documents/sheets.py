@@ -296,7 +296,8 @@ def scan_sheet(part: IO[bytes], facts: SheetFacts, formats: Mapping[str, NumberF
         for style, column, row in styled.findall(piece) if styled else []:
             facts.formats[int(row) - 1, column_number(column)] = formats[style.decode()]
         for found in NO_RESULT.finditer(piece) if b"<f" in piece or b":f" in piece else []:
-            if place := CELL.search(b" " + found[1]):
+            empty_text = b't="str"' in found[1] and re.search(rb"[<:]v\b", found[0]) is not None  # a result: the text without letters
+            if not empty_text and (place := CELL.search(b" " + found[1])):
                 facts.formulas[int(place[2]) - 1, column_number(place[1])] = "=" + unescape(found[2].decode("utf-8", "replace"))
         for found in LINK_FORMULA.finditer(piece) if b"HYPERLINK(" in piece else []:
             if place := CELL.search(b" " + found[1]):

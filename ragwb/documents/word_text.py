@@ -70,6 +70,7 @@ class Line:
     page_numbers: int = 0                                            # left out
     fields: list[Field] = field(default_factory=list)                # that are open
     links: list[int] = field(default_factory=list)                   # where the open links begin
+    tab: str = " "                                                   # what a tab is read as
 
 # %% ../../nbs/01_documents/14_word_text.ipynb #c13
 def struck(text: str) -> str:
@@ -105,12 +106,12 @@ def leaf_text(line: Line, part: etree._Element, name: str) -> str:
     if name in ("t", "sym"):
         return run_text(line, part)
     if name in ("tab", "ptab", "br", "cr", "noBreakHyphen"):
-        return "-" if name == "noBreakHyphen" else " "
+        return "-" if name == "noBreakHyphen" else line.tab if name.endswith("tab") else " "
     return line.notes.cite(name, part.get(W + "id", "")) if name in ("footnoteReference", "endnoteReference") else ""
 
 # %% ../../nbs/01_documents/14_word_text.ipynb #c15
 PAGE_FIELD = re.compile(r"\s*(?:PAGE|NUMPAGES|SECTIONPAGES)\b", re.IGNORECASE)
-LINK_FIELD = re.compile(r'\s*HYPERLINK\s+"([^"]+)"', re.IGNORECASE)
+LINK_FIELD = re.compile(r'\s*HYPERLINK\s+"?([^"\s\\]+)', re.IGNORECASE)
 
 
 def field_mark(line: Line, part: etree._Element, pieces: list[str]) -> None:
