@@ -5,7 +5,8 @@
 A server of its own is started on the sample documents, and each question is asked once while nobody else asks: these are the right answers. Then clients ask
 them in three ways (an answer, a stream, OpenAI's protocol), documents come into the collection that is asked and into another, and windows are open as a
 browser holds them. A client that is refused asks again after a quarter of a second, sooner than it was told. /healthz is asked ten times a second by a
-process of its own. With `--minutes` the load goes on, and the server's memory is looked at. Rows and summary: reports/load.jsonl, load.json.
+process of its own. With `--minutes` the load goes on, the documents of the other collection are deleted after each round,
+and the server's memory is looked at. Rows and summary: reports/load.jsonl, load.json.
 """
 
 import argparse
@@ -175,7 +176,7 @@ class Load:
                 if status != 200:
                     await asyncio.sleep(AGAIN_S)
 
-    async def upload(self, until: float) -> None:
+    async def upload(self, until: float, clear: bool = False) -> None:
         "Documents come: one that changes in the collection that is asked, many in another."
         async with self.client_of() as client:
             for number in count(1):
@@ -188,7 +189,18 @@ class Load:
                     except httpx.HTTPError:
                         status = 0
                     self.uploads[str(status)].append(round(1e3 * (time.monotonic() - begun)))
+                if clear:
+                    await self.cleared(client)
                 await asyncio.sleep(0.5)
+
+    async def cleared(self, client: httpx.AsyncClient) -> None:
+        "Deletes what came into the other collection: an index that grows for an hour would be taken for a leak."
+        try:
+            found = (await client.get("/v1/documents", params={"collection": "others"})).raise_for_status().json()
+            for each in found["documents"]:
+                await client.delete(f"/v1/documents/{each['id']}", params={"collection": "others"})
+        except httpx.HTTPError:
+            return  # refused; the next round deletes these too
 
     async def window(self) -> ClientConnection:
         "A window, as a browser holds it: its page, its socket, its document."
@@ -263,7 +275,7 @@ async def measured(given: argparse.Namespace, home: Path) -> tuple[dict[str, Any
         rows += [{"figure": "healthz", "when": "quiet", "took": quiet}, {"figure": "healthz", "when": "load", "took": await probe}]
         rows += [{"figure": "windows", "opened": given.tabs, "closed": lost}]
         if last > time.monotonic():
-            await asyncio.gather(load.upload(last), *(load.client(number, last) for number in range(given.clients)))
+            await asyncio.gather(load.upload(last, clear=True), *(load.client(number, last) for number in range(given.clients)))
         rows += await memory
         for socket in windows:
             await socket.close()

@@ -327,6 +327,15 @@ def test_an_entity_of_a_document_reads_no_file(name: str, tmp_path: Path) -> Non
         assert "zyxwvut" not in parse(data, name).text
 
 
+@pytest.mark.parametrize("command", [r"\input{%s}", r"\include{%s}", r"\verbatiminput{%s}", r"\lstinputlisting{%s}", r"\immediate\write18{cat %s}"])
+def test_a_command_of_latex_reads_no_file(command: str, tmp_path: Path) -> None:
+    (secret := tmp_path / "secret.tex").write_text("zyxwvut")
+    data = r"\documentclass{article}\begin{document}A word or two. " + command % secret + r" \end{document}"
+    for name in (str(secret), str(secret.with_suffix(""))):
+        found = parse(data.replace(str(secret), name).encode(), "a.tex").text
+        assert "A word or two" in found and "zyxwvut" not in found
+
+
 # turns
 
 
