@@ -5,7 +5,7 @@
 A server of its own is started on the sample documents, and each question is asked once while nobody else asks: these are the right answers. Then clients ask
 them in three ways (an answer, a stream, OpenAI's protocol), documents come into the collection that is asked and into another, and windows are open as a
 browser holds them. A client that is refused asks again after a quarter of a second, sooner than it was told. /healthz is asked ten times a second by a
-process of its own. With `--minutes` the load goes on, the documents of the other collection are deleted after each round,
+process of its own, of the server and on its probe port. With `--minutes` the load goes on, the documents of the other collection are deleted after each round,
 and the server's memory is looked at. Rows and summary: reports/load.jsonl, load.json.
 """
 
@@ -80,13 +80,14 @@ def filled(home: Path) -> None:
 
 
 @asynccontextmanager
-async def serving(home: Path, processes: int = 1) -> AsyncIterator[tuple[str, psutil.Process]]:
+async def serving(home: Path, processes: int = 1, probe_port: int = 0) -> AsyncIterator[tuple[str, psutil.Process]]:
     "The address and the process of a server on a data folder."
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     environment = {**os.environ, "RAGWB_HOME": str(home), "RAGWB_MODEL_SERVERS": "", "PYTHONPATH": str(ROOT)}
-    words = [sys.executable, "-c", "from ragwb.cli import main\nif __name__ == '__main__': main()", "serve", "--port", str(port), "--processes", str(processes)]
+    words = [sys.executable, "-c", "from ragwb.cli import main\nif __name__ == '__main__': main()", "serve", "--port", str(port), "--processes", str(processes),
+             "--probe-port", str(probe_port)]
     with (home.parent / "server.txt").open("w") as said:
         server = subprocess.Popen(words, env=environment, stdout=said, stderr=said)
         try:
@@ -260,7 +261,10 @@ async def weighed(server: psutil.Process, begun: float, until: float) -> list[di
 async def measured(given: argparse.Namespace, home: Path) -> tuple[dict[str, Any], list[dict[str, Any]], list[dict[str, Any]]]:
     "What holds for all, the rows, and the wrong answers."
     filled(home)
-    async with serving(home, given.processes) as (url, server):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        beside = free.getsockname()[1]
+    async with serving(home, given.processes, beside) as (url, server):
         load = Load(url, questions(given.questions))
         await load.quietly()
         quiet = await probed(url, 5)
@@ -269,10 +273,10 @@ async def measured(given: argparse.Namespace, home: Path) -> tuple[dict[str, Any
         begun = time.monotonic()
         until, last = begun + given.seconds, begun + max(given.seconds, 60 * given.minutes)
         memory = asyncio.create_task(weighed(server, begun, last + 1))
-        probe = asyncio.create_task(probed(url, given.seconds))
+        probe, apart = (asyncio.create_task(probed(place, given.seconds)) for place in (url, f"http://127.0.0.1:{beside}"))
         await asyncio.gather(load.upload(until), *(load.client(number, until) for number in range(given.clients)))
         rows, lost = load.rows(), load.closed
-        rows += [{"figure": "healthz", "when": "quiet", "took": quiet}, {"figure": "healthz", "when": "load", "took": await probe}]
+        rows += [{"figure": "healthz", "when": "quiet", "took": quiet}, {"figure": "healthz", "when": "load", "took": await probe}, {"figure": "healthz", "when": "apart", "took": await apart}]
         rows += [{"figure": "windows", "opened": given.tabs, "closed": lost}]
         if last > time.monotonic():
             await asyncio.gather(load.upload(last, clear=True), *(load.client(number, last) for number in range(given.clients)))

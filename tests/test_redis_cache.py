@@ -322,7 +322,8 @@ def test_a_changed_text_beside_true_citations_is_never_given(kind: str, seal: st
     whole = read_entry(cache, first.id)
     text = whole[SEAL_LENGTH:].replace("40 euros", "4 euros", 1) if whole[SEAL_LENGTH:].index("40 euros") < whole.index('"citations"') else ""
     assert text, "the text of the answer comes before its citations"
-    forged = {"the old one": whole[:SEAL_LENGTH] + text, "one of another key": sealed(text, b"guessed"), "none": text, "that of another entry": read_entry(cache, other.id)[:SEAL_LENGTH] + text}
+    borrowed = read_entry(cache, other.id)[:SEAL_LENGTH]
+    forged = {"the old one": whole[:SEAL_LENGTH] + text, "one of another key": sealed(text, b"guessed"), "none": text, "that of another entry": borrowed + text}
     write_entry(cache, first.id, forged[seal])
     answer = workbench.ask(PRICE)
     assert told(answer) == ("miss", "damaged") and answer.cache["damaged"] == 1 and "40 euros" in answer.text

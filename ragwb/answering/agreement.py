@@ -64,7 +64,8 @@ PHRASES = (
 # %% ../../nbs/10_answering/10_agreement.ipynb #c07
 MEASURES = (
     (r"\bhow (?:do|does|did) (.{2,80}?) differ\b", r"what is difference \1"), (r"\bhow heavy (?:can|may|could) (.{2,60}?) be\b", r"what is maximum weight of \1"),
-    (r"\bhow (?:big|large) (?:can|may|could) (.{2,60}?) be\b", r"what is maximum size of \1"), (r"\bhow (?:tall|high) (?:can|may|could) (.{2,60}?) be\b", r"what is maximum height of \1"),
+    (r"\bhow (?:big|large) (?:can|may|could) (.{2,60}?) be\b", r"what is maximum size of \1"),
+    (r"\bhow (?:tall|high) (?:can|may|could) (.{2,60}?) be\b", r"what is maximum height of \1"),
     (r"\bhow much notice\b", "how long notice"), (r"\bhow (?:far|long|much time) (?:in advance|ahead|beforehand)\b", "how early"),
     (r"\bwhat (?:is|are) (?:the )?(?:opening|business|office) (?:hours|times?) (?:of|for|at|in)\b", "when open"), (r"\bwhat is (?:the )?(.{2,40}?) intervals?\b", r"how often \1"),
     (r"\bhow much (?:does|do|did|would|will) it cost (?:to|for)\b", "what price"), (r"\bhow much (?:does|do|did|would|will) (.{2,80}?) costs?\b", r"what is price of \1"),

@@ -177,7 +177,8 @@ def opposed(ones: frozenset[tuple[int, int]], others: frozenset[tuple[int, int]]
 # %% ../../nbs/10_answering/11_contradictions.ipynb #c13b
 LED = r"(?<!\bin )(?<!\bat )(?<!\bto )(?<!\bby )(?<!\bon )(?<!\bof )(?<!\bfor )(?<!\bfrom )(?<!\bwith )"  # behind a preposition it is no subject: the order in which
 SUBJECT_VERB = re.compile(LED + r"\b(?:who|what|which(?: [\w-]{1,30}){1,2}?) ([a-z]{3,20})\b")
-DID = re.compile(r"[a-z]{3,18}(?<!ee)(?<!ne)ed|won|wrote|sold|built|paid|made|gave|took|led|met|sent|spent|lost|held|found|drew|began|became|came|went|got|spoke|chose|drove|broke|bought|brought|said|told")
+DID = re.compile(
+    r"[a-z]{3,18}(?<!ee)(?<!ne)ed|won|wrote|sold|built|paid|made|gave|took|led|met|sent|spent|lost|held|found|drew|began|became|came|went|got|spoke|chose|drove|broke|bought|brought|said|told")
 PASSING = re.compile(r"(?<=\w )(?:that|which|who|whose) (?:was|were|had|did)\b")
 
 

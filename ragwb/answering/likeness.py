@@ -45,8 +45,8 @@ from ragwb.answering.contradictions import (
     tense_in,
 )
 from .synonyms import stem_of
-from ..retrieval.spelling import edits, is_word
 from ..indexing.embedding import WordLlamaEmbedder
+from ..retrieval.spelling import edits, is_word
 
 # %% ../../nbs/10_answering/12_likeness.ipynb #c06
 @cache

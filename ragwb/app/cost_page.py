@@ -25,7 +25,7 @@ from .screen import Screen
 from ..costs.allowance import Standing
 from ..costs.anomalies import Anomaly, anomalies_in
 from ..costs.ledger import Charge, Sums
-from ..costs.overview import BY, Overview, overview_of
+from ..costs.overview import BY, DEAREST, Overview, overview_of
 from ..costs.prices import dollars
 from ..costs.savings import COUNTERFACTUALS, Savings
 from ..network.aws import AwsError
@@ -179,12 +179,13 @@ def cost_regions(state: CostState) -> dict[str, str]:
     waiting = f'<p class="notice">The ledger cannot be written: {count_of(state.waiting, "charge")} wait, and are in none of these sums.</p>' if state.waiting else ""
     names = state.keys if state.by == "key" else {}
     dear = "".join(map(dear_question, state.dear[:SHOWN])) or '<p class="muted">No question cost anything this month.</p>'
+    whole = f'<p class="small muted">Sums over the {DEAREST} dearest answers.</p>' if len(seen.dearest) == DEAREST else ""
     missing = f'<p class="notice">{escape(state.missing[0].upper() + state.missing[1:])}</p>' if state.missing else ""
     return {"notice": unpriced + waiting + missing, "costs": f"""<div class="stack costs"><h1>Costs</h1>{figures(seen)}{day_chart(seen.days)}<h2>Budgets</h2>{budgets}
 <h2>Anything odd</h2>{anomaly_lines(state.odd)}
 <div class="line"><h2 class="grow">{seen.now:%B} by</h2><div class="line choices">{tabs(state.by)}</div></div>{sums_table(state.by, seen.by[state.by], seen.month, names)}
 <h2>Saved in {seen.now:%B}</h2>{savings_table(seen.saved)}
-<h2>The dearest questions of {seen.now:%B}</h2><div class="dear">{dear}</div></div>"""}
+<h2>The dearest questions of {seen.now:%B}</h2>{whole}<div class="dear">{dear}</div></div>"""}
 
 # %% ../../nbs/15_app/15_cost_page.ipynb #c12
 EVERY_S = 5.0  # seconds between two looks at the ledger
