@@ -269,20 +269,20 @@ async def measured(given: argparse.Namespace, home: Path) -> tuple[dict[str, Any
         await load.quietly()
         quiet = await probed(url, 5)
         windows = [await load.window() for _ in range(given.tabs)]
-        listening = [asyncio.create_task(load.listen(socket)) for socket in windows]
+        listening = [asyncio.create_task(load.listen(window)) for window in windows]
         begun = time.monotonic()
         until, last = begun + given.seconds, begun + max(given.seconds, 60 * given.minutes)
         memory = asyncio.create_task(weighed(server, begun, last + 1))
         probe, apart = (asyncio.create_task(probed(place, given.seconds)) for place in (url, f"http://127.0.0.1:{beside}"))
         await asyncio.gather(load.upload(until), *(load.client(number, until) for number in range(given.clients)))
         rows, lost = load.rows(), load.closed
-        rows += [{"figure": "healthz", "when": "quiet", "took": quiet}, {"figure": "healthz", "when": "load", "took": await probe}, {"figure": "healthz", "when": "apart", "took": await apart}]
+        rows += [{"figure": "healthz", "when": when, "took": took} for when, took in (("quiet", quiet), ("load", await probe), ("apart", await apart))]
         rows += [{"figure": "windows", "opened": given.tabs, "closed": lost}]
         if last > time.monotonic():
             await asyncio.gather(load.upload(last, clear=True), *(load.client(number, last) for number in range(given.clients)))
         rows += await memory
-        for socket in windows:
-            await socket.close()
+        for window in windows:
+            await window.close()
         await asyncio.gather(*listening)
         about = {"clients": given.clients, "seconds": given.seconds, "tabs": given.tabs, "minutes": given.minutes, "processes": given.processes, "cores": os.cpu_count(),
                  "load": round(os.getloadavg()[0], 1), "again_s": AGAIN_S}

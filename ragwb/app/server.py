@@ -36,8 +36,8 @@ from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from ..answering.conversations import ConversationError, Conversations, conversation_markdown
 from ..api.access import SESSION_COOKIE, Rule
-from ..api.problems import Problem, problem_response
 from ..api.probe import beating, probe_port
+from ..api.problems import Problem, problem_response
 from ..api.processes import Crew, add_processes, answer_for
 from ..api.routes import create_api
 from ..api.service import Serving, keep_responsive

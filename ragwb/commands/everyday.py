@@ -327,7 +327,8 @@ def serve_command(ctx: click.Context, host: str, port: int | None, probe_port: i
     from ragwb.settings import load_settings
 
     settings = load_settings(ctx.obj)
-    settings = replace(settings, host=host or settings.host, port=port or settings.port, probe_port=settings.probe_port if probe_port is None else probe_port, insecure=int(insecure) or settings.insecure)
+    probes = settings.probe_port if probe_port is None else probe_port
+    settings = replace(settings, host=host or settings.host, port=port or settings.port, probe_port=probes, insecure=int(insecure) or settings.insecure)
     told = check_start(settings)
     if processes > 1 and os.name == "nt":
         raise click.ClickException("Windows has no sockets for several processes behind one port: leave --processes out")
