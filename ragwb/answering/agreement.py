@@ -85,6 +85,8 @@ MEASURES = (
     (r"\bfor how long\b|\b(?:what (?:is|was) the duration(?: of)?|(?:for )?what (?:length|period|amount) of time|how much time)\b", "how long"),
     (r"\bhow (?:quickly|soon|fast)\b", "how_soon"),
 )
+
+# %% ../../nbs/10_answering/10_agreement.ipynb #f55d0167
 KINDS = (
     (r"\bwhat (?:is|are|was|were) (?:the )?consequences? (?:of|if)\b", "what happens if"), (r"\bwho responsible for (?=\w{2,20}ing\b)", "who"),
     (r"\b(?:which|what) (?:company|companies|firms?|organi[sz]ations?)\b", "who"), (r"^are there any\b(?= \w+(?: \w+){0,1}s\b)", "what"),

@@ -73,7 +73,7 @@ class CachedAnswer:
         except ValidationError as error:
             raise DamagedEntry(f"a cached answer cannot be read: {error.errors()[0]['msg']}") from None
 
-
+# %% ../../nbs/10_answering/14_cached_entries.ipynb #d0847e8b
 OWN_SEAL, SEAL_OBJECT, SEAL_LENGTH = token_bytes(32), "cache.key", 64  # key of a cache that no other process reads; where the others' lies; hexadecimal digits of a seal
 
 

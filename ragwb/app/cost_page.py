@@ -117,7 +117,7 @@ def charge_row(made: Charge) -> list[str]:
     units = ", ".join(count_of(count, name.replace("_", " ").removesuffix("s")) for name, count in made.units.items())
     return [escape(made.component), escape(made.model), escape(units), escape(made.price or "no price known"), "–" if made.usd is None else dollars(made.usd)]
 
-
+# %% ../../nbs/15_app/15_cost_page.ipynb #01474dd2
 @dataclass(frozen=True)
 class Dear:
     "A question with the answers that cost something, the dearest first."
