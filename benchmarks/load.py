@@ -5,7 +5,8 @@
 A server of its own is started on the sample documents, and each question is asked once while nobody else asks: these are the right answers. Then clients ask
 them in three ways (an answer, a stream, OpenAI's protocol), documents come into the collection that is asked and into another, and windows are open as a
 browser holds them. A client that is refused asks again after a quarter of a second, sooner than it was told. /healthz is asked ten times a second by a
-process of its own. With `--minutes` the load goes on, and the server's memory is looked at. Rows and summary: reports/load.jsonl, load.json.
+process of its own, of the server and on its probe port. With `--minutes` the load goes on, the documents of the other collection are deleted after each round,
+and the server's memory is looked at. Rows and summary: reports/load.jsonl, load.json.
 """
 
 import argparse
@@ -79,13 +80,14 @@ def filled(home: Path) -> None:
 
 
 @asynccontextmanager
-async def serving(home: Path, processes: int = 1) -> AsyncIterator[tuple[str, psutil.Process]]:
+async def serving(home: Path, processes: int = 1, probe_port: int = 0) -> AsyncIterator[tuple[str, psutil.Process]]:
     "The address and the process of a server on a data folder."
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     environment = {**os.environ, "RAGWB_HOME": str(home), "RAGWB_MODEL_SERVERS": "", "PYTHONPATH": str(ROOT)}
-    words = [sys.executable, "-c", "from ragwb.cli import main\nif __name__ == '__main__': main()", "serve", "--port", str(port), "--processes", str(processes)]
+    words = [sys.executable, "-c", "from ragwb.cli import main\nif __name__ == '__main__': main()", "serve", "--port", str(port), "--processes", str(processes),
+             "--probe-port", str(probe_port)]
     with (home.parent / "server.txt").open("w") as said:
         server = subprocess.Popen(words, env=environment, stdout=said, stderr=said)
         try:
@@ -175,7 +177,7 @@ class Load:
                 if status != 200:
                     await asyncio.sleep(AGAIN_S)
 
-    async def upload(self, until: float) -> None:
+    async def upload(self, until: float, clear: bool = False) -> None:
         "Documents come: one that changes in the collection that is asked, many in another."
         async with self.client_of() as client:
             for number in count(1):
@@ -188,7 +190,18 @@ class Load:
                     except httpx.HTTPError:
                         status = 0
                     self.uploads[str(status)].append(round(1e3 * (time.monotonic() - begun)))
+                if clear:
+                    await self.cleared(client)
                 await asyncio.sleep(0.5)
+
+    async def cleared(self, client: httpx.AsyncClient) -> None:
+        "Deletes what came into the other collection: an index that grows for an hour would be taken for a leak."
+        try:
+            found = (await client.get("/v1/documents", params={"collection": "others"})).raise_for_status().json()
+            for each in found["documents"]:
+                await client.delete(f"/v1/documents/{each['id']}", params={"collection": "others"})
+        except httpx.HTTPError:
+            return  # refused; the next round deletes these too
 
     async def window(self) -> ClientConnection:
         "A window, as a browser holds it: its page, its socket, its document."
@@ -248,25 +261,28 @@ async def weighed(server: psutil.Process, begun: float, until: float) -> list[di
 async def measured(given: argparse.Namespace, home: Path) -> tuple[dict[str, Any], list[dict[str, Any]], list[dict[str, Any]]]:
     "What holds for all, the rows, and the wrong answers."
     filled(home)
-    async with serving(home, given.processes) as (url, server):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        beside = free.getsockname()[1]
+    async with serving(home, given.processes, beside) as (url, server):
         load = Load(url, questions(given.questions))
         await load.quietly()
         quiet = await probed(url, 5)
         windows = [await load.window() for _ in range(given.tabs)]
-        listening = [asyncio.create_task(load.listen(socket)) for socket in windows]
+        listening = [asyncio.create_task(load.listen(window)) for window in windows]
         begun = time.monotonic()
         until, last = begun + given.seconds, begun + max(given.seconds, 60 * given.minutes)
         memory = asyncio.create_task(weighed(server, begun, last + 1))
-        probe = asyncio.create_task(probed(url, given.seconds))
+        probe, apart = (asyncio.create_task(probed(place, given.seconds)) for place in (url, f"http://127.0.0.1:{beside}"))
         await asyncio.gather(load.upload(until), *(load.client(number, until) for number in range(given.clients)))
         rows, lost = load.rows(), load.closed
-        rows += [{"figure": "healthz", "when": "quiet", "took": quiet}, {"figure": "healthz", "when": "load", "took": await probe}]
+        rows += [{"figure": "healthz", "when": when, "took": took} for when, took in (("quiet", quiet), ("load", await probe), ("apart", await apart))]
         rows += [{"figure": "windows", "opened": given.tabs, "closed": lost}]
         if last > time.monotonic():
-            await asyncio.gather(load.upload(last), *(load.client(number, last) for number in range(given.clients)))
+            await asyncio.gather(load.upload(last, clear=True), *(load.client(number, last) for number in range(given.clients)))
         rows += await memory
-        for socket in windows:
-            await socket.close()
+        for window in windows:
+            await window.close()
         await asyncio.gather(*listening)
         about = {"clients": given.clients, "seconds": given.seconds, "tabs": given.tabs, "minutes": given.minutes, "processes": given.processes, "cores": os.cpu_count(),
                  "load": round(os.getloadavg()[0], 1), "again_s": AGAIN_S}

@@ -19,7 +19,7 @@ class SettingsError(ValueError):
     "A setting that is unknown or has a wrong value; the message names it and where it came from."
 
 # %% ../nbs/00_start/01_settings.ipynb #c07
-RANGES = {"port": (1, 65_535), "workers": (0, 256), "max_file_mb": (1, 10_000), "max_question_chars": (1, 1_000_000),
+RANGES = {"port": (1, 65_535), "probe_port": (0, 65_535), "workers": (0, 256), "max_file_mb": (1, 10_000), "max_question_chars": (1, 1_000_000),
           "deadline_s": (1, 3_600), "refresh_s": (0, 86_400), "concurrency": (1, 256), "insecure": (0, 1), "budget_day_usd": (0, 1e6), "budget_month_usd": (0, 1e6),
           "audit_days": (1, 36_500), "answer_days": (0, 36_500), "version_days": (0, 36_500)}  # fmt: skip
 
@@ -57,6 +57,7 @@ class Settings:
     config: str = ""                   # pipeline config: a packaged one by name (local, aws) or the path of a JSON file; empty: local
     host: str = "127.0.0.1"            # the server listens here
     port: int = 8321
+    probe_port: int = 0                # a small process answers /healthz here, whatever the server does; 0: none
     hosts: str = ""                    # further names that the server is called by, with spaces between them, such as ragwb.example.com; a proxy's name too
     insecure: int = 0                  # 1: serve on any address without an API key, which everybody who reaches it can then use
     workers: int = 0                   # processes that parse documents; 0: one per core
@@ -100,9 +101,8 @@ class Settings:
             raise SettingsError(f"hosts = {wrong[0]!r}: names such as ragwb.example.com are needed, without http:// and port, with spaces between them")
         if fault := sign_in_fault(self):
             raise SettingsError(fault)
-        for name, (low, high) in RANGES.items():
-            if not low <= getattr(self, name) <= high:
-                raise SettingsError(f"{name} = {getattr(self, name)}: must lie between {low} and {high}")
+        if beyond := next((name for name, (low, high) in RANGES.items() if not low <= getattr(self, name) <= high), ""):
+            raise SettingsError(f"{beyond} = {getattr(self, beyond)}: must lie between {RANGES[beyond][0]} and {RANGES[beyond][1]}")
 
     def _repr_markdown_(self) -> str:
         shown = {f.name: getattr(self, f.name) for f in fields(self)} | {"redis": without_secrets(self.redis), "oidc_secret": "kept secret" if self.oidc_secret else ""}

@@ -159,7 +159,7 @@ class DataFolder:
     @cached_property
     def cache(self) -> CacheStore:
         "Earlier answers, for configs that ask for them."
-        return cache_of(self.settings)
+        return cache_of(self.settings, self.store.objects)
 
     def collections(self) -> list[str]:
         "The names of the collections."

@@ -79,7 +79,15 @@ What is the cost in dollars? | What is the cost in euros?
 Who told US about it? | Who told us about it?
 How many days of notice? | How many weeks of notice?
 At least how many signatures are needed? | At most how many signatures are needed?
-What is the fee for late payment? | What is the fee for early payment?""".splitlines()]
+What is the fee for late payment? | What is the fee for early payment?
+Who was hired by Ms Okafor? | Who hired Ms Okafor?
+Do managers need approval for overtime? | Do managers give approval for overtime?
+How do I zoom in? | How do I zoom out?
+Which states voted for the bill? | Which states voted against the bill?
+Who is allowed to open the safe? | Who opened the safe?
+Who pays for the training? | Who paid for the training?
+Can I cancel within 14 days? | Can I cancel after 14 days?
+How much nitrate is in the water? | How much nitrite is in the water?""".splitlines()]
 SAME = [tuple(line.split(" | ")) for line in """How do I reset my password? | What is the way to reset my password?
 How much does the seal kit cost? | What is the price of the seal kit?
 When was the company founded? | In which year was the firm established?
@@ -94,7 +102,18 @@ What are the working hours on Friday? | What are the Friday working hours?
 Did Bolt acquire Acme? | Was Acme acquired by Bolt?
 Who approves purchase orders above 5,000 euros? | Who has to approve purchase orders over 5000 EUR?
 Which colour is the emergency button? | What color is the emergency button?
-Could you please tell me who the finance director is? | Who is the finance director?""".splitlines()]
+Could you please tell me who the finance director is? | Who is the finance director?
+What's the number of vacation days for interns? | How many vacation days do interns get?
+How do I change my adress in the portal? | How can I change my address in the portal?
+What is the minimum order quantity for valves? | min. order qty for valves?
+Who is responsible for approving travel expenses? | Who approves travel expenses?
+What happens if a payment is late? | What are the consequences of late payment?
+What's the difference between the Basic and the Pro plan? | How do the Basic and Pro plans differ?
+What is the maximum file size for uploads? | What is the max. file size for uploads?
+What was the company's revenue in fiscal year 2022? | How much revenue did the company make in FY2022?
+Who won the contract for the bridge? | Which company won the contract for the bridge?
+Who wrote the safety manual? | Who is the author of the safety manual?
+When does the cafeteria open on Mondays? | On Mondays, what time does the canteen open?""".splitlines()]
 
 
 @pytest.mark.parametrize("pair", TRAPS, ids=lambda pair: pair[1])

@@ -13,12 +13,14 @@ from ragwb.app.cost_page import (
     EVERY_S,
     CostPage,
     CostState,
+    Dear,
     charge_row,
     cost_regions,
     day_chart,
     dear_question,
     figure,
     figures,
+    grouped,
     limit_line,
     sums_table,
     tabs,
@@ -99,8 +101,20 @@ def test_a_charge_is_a_row_and_a_dear_question_opens_to_its_charges() -> None:
     made = [Charge("1", "", "model", "<nova>", {"input_tokens": 3_000, "cache_read_tokens": 20}, 0.25, "Nova (2026)"), Charge("2", "", "judge", "gpt", {}, None, "")]
     assert charge_row(made[0]) == ["model", "&lt;nova&gt;", "3,000 input tokens, 20 cache read tokens", "Nova (2026)", "$0.2500"]
     assert charge_row(made[1]) == ["judge", "gpt", "", "no price known", "–"]
-    drawn = dear_question("How long <b>?", 0.25, made)
+    drawn = dear_question(Dear("How long <b>?", [("a1", 0.25, made)]))
     assert plain(drawn.partition("</summary>")[0]) == "How long <b>? $0.2500" and "<b>" not in drawn and drawn.count("<tr>") == 3 and drawn.startswith("<details>")
+
+
+def test_a_question_that_was_asked_again_is_one_line_with_all_of_its_charges(tmp_path: Path) -> None:
+    made = [Charge(str(at), f"a{at}", "model", "nova", {}, usd, "Nova (2026)") for at, usd in enumerate((0.3, 0.25, 0.2, 0.1))]
+    asked = zip(("Why?", "How long is it?", "how  long is it", "HOW LONG IS IT?"), made, strict=True)
+    dear = grouped([(question, charge.id, charge.usd or 0.0, [charge]) for question, charge in asked])
+    assert [(each.question, len(each.answers), round(each.usd, 9)) for each in dear] == [("How long is it?", 3, 0.55), ("Why?", 1, 0.3)]
+    drawn = [dear_question(each) for each in dear]
+    assert [plain(each.partition("</summary>")[0]) for each in drawn] == ["How long is it? 3 times, at most $0.2500 $0.5500", "Why? $0.3000"]
+    assert [each.count("<tr>") for each in drawn] == [4, 2]
+    many = grouped([(f"Question {at}?", f"a{at}", 1.0, made[:1]) for at in range(12)])
+    assert len(many) == 12 and cost_regions(CostState(overview_of(Ledger(tmp_path / "ledger.sqlite"), (), NOON), many))["costs"].count("<details>") == 10
 
 
 def test_the_page_shows_everything_or_says_that_nothing_was_paid_for(tmp_path: Path) -> None:
@@ -118,7 +132,7 @@ def test_the_page_shows_everything_or_says_that_nothing_was_paid_for(tmp_path: P
         ]
     )
     seen = overview_of(ledger, (Limit("day", 0.25),), NOON)
-    drawn = cost_regions(CostState(seen, [("Why?", 0.33, ledger.of("a1"))], {"": "nobody", "model": "wrong"}, "component"))
+    drawn = cost_regions(CostState(seen, [Dear("Why?", [("a1", 0.33, ledger.of("a1"))])], {"": "nobody", "model": "wrong"}, "component"))
     assert plain(drawn["notice"]) == "No price is known for openai:gpt-<99>: what it costs is in none of these sums." and "<99>" not in drawn["notice"]
     said = plain(drawn["costs"])
     assert "Budgets The day's budget $0.3300 of $0.2500 (132 %) Anything odd Nothing odd this month. The first 200 questions that cost something show what is usual; what is odd is told after them. November by what for model prompt collection API key config route cache what for dollars share charges" in said  # noqa: E501

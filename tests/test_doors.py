@@ -30,7 +30,7 @@ from test_faults import tiny_disk  # noqa: F401  # a fixture
 import ragwb.app.server
 from ragwb.answering.answer_index import SUFFIX, TOGETHER
 from ragwb.answering.conversations import Conversations, conversation_markdown, new_conversation_id
-from ragwb.api import gate, routes, service
+from ragwb.api import gate, probe, routes, service
 from ragwb.api.routes import create_api
 from ragwb.app.documents_page import WindowUploads
 from ragwb.app.server import ImpatientProtocol, create_server, run_server
@@ -325,6 +325,75 @@ def test_an_entity_of_a_document_reads_no_file(name: str, tmp_path: Path) -> Non
     data = f'<?xml version="1.0"?><!DOCTYPE a [<!ENTITY x SYSTEM "{secret.as_uri()}">]><a><p>A word or two. &x;</p></a>'.encode()
     with contextlib.suppress(DocumentError):
         assert "zyxwvut" not in parse(data, name).text
+
+
+@pytest.mark.parametrize("command", [r"\input{%s}", r"\include{%s}", r"\verbatiminput{%s}", r"\lstinputlisting{%s}", r"\immediate\write18{cat %s}"])
+def test_a_command_of_latex_reads_no_file(command: str, tmp_path: Path) -> None:
+    (secret := tmp_path / "secret.tex").write_text("zyxwvut")
+    data = r"\documentclass{article}\begin{document}A word or two. " + command % secret + r" \end{document}"
+    for name in (str(secret), str(secret.with_suffix(""))):
+        found = parse(data.replace(str(secret), name).encode(), "a.tex").text
+        assert "A word or two" in found and "zyxwvut" not in found
+
+
+# signs of life on a port of their own
+
+
+def said_by(port: int) -> tuple[int, dict[str, Any]]:
+    "What the probe port says, once it answers."
+    for _ in range(200):
+        with contextlib.suppress(httpx.TransportError):
+            found = httpx.get(f"http://127.0.0.1:{port}/healthz", timeout=20)
+            return found.status_code, found.json()
+        time.sleep(0.05)
+    raise AssertionError("nobody answers probes")
+
+
+def test_a_probe_is_answered_by_a_process_of_its_own_that_tells_when_the_server_hangs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    "Silence is told from life by the beats alone; a copy of the process is less patient than the one that ships."
+    port = free_port()
+    impatient = tmp_path / "probe.py"
+    impatient.write_text(Path(str(probe.__file__)).read_text("utf-8").replace("SILENT_S = 1.0, 30.0", "SILENT_S = 1.0, 0.5"), "utf-8")
+    monkeypatch.setattr(probe, "__file__", str(impatient))
+    with probe.probe_port("127.0.0.1", port) as beat:
+        said_by(port)
+        beat()
+        time.sleep(0.1)
+        assert said_by(port)[0] == 200
+        time.sleep(0.7)
+        assert said_by(port)[0] == 503 and said_by(port)[1]["status"] == "hanging"
+        beat()
+        time.sleep(0.1)
+        assert said_by(port)[0] == 200
+    with pytest.raises(httpx.TransportError):
+        httpx.get(f"http://127.0.0.1:{port}/healthz", timeout=2)
+
+
+def test_a_server_with_a_probe_port_beats_and_takes_the_process_along(tmp_path: Path) -> None:
+    port, probes = free_port(), free_port()
+    words = [sys.executable, "-c", "from ragwb.cli import main; main()", "serve", "--port", str(port), "--probe-port", str(probes)]
+    with subprocess.Popen(words, env={**os.environ, "RAGWB_HOME": str(tmp_path), "RAGWB_MODEL_SERVERS": ""}) as server:
+        try:
+            for _ in range(600):
+                with contextlib.suppress(httpx.TransportError):
+                    if httpx.get(f"http://127.0.0.1:{port}/healthz", timeout=20).status_code == 200:
+                        break
+                time.sleep(0.1)
+            time.sleep(2.5)
+            status, told = said_by(probes)
+            assert status == 200 and told["silent_s"] < 2.4, "the loop beats once a second"
+            server.kill()  # with no time to say goodbye
+            server.wait(20)
+            for _ in range(100):
+                try:
+                    httpx.get(f"http://127.0.0.1:{probes}/healthz", timeout=2)
+                except httpx.TransportError:
+                    break
+                time.sleep(0.1)
+            else:
+                raise AssertionError("the process that answers probes outlived its server")
+        finally:
+            server.kill()
 
 
 # turns

@@ -17,7 +17,7 @@ from servers import RedisProcess
 from test_cache import CONFIG, HANDBOOK, PRICE, PRICE_TOO, STAFF, Slow, bench, entry, told
 
 from ragwb.answering.cache_verdicts import CANDIDATES
-from ragwb.answering.cached_entries import AnswerCache, CacheStore, DamagedEntry
+from ragwb.answering.cached_entries import SEAL_LENGTH, AnswerCache, CacheStore, DamagedEntry, seal_of, sealed
 from ragwb.answering.deletion import NotEverywhere
 from ragwb.answering.pipeline import Pipeline
 from ragwb.answering.redis_cache import RedisCache, cosine_of, found_pairs
@@ -297,17 +297,52 @@ POISONS: dict[str, Callable[[dict[str, Any]], Any]] = {
 }
 
 
+def write_entry(cache: CacheStore, id: str, text: str) -> None:
+    "Writes over what a cache has kept."
+    if isinstance(cache, RedisCache):
+        cache.server.call(lambda client: client.hset(cache.keys.answer(id), "entry", text))
+    else:
+        assert isinstance(cache, AnswerCache)
+        cache.stored.sqlite.execute("UPDATE entries SET entry = ? WHERE id = ?", (text, id))
+
+
+def read_entry(cache: CacheStore, id: str) -> str:
+    "What a cache has kept, as it lies there."
+    if isinstance(cache, RedisCache):
+        return str(cache.server.call(lambda client: client.hget(cache.keys.answer(id), "entry")).decode())
+    assert isinstance(cache, AnswerCache)
+    return str(cache.stored.sqlite.execute("SELECT entry FROM entries WHERE id = ?", (id,)).fetchone()[0])
+
+
+@pytest.mark.parametrize("seal", ["the old one", "one of another key", "none", "that of another entry"])
+@pytest.mark.parametrize("kind", ["local", "redis"])
+def test_a_changed_text_beside_true_citations_is_never_given(kind: str, seal: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    workbench = bench(tmp_path) if kind == "local" else shared(tmp_path, request.getfixturevalue("redis8"))
+    first, other, cache = workbench.ask(PRICE), workbench.ask("What is the vacation of all staff?"), workbench.cache
+    whole = read_entry(cache, first.id)
+    text = whole[SEAL_LENGTH:].replace("40 euros", "4 euros", 1) if whole[SEAL_LENGTH:].index("40 euros") < whole.index('"citations"') else ""
+    assert text, "the text of the answer comes before its citations"
+    borrowed = read_entry(cache, other.id)[:SEAL_LENGTH]
+    forged = {"the old one": whole[:SEAL_LENGTH] + text, "one of another key": sealed(text, b"guessed"), "none": text, "that of another entry": borrowed + text}
+    write_entry(cache, first.id, forged[seal])
+    answer = workbench.ask(PRICE)
+    assert told(answer) == ("miss", "damaged") and answer.cache["damaged"] == 1 and "40 euros" in answer.text
+    assert workbench.ask(PRICE).cached
+
+
+def test_servers_of_one_data_folder_seal_with_one_key(tmp_path: Path) -> None:
+    one, other = (bench(tmp_path) for _ in range(2))
+    assert one.cache is not other.cache and one.ask(PRICE).text == other.ask(PRICE).text and other.ask(PRICE).cached
+    assert seal_of(one.store.objects) == seal_of(other.store.objects) != seal_of(bench(tmp_path / "else").store.objects)
+
+
 @pytest.mark.parametrize("how", POISONS)
 @pytest.mark.parametrize("kind", ["local", "redis"])
 def test_a_poisoned_entry_is_dropped_and_counted_and_never_given(kind: str, how: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     workbench = bench(tmp_path) if kind == "local" else shared(tmp_path, request.getfixturevalue("redis8"))
     first, cache = workbench.ask(PRICE), workbench.cache
     changed = POISONS[how](json.loads(cache.entry(first.id).to_json()))
-    text = changed if isinstance(changed, str) else json.dumps(changed)
-    if isinstance(cache, RedisCache):
-        cache.server.call(lambda client: client.hset(cache.keys.answer(first.id), "entry", text))
-    else:
-        cache.stored.sqlite.execute("UPDATE entries SET entry = ?", (text,))
+    write_entry(cache, first.id, sealed(changed if isinstance(changed, str) else json.dumps(changed), seal_of(workbench.store.objects)))  # by one who has the key
     answer = workbench.ask(PRICE_TOO)
     assert told(answer) == ("miss", "damaged") and answer.cache["damaged"] == 1 and "40 euros" in answer.text
     assert cache.entry(first.id) is None and workbench.ask(PRICE_TOO).cached

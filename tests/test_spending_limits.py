@@ -311,7 +311,7 @@ def test_an_overview_is_the_sum_of_its_ledger(tmp_path: Path) -> None:
     assert (seen.today, seen.month) == (pytest.approx(7.8 * lite), pytest.approx(7.8 * lite + 1.0 + extra))
     assert seen.forecast == pytest.approx(seen.month * 31 / (1 + 23 / 24))
     assert (seen.questions, seen.per_question) == (13, pytest.approx((7.8 * lite + extra) / 13)), "an upload is no question, a cached answer is one"
-    assert [id for id, _ in seen.dearest] == [f"a{n}" for n in range(12, 2, -1)] and seen.dearest[0][1] == pytest.approx(1.2 * lite)
+    assert [id for id, _ in seen.dearest[:10]] == [f"a{n}" for n in range(12, 2, -1)] and seen.dearest[0][1] == pytest.approx(1.2 * lite)
     assert seen.unpriced == (UNKNOWN,)
     assert [row.key[0] for row in seen.by["collection"]] == ["a", "c", "b", ""] and [row.key[0] for row in seen.by["component"]] == ["model", "embedding", "cache", "judge"]
     assert list(seen.by) == ["component", "model", "prompt", "collection", "key", "config", "route", "cache"]

@@ -4,26 +4,28 @@
 
 # %% auto #0
 __all__ = ['KIND_NOUNS', 'QUESTION_WORD', 'ONE_KIND', 'DEGREE', 'CLAUSE_OPENS', 'ASKS_BEHIND', 'MORE', 'OPEN_KINDS', 'QUANTITIES',
-           'OPPOSITES', 'SCOPES', 'JOINED_WORDS', 'OPPOSITE_OF', 'SCOPE_OF', 'PASSING', 'EXCHANGEABLE', 'TELLING',
-           'TO_BE', 'PARTICIPLE', 'REDUCED', 'NOMINAL', 'AGENTS', 'NEAR', 'HELPS', 'LED', 'SUBJECT_VERB', 'HELPED',
-           'STRANDED', 'DENYING', 'OWNED', 'Asked', 'question_words', 'asked_in', 'kind_doubt', 'doubt_of_silent',
-           'word_classes', 'classes_in', 'opposed', 'tense_in', 'part_of', 'roles_exchanged', 'frame_of',
-           'places_exchanged', 'asks_other_side', 'denied_by_prefix', 'owners_in', 'owners_differ']
+           'OPPOSITES', 'SCOPES', 'JOINED_WORDS', 'OPPOSITE_OF', 'SCOPE_OF', 'LED', 'SUBJECT_VERB', 'DID', 'PASSING',
+           'EXCHANGEABLE', 'TELLING', 'TO_BE', 'PARTICIPLE', 'REDUCED', 'NOMINAL', 'AGENTS', 'NEAR', 'HELPS',
+           'PASSIVE_BY', 'HELPED', 'PARTICLES', 'STRANDED', 'DENYING', 'OWNED', 'Asked', 'question_words', 'asked_in',
+           'kind_doubt', 'doubt_of_silent', 'word_classes', 'classes_in', 'opposed', 'tense_in', 'done_or_doing',
+           'part_of', 'roles_exchanged', 'frame_of', 'places_exchanged', 'particles_of', 'particles_opposed',
+           'asks_other_side', 'denied_by_prefix', 'owners_in', 'owners_differ']
 
 # %% ../../nbs/10_answering/11_contradictions.ipynb #c03
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
-from .agreement import ASKING, LATER, NOW, PAST, SILENT, TOKEN, VERBS, YES_OR_NO
+from .agreement import ASKING, LATER, LEADS, NOW, PAST, SILENT, TOKEN, VERBS, YES_OR_NO
 from .synonyms import groups_of, stem_of
 
 # %% ../../nbs/10_answering/11_contradictions.ipynb #c06
 KIND_NOUNS = {kind: frozenset(nouns.split()) for kind, nouns in {
     "how long": "time duration period length validity lifetime life age months days weeks hours minutes years", "when": "date deadline payday hours time",
     "how much": "price cost costs fee charge amount sum rate payment money contribution total value share percentage discount salary wage wages pay surcharge score "
-                "torque dose dosage pressure force power voltage current energy load volume weight",
-    "how many": "number count headcount quantity total sales score",
+                "revenue turnover income profit loss interest rent torque dose dosage pressure force power voltage current energy load volume weight",
+    "how many": "number count headcount quantity total sales score attendance turnout population",
     "who": "person people name supplier vendor owner author founder deputy staff lawyer manager director doctor engineer auditor "
            "president chairman chairwoman chair head leader minister mayor captain coach inventor designer",
     "where": "place location address spot site", "why": "reason cause", "how": "way method steps procedure", "how often": "frequency interval intervals",
@@ -32,7 +34,7 @@ QUESTION_WORD = re.compile(r"\b(how many|how much|how long|how often|how_soon|ho
 ONE_KIND = {"which": "what", "whose": "who", "whom": "who", "how_soon": "how long", "how_to": "how"}
 DEGREE = re.compile(
     r"how (?!come|to|do|does|did|can|could|should|would|is|are|was|were|will|may|must|might|i|we|has|have)[a-z]{3,15}"
-    r"(?: *[?,]| (?:is|are|was|were|must|should|may|can|could|does|do|did|will|for|before)\b|$)")
+    r"(?: *[?,]| (?:is|are|was|were)(?! \w{2,20}ed\b)| (?:must|should|may|can|could|does|do|did|will|for|before)\b|$)")
 CLAUSE_OPENS = re.compile(
     r"(?:^|[.;:?!,]|\s-)\s*(?:and |or |but |then )?(?:is|are|was|were|am|do|does|did|can|could|may|might|should|shall|will|would|has|have|had|must|there_is)\b")
 ASKS_BEHIND = re.compile(r"(?:^|[,;:.?!-]|\b(?:by|to|for|of|from|at|in|on|with|is|has|does|as|it|after|due|\w{2,20}ed))\s*$")
@@ -127,7 +129,10 @@ own|rent;debit|credit;income revenue|expense expenses|profit|loss;input|output;u
 paid|unpaid;include included|exclude excluded;legal|illegal;safe|unsafe;win won|lose lost;minister|president|king|queen|mayor;husband|wife;brother|sister
 import imports|export exports;asset assets|liability liabilities;strength strengths|weakness weaknesses;cheapest|dearest;price cost|weight
 length|width|height|depth|thickness|diameter;pressure|temperature|speed|torque|voltage|current|power;material|colour color;author|publisher|editor;title|subtitle
-city|country
+city|country;need needs require requires receive receives get gets|give gives grant grants;fire fired|hire hired recruit;push|pull;online|offline;fill|empty
+strong|weak;wide|narrow;deep|shallow;thick|thin;positive|negative;horizontal|vertical;teach|learn;create created|delete deleted;attach|detach;ascending|descending
+majority|minority;entrance entry|exit;born birth|died death;ceiling|floor;vendor|client;sender|recipient;winner|loser;inner|outer;primary|secondary
+backup|restore;mandatory compulsory obligatory|optional voluntary;encrypt|decrypt;compress|decompress;mount|unmount;best|worst;longer|shorter;cheaper|dearer;within|after
 """
 SCOPES = """
 all every everyone everybody everything entire|some several|only alone solely merely exclusively|prior previous previously earlier former formerly
@@ -170,6 +175,10 @@ def opposed(ones: frozenset[tuple[int, int]], others: frozenset[tuple[int, int]]
     return any(line == far and place != at for line, place in mine for far, at in theirs)
 
 # %% ../../nbs/10_answering/11_contradictions.ipynb #c13b
+LED = r"(?<!\bin )(?<!\bat )(?<!\bto )(?<!\bby )(?<!\bon )(?<!\bof )(?<!\bfor )(?<!\bfrom )(?<!\bwith )"  # behind a preposition it is no subject: the order in which
+SUBJECT_VERB = re.compile(LED + r"\b(?:who|what|which(?: [\w-]{1,30}){1,2}?) ([a-z]{3,20})\b")
+DID = re.compile(
+    r"[a-z]{3,18}(?<!ee)(?<!ne)ed|won|wrote|sold|built|paid|made|gave|took|led|met|sent|spent|lost|held|found|drew|began|became|came|went|got|spoke|chose|drove|broke|bought|brought|said|told")
 PASSING = re.compile(r"(?<=\w )(?:that|which|who|whose) (?:was|were|had|did)\b")
 
 
@@ -178,6 +187,18 @@ def tense_in(text: str) -> str:
     tokens = frozenset(TOKEN.findall(PASSING.sub("", text.lower())))
     past, now = bool(PAST & tokens), bool((NOW | LATER) & tokens)
     return "" if past == now else "past" if past else "now"
+
+
+def done_or_doing(one: str, other: str) -> bool:
+    "Whether a question asks who did something, and the other who does it, or may: opened, opens."
+    for asks, far in ((one.lower(), other.lower()), (other.lower(), one.lower())):
+        acts, tokens = SUBJECT_VERB.match(asks), TOKEN.findall(far)
+        if acts and DID.fullmatch(acts[1]) and not (PAST & set(tokens)):
+            stem = stem_of(acts[1])
+            if any(token != acts[1] and not DID.fullmatch(token) and not token.endswith(("er", "or", "ers", "ors"))
+                   and (stem_of(token) == stem or groups_of(stem) & groups_of(stem_of(token))) for token in tokens):
+                return True
+    return False
 
 # %% ../../nbs/10_answering/11_contradictions.ipynb #c15
 EXCHANGEABLE = frozenset(map(stem_of, (
@@ -197,6 +218,8 @@ NEAR, HELPS = 4, 8  # tokens between a verb and its doer or object, and between 
 def part_of(tokens: Sequence[str], verb: int, at: int) -> str:
     "The part that a word plays beside a verb: doer, object, or where it goes; empty: unknown."
     between = tokens[verb + 1:at] if at > verb else tokens[at + 1:verb]
+    if at < verb and tokens[verb].endswith("ing") and tokens[verb - 1] in LEADS:
+        return ""  # behind a preposition: tools for replacing the belt
     if NOMINAL.search(tokens[verb]):
         return ("object" if {"for", "of"} & set(between) else "") if at > verb else "doer" if TO_BE & set(between) else "object"
     if at < verb and PARTICIPLE.search(tokens[verb]) and REDUCED.match(" ".join(tokens[verb + 1:verb + 3])):
@@ -228,9 +251,9 @@ def roles_exchanged(one: str, other: str) -> bool:
     return any(stem in TELLING and not any(found[:6] == stem[:6] for found in others) for ones, others in ((stems, far), (far, stems)) for stem in ones)
 
 # %% ../../nbs/10_answering/11_contradictions.ipynb #c18
-LED = r"(?<!\bin )(?<!\bat )(?<!\bto )(?<!\bby )(?<!\bon )(?<!\bof )(?<!\bfor )(?<!\bfrom )(?<!\bwith )"  # behind a preposition it is no subject: the order in which
-SUBJECT_VERB = re.compile(LED + r"\b(?:who|what|which(?: [\w-]{1,30}){1,2}?) ([a-z]{3,20})\b")
+PASSIVE_BY = re.compile(r"\b(?:who|what|which(?: [\w-]{1,30}){1,2}?) (?:is|are|was|were|gets?|got) ([a-z]{3,20}) by\b")
 HELPED = re.compile(r"\b(?:who|what|which(?: [\w-]{1,30}){1,2}?) (?:do|does|did) (.{1,200})")
+PARTICLES = {"in": "out", "out": "in", "on": "off", "off": "on", "up": "down", "down": "up", "for": "against", "against": "for"}
 STRANDED = re.compile(r"\b(to|from|by|for|with|of|on|at|in) ?\?*$")
 
 
@@ -248,12 +271,25 @@ def places_exchanged(one: str, other: str) -> bool:
     return frame == other_frame and words != others and sorted(words) == sorted(others)
 
 
+def particles_of(text: str) -> set[tuple[str, str]]:
+    "The particles and prepositions that turn a verb round, each with the stem of the word before it."
+    tokens = [token.lower() for token in TOKEN.findall(text)]
+    return {(stem_of(word), token) for word, token in pairwise(tokens) if token in PARTICLES}
+
+
+def particles_opposed(one: str, other: str) -> bool:
+    "Whether a verb goes the other way: zoom in, zoom out."
+    mine, theirs = particles_of(one), particles_of(other)
+    return any((stem, PARTICLES[token]) in theirs - mine for stem, token in mine - theirs)
+
+
 def asks_other_side(one: str, other: str) -> bool:
     "Whether one question asks for the doer of a verb and the other for its object."
     for asks, helped in ((one.lower(), other.lower()), (other.lower(), one.lower())):
         done = HELPED.search(helped)
         verbs = [stem_of(match[1]) for match in SUBJECT_VERB.finditer(asks) if match[1] not in SILENT]
         acts = [stem_of(token) for token in TOKEN.findall(done[1])] if done and not HELPED.search(asks) else []
+        acts += [stem_of(match[1]) for match in PASSIVE_BY.finditer(helped)] if not PASSIVE_BY.search(asks) else []
         if any(verb == act or groups_of(verb) & groups_of(act) for verb in verbs for act in acts):  # paid and pay
             return True
     ends = [match[1] if (match := STRANDED.search(text.lower())) else "" for text in (one, other)]

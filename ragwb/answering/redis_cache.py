@@ -18,10 +18,23 @@ import numpy as np
 
 from .agreement import LONGEST
 from .cache_verdicts import CANDIDATES, same_words
-from .cached_entries import CACHE_FILE, AnswerCache, CachedAnswer, CacheStore, Flights, documents_in, forget_documents
+from ragwb.answering.cached_entries import (
+    CACHE_FILE,
+    OWN_SEAL,
+    AnswerCache,
+    CachedAnswer,
+    CacheStore,
+    Flights,
+    documents_in,
+    forget_documents,
+    seal_of,
+    sealed,
+    unsealed,
+)
 from .likeness import reading_of
 from ..network.redis import RedisError, RedisServer, redis_of
 from ..settings import Settings
+from ..storage.objects import Objects
 
 # %% ../../nbs/10_answering/16_redis_cache.ipynb #c06
 def cosine_of(
@@ -77,12 +90,16 @@ class EntryKeys:
 class RedisKeys(EntryKeys):
     "The keys of a cache, and what is written under them."
 
+    def __init__(self, server: RedisServer, seal: bytes):
+        super().__init__(server)
+        self.seal = seal
+
     def write(self, client: Any, entry: CachedAnswer, now: float) -> None:
         "Writes an entry, all of it or nothing."
         words, near, ends = self.words(entry.scope, entry.question), self.near(entry.scope), int(1_000 * entry.expires)
         about = {"scope": entry.scope, "collection": entry.collection, "words": words, "documents": dict(entry.documents)}
         with client.pipeline(transaction=True) as pipe:
-            pipe.hset(self.answer(entry.id), mapping={"question": entry.question, "entry": entry.to_json()})
+            pipe.hset(self.answer(entry.id), mapping={"question": entry.question, "entry": sealed(entry.to_json(), self.seal)})
             pipe.pexpireat(self.answer(entry.id), ends)
             pipe.set(words, entry.id, pxat=ends)
             pipe.execute_command("VADD", near, "FP32", vector_bytes(entry.vector), entry.id, "NOQUANT", "SETATTR", json.dumps({"expires": entry.expires}))
@@ -157,9 +174,10 @@ class RedisEntries:
         server: RedisServer,
         max_entries: int = 10_000,   # bytes are bounded by the server's maxmemory
         clock: Callable[[], float] = time.time,
+        seal: bytes = OWN_SEAL,      # of `seal_of`, where several processes share the server
     ):
         self.server, self.max_entries, self.clock = server, max_entries, clock
-        self.keys, self.flights = RedisKeys(server), RedisFlights(server)
+        self.keys, self.flights = RedisKeys(server, seal), RedisFlights(server)
         self.swept: dict[str, int] = {}
 
     def __len__(self) -> int:
@@ -173,7 +191,7 @@ class RedisEntries:
     def entry(self, id: str) -> CachedAnswer | None:
         "An entry by its id, used now; None if it is gone or has expired. Raises DamagedEntry."
         now, found = self.clock(), self.server.call(lambda client: client.hget(self.keys.answer(id), "entry"))
-        kept = CachedAnswer.from_json(found) if found else None
+        kept = unsealed(found, self.keys.seal) if found else None
         if kept is None or kept.expires <= now:
             self.forget([id])
             return None
@@ -247,10 +265,13 @@ class RedisCache(RedisEntries):
             self.server.call(lambda client: [client.execute_command("VREM", self.keys.near(scope), id) for id in ids])
 
 # %% ../../nbs/10_answering/16_redis_cache.ipynb #c19
-def cache_of(settings: Settings) -> CacheStore:
+def cache_of(
+    settings: Settings,
+    objects: Objects,    # of the data folder or bucket, where the seal's key lies
+) -> CacheStore:
     "The cache of the settings."
-    server = redis_of(settings)
-    return RedisCache(server) if server else AnswerCache(settings.home / CACHE_FILE)
+    server, seal = redis_of(settings), seal_of(objects)
+    return RedisCache(server, seal=seal) if server else AnswerCache(settings.home / CACHE_FILE, seal=seal)
 
 
 def written_again(client: Any) -> None:

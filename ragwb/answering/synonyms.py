@@ -115,7 +115,9 @@ slip; contract agreement; warranty guarantee; insurance coverage; licence licens
 condition; condition term; criterion criteria; standard norm; limit ceiling cap; limitation restriction; range scope; scale size; level degree; rate pace; frequency
 often; chance opportunity; chance probability likelihood; possibility chance; accident crash; incident event; event occurrence; ability capability capacity; skill
 ability; knowledge expertise; experience expertise; quality standard; security safety protection; environment surroundings; weather climate; earth world; universe cosmos;
-forest wood woods; stone rock; sea ocean; river stream; mountain mount; animal creature; plant vegetation; brain mind; stomach belly; percent percentage %
+forest wood woods; stone rock; sea ocean; river stream; mountain mount; animal creature; plant vegetation; brain mind; stomach belly; percent percentage %;
+lift elevator; canteen cafeteria; flat apartment; lorry truck; petrol gasoline; cv resume; postcode zipcode; timetable schedule; torch flashlight; spanner wrench; pavement sidewalk
+motorway highway freeway; trousers pants; aeroplane airplane plane; tap faucet; queue line; luggage baggage; change replace swap; wage pay remuneration; attendee participant
 """
 
 # %% ../../nbs/10_answering/09_synonyms.ipynb #c13

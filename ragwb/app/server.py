@@ -36,6 +36,7 @@ from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from ..answering.conversations import ConversationError, Conversations, conversation_markdown
 from ..api.access import SESSION_COOKIE, Rule
+from ..api.probe import beating, probe_port
 from ..api.problems import Problem, problem_response
 from ..api.processes import Crew, add_processes, answer_for
 from ..api.routes import create_api
@@ -307,7 +308,8 @@ def run_server(
     "Serves until it is stopped. Raises PortTaken."
     import uvicorn
 
-    check_port(settings.host, settings.port)
+    for port in (settings.port, settings.probe_port):
+        check_port(settings.host, port)
     server = create_server(settings, config)
     keep_responsive()
     crew = Crew(processes, answer_for, settings, config) if processes > 1 else None
@@ -315,6 +317,8 @@ def run_server(
         add_processes(server, crew)
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # Uvicorn gives the signal back when all is answered; the crew is stopped too
     print(f"ragwb is at http://{settings.host}:{settings.port}  (API: /v1, its description: /docs; stop with Ctrl-C)", flush=True)
-    with crew or nullcontext():
+    with crew or nullcontext(), probe_port(settings.host, settings.probe_port) if settings.probe_port else nullcontext() as beat:
+        if beat:
+            server.router.lifespan_context = beating(server.router.lifespan_context, beat)
         uvicorn.run(server, host=settings.host, port=settings.port, log_level="warning", timeout_graceful_shutdown=5, timeout_keep_alive=10, limit_concurrency=CONNECTIONS,
                     http=ImpatientProtocol, proxy_headers="FORWARDED_ALLOW_IPS" in os.environ)

@@ -313,10 +313,11 @@ def eval_command(ctx: click.Context, dataset: Path, config: str, split: str, row
 @main.command("serve")
 @click.option("--host", default="", help="Address to listen on; else the one of the settings (127.0.0.1).")
 @click.option("--port", type=click.IntRange(1, 65_535), default=None, help="Port; else the one of the settings.")
+@click.option("--probe-port", type=click.IntRange(0, 65_535), default=None, help="Port on which a process of its own answers /healthz; else that of the settings (0: none).")
 @click.option("--processes", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes that answer questions, behind the one port: as many as cores.")
 @click.option("--insecure", is_flag=True, help="Serve on any address without an API key: everybody who reaches the server may do everything.")
 @click.pass_context
-def serve_command(ctx: click.Context, host: str, port: int | None, insecure: bool, processes: int) -> None:
+def serve_command(ctx: click.Context, host: str, port: int | None, probe_port: int | None, insecure: bool, processes: int) -> None:
     "Serve the API and the app on one port."
     from dataclasses import replace
 
@@ -326,7 +327,8 @@ def serve_command(ctx: click.Context, host: str, port: int | None, insecure: boo
     from ragwb.settings import load_settings
 
     settings = load_settings(ctx.obj)
-    settings = replace(settings, host=host or settings.host, port=port or settings.port, insecure=int(insecure) or settings.insecure)
+    probes = settings.probe_port if probe_port is None else probe_port
+    settings = replace(settings, host=host or settings.host, port=port or settings.port, probe_port=probes, insecure=int(insecure) or settings.insecure)
     told = check_start(settings)
     if processes > 1 and os.name == "nt":
         raise click.ClickException("Windows has no sockets for several processes behind one port: leave --processes out")

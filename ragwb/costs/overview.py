@@ -17,7 +17,7 @@ from .savings import Savings, savings_of
 
 # %% ../../nbs/04_costs/08_overview.ipynb #c05
 BY = ("component", "model", "prompt", "collection", "key", "config", "route", "cache")
-DAYS, DEAREST = 30, 10
+DAYS, DEAREST = 30, 100
 
 
 @dataclass(frozen=True)

@@ -259,8 +259,9 @@ def probes(about: Row, rows: Sequence[Raw]) -> Row:
     took = {row["when"]: row["took"] for row in rows if row["figure"] == "healthz"}
     ms, quiet = (sorted(each for status, each in took[when] if status == 200) for when in ("load", "quiet"))
     failed, p99 = len(took["load"]) - len(ms), share_below(ms, .99)
+    apart = f"; on the probe port {len(took['apart'])} probes, p99 {share_below(sorted(each for _, each in took['apart']), .99):.0f} ms" if "apart" in took else ""
     return target_row("`/healthz` p99 meanwhile", "≤ 100 ms", f"{p99:.0f} ms", not failed and 0 < p99 <= 100,
-                      f"{len(took['load'])} probes, {failed} of them failed, p50 {share_below(ms, .5):.0f} ms; of an idle server p99 {share_below(quiet, .99):.0f} ms")
+                      f"{len(took['load'])} probes, {failed} of them failed, p50 {share_below(ms, .5):.0f} ms; of an idle server p99 {share_below(quiet, .99):.0f} ms{apart}")
 
 # %% ../../nbs/12_experiments/15_benchmarks.ipynb #c22
 def kept_memory(about: Row, rows: Sequence[Raw]) -> Row:
