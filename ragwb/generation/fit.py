@@ -220,6 +220,8 @@ FIGURE = re.compile(r"\d|[☑☐✓✗]")
 def says_something(sentence: RankedSentence, row: TableRow | None) -> bool:
     "Whether a sentence, or a row, is a statement by itself."
     bare = LINK.sub("", sentence.text)
+    if sentence.role:
+        return sentence.role == "field"
     if not re.search(r"[^\W\d_]{2}", bare):  # a link alone is an entry of a table of contents
         return False
     if is_row(sentence.text):
