@@ -4,9 +4,10 @@
 
 # %% auto #0
 __all__ = ['PASSAGE', 'QUESTION', 'TRUST', 'TRUST_BIAS', 'SAYS_LESS', 'FURTHER', 'CELL_LEAST', 'REACH', 'MOST_BEFORE', 'SHORT',
-           'BLANK_LINES', 'LEANS', 'SIGN', 'read_prompt', 'Evidence', 'share_unnamed', 'evidence', 'confidence',
-           'select_sentences', 'goes_on', 'with_sentence_before', 'explained', 'heading_told', 'reply_of', 'of_kind',
-           'readings', 'asks_for_a_third', 'answer_replies', 'counted_usage', 'ExtractiveChatModel']
+           'BLANK_LINES', 'LEANS', 'SIGN', 'HEADING_SAYS', 'WITH_TITLE', 'DATE_ASKED', 'UNTIL_SAID', 'SINCE_SAID',
+           'read_prompt', 'Evidence', 'share_unnamed', 'evidence', 'confidence', 'select_sentences', 'goes_on',
+           'with_sentence_before', 'explained', 'heading_told', 'reply_of', 'of_kind', 'readings', 'dated_heading',
+           'in_order_asked', 'asks_for_a_third', 'answer_replies', 'counted_usage', 'ExtractiveChatModel']
 
 # %% ../../nbs/07_generation/10_extractive.ipynb #c03
 import re
@@ -25,10 +26,12 @@ from ..config import PipelineConfig
 from ..documents.language import HEADING, ITEM, count_tokens, is_row, terms
 from ..documents.table_rows import is_number
 from ..documents.table_words import asking
+from ..documents.timetables import FIRST, LAST, asks_order, first_or_last
 from .fit import about, all_named, candidates, figure_fits, of_reports, other_name_beside, rows_of, tells_names, unnamed
 from .instructions import asks_several, plain_how, with_blocks
 from .prompts import NO_ANSWER, PASSAGES_END
 from ragwb.generation.question_words import (
+    DATE,
     DEFINITION,
     WHY,
     Coverage,
@@ -49,7 +52,7 @@ from ragwb.generation.sentence_ranking import (
     rank_sentences,
     statement_spans,
 )
-from .table_answers import names_rows, row_statement, rows_beside, table_answer
+from .table_answers import names_rows, row_statement, rows_beside, table_answer, time_statement
 
 # %% ../../nbs/07_generation/10_extractive.ipynb #c06
 PASSAGE = re.compile(r'<passage n="(\d+)" relevance="([\d.]+)" place="([^"]*)">\n(.*?)\n</passage>', re.DOTALL)
@@ -234,6 +237,39 @@ def readings(question: str, passages: Sequence[PromptPassage]) -> list[RankedSen
     return of_kind(question, found, {passage.number: passage.text for passage in passages})
 
 
+HEADING_SAYS, WITH_TITLE = 0.5, 0.9  # share of the question that a heading with the date says at least, alone and with the title of its document
+DATE_ASKED = re.compile(r"\bwhen\b|\b(?:what|which) (?:date|day|year|edition)\b|\bhow long [^?]{0,80}\bvalid\b", re.I)
+UNTIL_SAID, SINCE_SAID = re.compile(r"\b(?:until|till|to|through|by|expires?)\b|[-–]", re.I), re.compile(r"\b(?:since|from|as of|starting|begins?|starts?|in force|valid)\b|[-–]", re.I)
+
+
+def dated_heading(question: str, passages: Sequence[PromptPassage]) -> str:
+    "The heading, with its document's title, that says when: of a table nothing beneath does. Empty if none does."
+    if not DATE_ASKED.search(question):
+        return ""
+    best, told = 0.0, ""
+    known = set(terms(question))
+    said = UNTIL_SAID if re.search(r"\b(?:until|till|by) when\b|\bhow long\b", question, re.I) else SINCE_SAID if re.search(r"\b(?:since|from) when\b", question, re.I) else None
+    for passage in passages:
+        for start, end in statement_spans(passage.text):
+            heading = passage.text[start:end].lstrip("# ").strip()
+            if not looks_like_heading(passage.text[start:end]) or not any(not set(terms(date[0])) <= known for date in DATE.finditer(heading)) or said and not said.search(heading):
+                continue
+            title = next((part for part in reversed(passage.place.split(" > ")) if part.strip() and part.strip() not in heading), "")
+            coverage = Coverage(question, [heading, title])
+            alone = coverage.of(heading, "", "")
+            if alone >= max(HEADING_SAYS, best + 0.01) and coverage.of(f"{heading} {title}", "", "") >= WITH_TITLE:
+                best, told = alone, f"{title}: {heading}. [[{passage.number}|{heading}]]".removeprefix(": ")
+    return told
+
+
+def in_order_asked(question: str, found: Sequence[RankedSentence]) -> list[RankedSentence]:
+    "The statements that say the first or the last themselves, where a question asks when that is."
+    if not asks_order(question) or not re.search(r"\b(?:when|what time|how (?:late|early))\b[^?]{0,60}\bthe (?:\w+ )?(?:first|earliest|last|latest)\b", question, re.I):
+        return list(found)
+    side = FIRST if FIRST.search(question) else LAST
+    return [one for one in found if side.search(f"{one.text} {one.above}")]
+
+
 def asks_for_a_third(question: str, passages: Sequence[PromptPassage]) -> bool:
     "Whether a name of a question is unknown, of a kind that the passages know: contract Platinum, beside Gold and Silver."
     return tells_names(question) and any(other_name_beside(question, name, passages) for name in unnamed(question, passages))
@@ -252,7 +288,12 @@ def answer_replies(
         return []
     if named and (cells := [cell for cell in table_answer(question, passages, CELL_LEAST).statements if cell_holds(question, cell.text)]):
         return [statement.reply for statement in cells]
-    found = readings(question, passages)
+    if not of_reports(passages):
+        if times := first_or_last(question, [(passage.number, passage.place, passage.text) for passage in passages]):
+            return [time_statement(cells).reply for cells in times]
+        if dated := dated_heading(question, passages):
+            return [dated]
+    found = in_order_asked(question, readings(question, passages))
     if not found or confidence(evidence(question, passages, found)) < threshold:
         return []
     texts = {passage.number: passage.text for passage in passages}

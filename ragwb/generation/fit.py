@@ -5,14 +5,16 @@
 # %% auto #0
 __all__ = ['NAME', 'FIRST_NAME', 'REPORTS', 'ENGLISH', 'OUT_OF_FORCE', 'NO_NAMES', 'CAPITAL', 'MISSPELT', 'CLOSE', 'SWAPPED',
            'ROOT', 'KIN', 'RUN', 'BESIDE', 'FITS', 'WHOLLY', 'ROW_SAYS', 'LIKE_ENOUGH', 'MONEY', 'POINTER', 'LINK',
-           'FIELD', 'FIGURE', 'BEFORE_KIND', 'PLAIN_WORD', 'names_of', 'title_of', 'about', 'tells_names', 'of_reports',
-           'is_kin', 'is_abbreviated', 'is_named', 'other_name_beside', 'unnamed', 'all_named', 'timely', 'within',
-           'asks_figure', 'says_wholly', 'figure_fits', 'says_something', 'is_field', 'shape', 'of_another',
-           'kinds_asked', 'of_sibling', 'longer_labels', 'rows_of', 'statements', 'candidates']
+           'FIELD', 'FIGURE', 'BEFORE_KIND', 'PLAIN_WORD', 'IN_RANGE', 'ASKS_WHETHER', 'OPEN', 'NOT_SUCH', 'names_of',
+           'title_of', 'about', 'tells_names', 'of_reports', 'is_kin', 'is_abbreviated', 'is_named',
+           'other_name_beside', 'unnamed', 'all_named', 'timely', 'within', 'asks_figure', 'says_wholly', 'figure_fits',
+           'says_something', 'is_field', 'shape', 'of_another', 'kinds_asked', 'of_sibling', 'longer_labels', 'rows_of',
+           'in_range', 'adds_nothing', 'statements', 'candidates']
 
 # %% ../../nbs/07_generation/08_fit.ipynb #c03
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from os.path import commonprefix
 from unicodedata import normalize
@@ -23,6 +25,7 @@ from ..documents.language import STOP_WORDS, is_row, terms
 from ..documents.period_fit import own_periods, period_fit, printed_periods
 from ..documents.periods import MONTHS, Period, periods
 from ..documents.report_facts import MODAL, fact_asked, reasons
+from ..documents.ranges import amounts_in, holding, is_outside
 from ..documents.table_rows import TableRow, tables_of
 from ..documents.table_words import table_stems
 from ragwb.generation.question_words import (
@@ -292,14 +295,46 @@ def rows_of(passages: Sequence[PromptPassage]) -> dict[tuple[int, str], TableRow
     return {(passage.number, row.line): row for passage in passages for table in tables_of(passage.text) for row in table}
 
 
+IN_RANGE = 2.0  # log odds that a statement gains for a range which the amount of a question lies in
+ASKS_WHETHER = re.compile(r"^\W*(?:so |and |but )?(?:is|are|was|were|do|does|did|can|could|may|must|should|will|would|has|have|had|am)\b", re.I)
+OPEN = re.compile(r"\b(?:discuss(?:ed|es)?|asked|asks|check(?:ed|s)?|consider(?:ed|s)?|unclear|undecided|question) (?:\w+ ){0,3}whether\b", re.I)
+NOT_SUCH = re.compile(r"\bnon-?([a-z]{3,30})", re.I)
+
+
+def in_range(question: str, ranked: Sequence[RankedSentence]) -> list[RankedSentence]:
+    "The statements for the amount that a question names, where some has a range with it: those with other ranges are left out, of limits in one passage the nearest is kept."
+    holds = {one: found for one in ranked if (found := holding(question, one.text))} if amounts_in(question) else {}
+    if not holds:
+        return list(ranked)
+    nearest = dict[tuple[int, bool], float]()
+    for one, found in holds.items():
+        key, size = (one.passage, found.low == 0), found.high if found.low == 0 else -found.low
+        nearest[key] = min(size, nearest.get(key, size))
+    kept = [one for one in ranked if (found := holds.get(one)) is None and not is_outside(question, one.text)
+            or found and (found.high if found.low == 0 else -found.low) <= nearest[one.passage, found.low == 0]]
+    return sorted((replace(one, score=one.score + IN_RANGE) if one in holds else one for one in kept), key=lambda one: -one.score)
+
+
+def adds_nothing(question: str, sentence: str) -> bool:
+    "Whether a sentence only says again what is asked, or leaves open what is asked whether; and whether it is about the opposite: `drive end` of the `non-drive end`."
+    if ASKS_WHETHER.match(question.rsplit("? ", 1)[-1]):
+        return OPEN.search(sentence) is not None
+    if any(re.search(rf"\b{re.escape(other)}\b", NOT_SUCH.sub(" ", sentence), re.I) and not re.search(rf"\bnon-?{re.escape(other)}", sentence, re.I) for other in NOT_SUCH.findall(question)):
+        return True
+    asked, there = set(terms(question)), set(terms(sentence))
+    return bool(there) and there <= asked and not is_row(sentence)
+
+
 def statements(question: str, passages: Sequence[PromptPassage]) -> list[RankedSentence]:
     "The sentences and rows that are statements, best first."
     rows, places = rows_of(passages), {passage.number: passage.place for passage in passages}
     heads = {key: f"{row.section} {' '.join(row.heads)}" for key, row in rows.items()}
     reports = of_reports(passages)
     kinds, longer = ([], []) if reports else (kinds_asked(question, "\n".join(passage.text for passage in passages)), longer_labels(question, list(rows.values())))
-    return [sentence for sentence in rank_sentences(question, passages)
-            if not (kinds and not is_row(sentence.text) and of_sibling(kinds, sentence.text, f"{places[sentence.passage]}\n{sentence.above}"))
+    ranked = rank_sentences(question, passages)
+    return [sentence for sentence in (ranked if reports else in_range(question, ranked))
+            if not (not reports and adds_nothing(question, f"{sentence.text} {heads.get((sentence.passage, sentence.text), '')}"))
+            and not (kinds and not is_row(sentence.text) and of_sibling(kinds, sentence.text, f"{places[sentence.passage]}\n{sentence.above}"))
             and not any(label in sentence.text.lower() for label in longer)
             and (says_something(sentence, rows.get((sentence.passage, sentence.text))) or is_field(question, sentence.text))
             and not of_another(question, f"{sentence.text} {heads.get((sentence.passage, sentence.text), '')}", places[sentence.passage])]
