@@ -5,15 +5,16 @@
 # %% auto #0
 __all__ = ['NAME', 'FIRST_NAME', 'REPORTS', 'ENGLISH', 'OUT_OF_FORCE', 'NO_NAMES', 'CAPITAL', 'MISSPELT', 'CLOSE', 'SWAPPED',
            'ROOT', 'KIN', 'RUN', 'BESIDE', 'FITS', 'WHOLLY', 'ROW_SAYS', 'LIKE_ENOUGH', 'MONEY', 'POINTER', 'LINK',
-           'FIELD', 'FIGURE', 'BEFORE_KIND', 'PLAIN_WORD', 'IN_RANGE', 'ASKS_WHETHER', 'OPEN', 'NOT_SUCH', 'names_of',
-           'title_of', 'about', 'tells_names', 'of_reports', 'is_kin', 'is_abbreviated', 'is_named',
-           'other_name_beside', 'unnamed', 'all_named', 'timely', 'within', 'asks_figure', 'says_wholly', 'figure_fits',
-           'says_something', 'is_field', 'shape', 'of_another', 'kinds_asked', 'of_sibling', 'longer_labels', 'rows_of',
-           'in_range', 'adds_nothing', 'statements', 'candidates']
+           'FIELD', 'FIGURE', 'BEFORE_KIND', 'PLAIN_WORD', 'IN_RANGE', 'ASKS_WHETHER', 'OPEN', 'NOT_SUCH', 'SIBLINGS',
+           'CONTRAST', 'FIELD_ASKED', 'names_of', 'title_of', 'about', 'tells_names', 'of_reports', 'is_kin',
+           'is_abbreviated', 'is_named', 'other_name_beside', 'unnamed', 'all_named', 'timely', 'within', 'asks_figure',
+           'says_wholly', 'figure_fits', 'says_something', 'is_field', 'shape', 'of_another', 'kinds_asked',
+           'of_sibling', 'longer_labels', 'rows_of', 'in_range', 'adds_nothing', 'siblings', 'part_for', 'weighed',
+           'statements', 'candidates']
 
 # %% ../../nbs/07_generation/08_fit.ipynb #c03
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from os.path import commonprefix
@@ -36,6 +37,7 @@ from ragwb.generation.question_words import (
     like_words,
     of_amounts,
     without_periods,
+    row_measures,
     word_stems,
     word_weight,
 )
@@ -321,8 +323,52 @@ def adds_nothing(question: str, sentence: str) -> bool:
         return OPEN.search(sentence) is not None
     if any(re.search(rf"\b{re.escape(other)}\b", NOT_SUCH.sub(" ", sentence), re.I) and not re.search(rf"\bnon-?{re.escape(other)}", sentence, re.I) for other in NOT_SUCH.findall(question)):
         return True
-    asked, there = set(terms(question)), set(terms(sentence))
+    asked, there = set(terms(question)), {stem for word in like_words(sentence) for stem in word_stems(word)}
     return bool(there) and there <= asked and not is_row(sentence)
+
+
+SIBLINGS = tuple(map(frozenset, map(str.split, (  # words that tell kinds of one thing apart
+    "spring summer autumn fall winter", "breakfast lunch dinner supper brunch", "business economy premium", "front rear back", "left right", "upper lower", "indoor outdoor",
+    "single return", "adult adults child children", "domestic international", "morning afternoon evening night", "minimum maximum", "incoming outgoing", "male female",
+    "red green blue yellow orange white black", "north south east west", "first second third fourth fifth", "primary secondary", "internal external", "hot cold"))))
+CONTRAST = 3.0  # log odds that a statement of a sibling loses, and that one of the asked kind gains beside it
+
+
+def siblings(question: str, sentence: str) -> int:
+    "1: a sentence is of the kind that a question names among its siblings; -1: of a sibling; 0: the question names none, or the sentence neither."
+    asked, there = set(like_words(question)), set(like_words(sentence))
+    sets = [group for group in SIBLINGS if len(group & asked) == 1]
+    if any(group & there and not group & asked & there for group in sets):
+        return -1
+    return 1 if sets and all(group & asked & there for group in sets) else 0
+
+
+def part_for(question: str, sentence: str) -> bool:
+    "Whether a sentence gives a figure of a part for what a question asks a figure of: the price of the seal kit for the CX-50 is not that of the CX-50."
+    if not ASKS_VALUE.search(question):
+        return False
+    for code in re.findall(r"\b(?:does|do|did|is|are|will|of) (?:an? |the |one )?([A-Z][\w]{0,9}-?\d[\w-]{0,9})\b", question):
+        said = re.escape(code)
+        if not re.search(rf"\b(?:for|fits?:?) (?:an? |the )?{said}\b", question) and re.search(rf"\b{said}\b", sentence) \
+                and not re.search(rf"\b{said}\b", re.sub(rf"\b(?:for|fits?:?) (?:an? |the )?{said}\b", " ", sentence, flags=re.I)):
+            return True
+    return False
+
+
+FIELD_ASKED = 2.5  # log odds that a line of label and value gains whose label is asked for
+
+
+def weighed(question: str, ranked: Sequence[RankedSentence], places: Mapping[int, str]) -> list[RankedSentence]:
+    "The statements, best first, with what speaks for and against each besides likeness: ranges, siblings, and labels that are asked for."
+    ranked, asked = in_range(question, ranked), set(terms(question))
+    sides = {one: siblings(question, f"{one.text} {one.above}") for one in ranked}
+    against = -1 in sides.values()
+    made = []
+    for one in ranked:
+        label = set(terms(one.text.split(":", 1)[0])) if one.role == "field" else set()
+        gain = CONTRAST * sides[one] if against else 0.0
+        made.append(replace(one, score=one.score + gain + FIELD_ASKED * (bool(label) and label <= asked)))
+    return sorted(made, key=lambda one: -one.score)
 
 
 def statements(question: str, passages: Sequence[PromptPassage]) -> list[RankedSentence]:
@@ -332,8 +378,12 @@ def statements(question: str, passages: Sequence[PromptPassage]) -> list[RankedS
     reports = of_reports(passages)
     kinds, longer = ([], []) if reports else (kinds_asked(question, "\n".join(passage.text for passage in passages)), longer_labels(question, list(rows.values())))
     ranked = rank_sentences(question, passages)
-    return [sentence for sentence in (ranked if reports else in_range(question, ranked))
-            if not (not reports and adds_nothing(question, f"{sentence.text} {heads.get((sentence.passage, sentence.text), '')}"))
+    full = {sentence: f"{sentence.text} {heads.get((sentence.passage, sentence.text), '')}" for sentence in ranked}
+    if not reports:
+        ranked = weighed(question, [one for one in ranked if not adds_nothing(question, full[one]) and not part_for(question, one.text)
+                                    and (not is_row(one.text) or row_measures(question, full[one]))], places)
+    return [sentence for sentence in ranked
+            if True
             and not (kinds and not is_row(sentence.text) and of_sibling(kinds, sentence.text, f"{places[sentence.passage]}\n{sentence.above}"))
             and not any(label in sentence.text.lower() for label in longer)
             and (says_something(sentence, rows.get((sentence.passage, sentence.text))) or is_field(question, sentence.text))

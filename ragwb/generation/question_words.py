@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = ['NUMBER_WORDS', 'HAS_NUMBER', 'MONTHS', 'DAYS', 'HAS_DATE', 'HAS_DURATION', 'HAS_MONEY', 'HAS_REASON', 'HAS_NAME',
            'HAS_PLACE', 'WANTED', 'NEAR', 'SAME_THING', 'LIKE', 'LIKE_WORD', 'LIGHT', 'ABOVE', 'BEFORE', 'AMOUNT',
-           'NOT_AMOUNT', 'UNITS', 'QUANTITY', 'UNTIL', 'PRICE', 'SUM', 'CLOCK', 'VERSION', 'DATE', 'WHEN', 'ORDINARILY',
-           'HELD', 'LIMIT', 'TIMES', 'WHO_IS', 'WHO_DOES', 'NAMED', 'PERSON', 'FIRST_WORD', 'COUNTED', 'ALIKE',
-           'ASKS_VALUE', 'OWN_NUMBER', 'THING', 'DEFINITION', 'FOOTNOTE', 'SAYS_WHAT', 'WHY', 'AFTER_COLON', 'CAUSES',
-           'PURPOSE', 'rarity', 'question_weights', 'word_stems', 'word_weight', 'code_parts', 'whole_codes',
+           'NOT_AMOUNT', 'UNITS', 'QUANTITY', 'UNTIL', 'DIMENSIONS', 'PRICE', 'SUM', 'CLOCK', 'VERSION', 'DATE', 'WHEN',
+           'ORDINARILY', 'HELD', 'LIMIT', 'TIMES', 'WHO_IS', 'WHO_DOES', 'NAMED', 'PERSON', 'FIRST_WORD', 'COUNTED',
+           'ALIKE', 'ASKS_VALUE', 'OWN_NUMBER', 'THING', 'DEFINITION', 'FOOTNOTE', 'SAYS_WHAT', 'WHY', 'AFTER_COLON',
+           'CAUSES', 'PURPOSE', 'rarity', 'question_weights', 'word_stems', 'word_weight', 'code_parts', 'whole_codes',
            'codes_of', 'answers_kind', 'content_words', 'WordMatcher', 'like_words', 'Likeness', 'without_periods',
-           'Coverage', 'of_amounts', 'units_asked', 'measured', 'versions_of', 'told_anew', 'holds_wanted',
-           'cell_holds', 'is_forename', 'has_name', 'tells_who', 'counted', 'number_of', 'count_of', 'has_figure',
-           'valued', 'defines', 'explains', 'kind_of_answer']
+           'Coverage', 'of_amounts', 'row_measures', 'units_asked', 'measured', 'versions_of', 'told_anew',
+           'holds_wanted', 'cell_holds', 'is_forename', 'has_name', 'tells_who', 'counted', 'number_of', 'count_of',
+           'has_figure', 'valued', 'defines', 'explains', 'kind_of_answer']
 
 # %% ../../nbs/07_generation/04_question_words.ipynb #c03
 import re
@@ -255,6 +255,21 @@ QUANTITY = rf"(?:(?<!\d)(?<!\d[.,/])\d(?:[\d.,/]{{0,20}}\d)?|\b(?:{NUMBER_WORDS}
 UNTIL = r"\b(?:until|immediately|at once|overnight|permanently|indefinitely|forever|lifelong)\b"
 
 
+DIMENSIONS = {  # words of a head or a label over numbers of a dimension
+    "time": r"time|duration|hours?|days?|weeks?|months?|years?|period|term|limit|life|interval|until|lasts?|age|notice|warranty|guarantee|delivery|lead",
+    "length": r"length|width|height|depth|size|distance|diameter|dimensions?|reach|route", "weight": r"weight|mass|load", "temperature": r"temp(?:erature)?s?\.?",
+    "data": r"size|memory|capacity|bandwidth|storage|disk", "share": r"share|rate|part|proportion|discount|margin|increase", "sound": r"noise|sound|loudness|level",
+    "power": r"power|voltage|current|output|capacity|consumption|heat|rating",
+}  # fmt: skip
+
+
+def row_measures(question: str, row: str) -> bool:
+    "Whether a row with the heads above it has a word or a sign for the dimension that a question asks a number in, if it asks in one."
+    asked = [name for name, (words, units) in UNITS.items()
+             if re.search(rf"\b(?:{rf'(?:{words})' if words else ''}{'|' if words else ''}how many (?:[\w-]+ )?(?:{units}))(?!\w)", question, re.I)]
+    return not asked or any(re.search(rf"(?<![^\W\d_])(?:{DIMENSIONS[name]}|{UNITS[name][1]})(?!\w)", row, re.I) for name in asked)
+
+
 @lru_cache(1_024)
 def units_asked(question: str) -> re.Pattern[str] | None:
     "A number beside a unit of any dimension that a question may want its number in; None if it names none."
@@ -294,6 +309,7 @@ HELD = (  # what is asked, and what a sentence that answers it holds
     (re.compile(r"\b(?:what|which|(?:what|which) [\w-]{1,30}) (?:version|release) "
                 r"(?:of|is|was|has|have|had|added|adds|introduce[ds]|removed|removes|fixed|fixes|supports?|do|does|did)\b", re.I), re.compile(rf"{VERSION}|\bv?\d{{1,4}}\b")),
     (re.compile(r"\b(?:by|until|till|from|since) when\b|^\W*when (?:was|were|did)\b", re.I), WHEN),
+    (re.compile(r"\bwhat(?:['’]s| is| are| was) [^?]{0,40}\bdeadline\b", re.I), re.compile(rf"{WHEN.pattern}|{HAS_DURATION}", re.I)),
     (re.compile(r"^\W*when (?:is|are|do|does|will|can|may|must|should)\b", re.I), re.compile(rf"{WHEN.pattern}|{ORDINARILY}", re.I)),
 )
 
@@ -399,7 +415,7 @@ def number_of(question: str, sentence: str) -> bool | None:
 @lru_cache(64)
 def count_of(one: str) -> re.Pattern[str]:
     "How many there are of something that is named in the singular, escaped."
-    before = rf"(?:(?<![\w.,-])\d[\d.,]{{0,20}}|\b(?:{NUMBER_WORDS}|no|several|a few))[\s-](?!(?:further|other|more|additional)\b)(?:[\w’'-]{{1,30}}[\s-]){{0,3}}?{one}s?\b"
+    before = rf"(?:(?<![\w.,-])\d[\d.,]{{0,20}}|\b(?!half )(?:{NUMBER_WORDS}|no|several|a few))[\s-](?!(?:further|other|more|additional)\b)(?:[\w’'-]{{1,30}}[\s-]){{0,3}}?{one}s?\b"
     behind = rf"\b{one}s? ?[:=(|] ?\d|\bnumber of (?:[\w’'-]{{1,30}} ){{0,3}}?{one}s?\b[^.]{{0,80}}\d|\b{one}s? (?:is|are|was|were|to|at|by|of) \d[\d.,]{{0,20}}(?!\s?[\w%$€£])"
     return re.compile(f"{before}|{behind}", re.I)
 
