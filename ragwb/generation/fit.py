@@ -383,8 +383,7 @@ def statements(question: str, passages: Sequence[PromptPassage]) -> list[RankedS
         ranked = weighed(question, [one for one in ranked if not adds_nothing(question, full[one]) and not part_for(question, one.text)
                                     and (not is_row(one.text) or row_measures(question, full[one]))], places)
     return [sentence for sentence in ranked
-            if True
-            and not (kinds and not is_row(sentence.text) and of_sibling(kinds, sentence.text, f"{places[sentence.passage]}\n{sentence.above}"))
+            if not (kinds and not is_row(sentence.text) and of_sibling(kinds, sentence.text, f"{places[sentence.passage]}\n{sentence.above}"))
             and not any(label in sentence.text.lower() for label in longer)
             and (says_something(sentence, rows.get((sentence.passage, sentence.text))) or is_field(question, sentence.text))
             and not of_another(question, f"{sentence.text} {heads.get((sentence.passage, sentence.text), '')}", places[sentence.passage])]
