@@ -252,9 +252,13 @@ def dated_heading(question: str, passages: Sequence[PromptPassage]) -> str:
     known = set(terms(question))
     said = UNTIL_SAID if re.search(r"\b(?:until|till|by) when\b|\bhow long\b", question, re.I) else SINCE_SAID if re.search(r"\b(?:since|from) when\b", question, re.I) else None
     for passage in passages:
-        for start, end in statement_spans(passage.text):
-            heading = passage.text[start:end].lstrip("# ").strip()
-            if not looks_like_heading(passage.text[start:end]) or not any(not set(terms(date[0])) <= known for date in DATE.finditer(heading)) or said and not said.search(heading):
+        spans = [passage.text[start:end] for start, end in statement_spans(passage.text)]
+        over_table = [False] * len(spans)  # whether no sentence is between a heading and the next table, or the end
+        for at in reversed(range(len(spans))):
+            over_table[at] = is_row(spans[at]) or looks_like_heading(spans[at]) and (at + 1 == len(spans) or over_table[at + 1])
+        for text, over in zip(spans, over_table, strict=True):
+            heading = text.lstrip("# ").strip()
+            if is_row(text) or not over or not any(not set(terms(date[0])) <= known for date in DATE.finditer(heading)) or said and not said.search(heading):
                 continue
             title = next((part for part in reversed(passage.place.split(" > ")) if part.strip() and part.strip() not in heading), "")
             coverage = Coverage(question, [heading, title])

@@ -380,7 +380,7 @@ def statements(question: str, passages: Sequence[PromptPassage]) -> list[RankedS
     ranked = rank_sentences(question, passages)
     full = {sentence: f"{sentence.text} {heads.get((sentence.passage, sentence.text), '')}" for sentence in ranked}
     if not reports:
-        ranked = weighed(question, [one for one in ranked if not adds_nothing(question, full[one]) and not part_for(question, one.text)
+        ranked = weighed(question, [one for one in ranked if not adds_nothing(question, f"{full[one]} {one.above if FIGURE.search(one.above) else ''}") and not part_for(question, one.text)
                                     and (not is_row(one.text) or row_measures(question, full[one]))], places)
     return [sentence for sentence in ranked
             if not (kinds and not is_row(sentence.text) and of_sibling(kinds, sentence.text, f"{places[sentence.passage]}\n{sentence.above}"))
