@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['PASSAGE', 'QUESTION', 'TRUST', 'TRUST_BIAS', 'SAYS_LESS', 'FURTHER', 'CELL_LEAST', 'REACH', 'DEFINED', 'MOST_BEFORE',
            'SHORT', 'BLANK_LINES', 'LEANS', 'SIGN', 'HEADING_SAYS', 'WITH_TITLE', 'DATE_ASKED', 'UNTIL_SAID',
-           'SINCE_SAID', 'read_prompt', 'Evidence', 'share_unnamed', 'evidence', 'confidence', 'select_sentences',
-           'goes_on', 'with_sentence_before', 'explained', 'heading_told', 'reply_of', 'of_kind', 'readings',
-           'dated_heading', 'in_order_asked', 'asks_for_a_third', 'answer_replies', 'counted_usage',
+           'SINCE_SAID', 'ASKS_WHICH_END', 'read_prompt', 'Evidence', 'share_unnamed', 'evidence', 'confidence',
+           'select_sentences', 'goes_on', 'with_sentence_before', 'explained', 'heading_told', 'reply_of', 'of_kind',
+           'readings', 'dated_heading', 'in_order_asked', 'asks_for_a_third', 'answer_replies', 'counted_usage',
            'ExtractiveChatModel']
 
 # %% ../../nbs/07_generation/10_extractive.ipynb #c03
@@ -241,7 +241,8 @@ def readings(question: str, passages: Sequence[PromptPassage]) -> list[RankedSen
 
 HEADING_SAYS, WITH_TITLE = 0.5, 0.9  # share of the question that a heading with the date says at least, alone and with the title of its document
 DATE_ASKED = re.compile(r"\bwhen\b|\b(?:what|which) (?:date|day|year|edition)\b|\bhow long [^?]{0,80}\bvalid\b", re.I)
-UNTIL_SAID, SINCE_SAID = re.compile(r"\b(?:until|till|to|through|by|expires?)\b|[-–]", re.I), re.compile(r"\b(?:since|from|as of|starting|begins?|starts?|in force|valid)\b|[-–]", re.I)
+UNTIL_SAID = re.compile(r"\b(?:until|till|to|through|by|expires?)\b|[-–]", re.I)
+SINCE_SAID = re.compile(r"\b(?:since|from|as of|starting|begins?|starts?|in force|valid)\b|[-–]", re.I)
 
 
 def dated_heading(question: str, passages: Sequence[PromptPassage]) -> str:
@@ -250,7 +251,8 @@ def dated_heading(question: str, passages: Sequence[PromptPassage]) -> str:
         return ""
     best, told = 0.0, ""
     known = set(terms(question))
-    said = UNTIL_SAID if re.search(r"\b(?:until|till|by) when\b|\bhow long\b", question, re.I) else SINCE_SAID if re.search(r"\b(?:since|from) when\b", question, re.I) else None
+    asks_end, asks_begin = re.search(r"\b(?:until|till|by) when\b|\bhow long\b", question, re.I), re.search(r"\b(?:since|from) when\b", question, re.I)
+    said = UNTIL_SAID if asks_end else SINCE_SAID if asks_begin else None
     for passage in passages:
         spans = [passage.text[start:end] for start, end in statement_spans(passage.text)]
         over_table = [False] * len(spans)  # whether no sentence is between a heading and the next table, or the end
@@ -268,9 +270,12 @@ def dated_heading(question: str, passages: Sequence[PromptPassage]) -> str:
     return told
 
 
+ASKS_WHICH_END = re.compile(r"\b(?:when|what time|how (?:late|early))\b[^?]{0,60}\bthe (?:\w+ )?(?:first|earliest|last|latest)\b", re.I)
+
+
 def in_order_asked(question: str, found: Sequence[RankedSentence]) -> list[RankedSentence]:
     "The statements that say the first or the last themselves, where a question asks when that is."
-    if not asks_order(question) or not re.search(r"\b(?:when|what time|how (?:late|early))\b[^?]{0,60}\bthe (?:\w+ )?(?:first|earliest|last|latest)\b", question, re.I):
+    if not asks_order(question) or not ASKS_WHICH_END.search(question):
         return list(found)
     side = FIRST if FIRST.search(question) else LAST
     return [one for one in found if side.search(f"{one.text} {one.above}")]

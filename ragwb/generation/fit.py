@@ -25,8 +25,8 @@ import numpy as np
 from ..documents.language import STOP_WORDS, is_row, terms
 from ..documents.period_fit import own_periods, period_fit, printed_periods
 from ..documents.periods import MONTHS, Period, periods
-from ..documents.report_facts import MODAL, fact_asked, reasons
 from ..documents.ranges import amounts_in, holding, is_outside
+from ..documents.report_facts import MODAL, fact_asked, reasons
 from ..documents.table_rows import TableRow, tables_of
 from ..documents.table_words import table_stems
 from ragwb.generation.question_words import (
@@ -36,8 +36,8 @@ from ragwb.generation.question_words import (
     codes_of,
     like_words,
     of_amounts,
-    without_periods,
     row_measures,
+    without_periods,
     word_stems,
     word_weight,
 )
@@ -321,16 +321,19 @@ def adds_nothing(question: str, sentence: str) -> bool:
     "Whether a sentence only says again what is asked, or leaves open what is asked whether; and whether it is about the opposite: `drive end` of the `non-drive end`."
     if ASKS_WHETHER.match(question.rsplit("? ", 1)[-1]):
         return OPEN.search(sentence) is not None
-    if any(re.search(rf"\b{re.escape(other)}\b", NOT_SUCH.sub(" ", sentence), re.I) and not re.search(rf"\bnon-?{re.escape(other)}", sentence, re.I) for other in NOT_SUCH.findall(question)):
+    bare = NOT_SUCH.sub(" ", sentence).lower()
+    if any(re.search(rf"\b{re.escape(other.lower())}\b", bare) and other not in NOT_SUCH.findall(sentence) for other in NOT_SUCH.findall(question)):
         return True
     asked, there = set(terms(question)), {stem for word in like_words(sentence) for stem in word_stems(word)}
     return bool(there) and there <= asked and not is_row(sentence)
 
 
 SIBLINGS = tuple(map(frozenset, map(str.split, (  # words that tell kinds of one thing apart
-    "spring summer autumn fall winter", "breakfast lunch dinner supper brunch", "business economy premium", "front rear back", "left right", "upper lower", "indoor outdoor",
-    "single return", "adult adults child children", "domestic international", "morning afternoon evening night", "minimum maximum", "incoming outgoing", "male female",
-    "red green blue yellow orange white black", "north south east west", "first second third fourth fifth", "primary secondary", "internal external", "hot cold"))))
+    "spring summer autumn fall winter", "breakfast lunch dinner supper brunch", "business economy premium", "front rear back", "left right", "upper lower",
+    "indoor outdoor", "single return", "adult adults child children", "domestic international",
+    "morning afternoon evening night", "minimum maximum", "incoming outgoing", "male female",
+    "red green blue yellow orange white black",
+    "north south east west", "first second third fourth fifth", "primary secondary", "internal external", "hot cold"))))
 CONTRAST = 3.0  # log odds that a statement of a sibling loses, and that one of the asked kind gains beside it
 
 
@@ -380,7 +383,8 @@ def statements(question: str, passages: Sequence[PromptPassage]) -> list[RankedS
     ranked = rank_sentences(question, passages)
     full = {sentence: f"{sentence.text} {heads.get((sentence.passage, sentence.text), '')}" for sentence in ranked}
     if not reports:
-        ranked = weighed(question, [one for one in ranked if not adds_nothing(question, f"{full[one]} {one.above if FIGURE.search(one.above) else ''}") and not part_for(question, one.text)
+        told = {one: f"{full[one]} {one.above}" if FIGURE.search(one.above) else full[one] for one in ranked}
+        ranked = weighed(question, [one for one in ranked if not adds_nothing(question, told[one]) and not part_for(question, one.text)
                                     and (not is_row(one.text) or row_measures(question, full[one]))], places)
     return [sentence for sentence in ranked
             if not (kinds and not is_row(sentence.text) and of_sibling(kinds, sentence.text, f"{places[sentence.passage]}\n{sentence.above}"))

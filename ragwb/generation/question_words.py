@@ -298,8 +298,10 @@ DATE = re.compile(
     r"|\b(?:century|centuries|decades?|today|tomorrow|yesterday)\b", re.I)
 WHEN = re.compile(rf"{DATE.pattern}|{CLOCK.pattern}"
                   rf"|\b(?:after|before|during|while|when|whenever|once|within|until|ago|ahead|since|as soon as|the end of)\b|\b(?:in|since|with) (?:version )?v?{VERSION}", re.I)
-ORDINARILY = (r"\b(?:every|each|daily|weekly|monthly|yearly|annually|always|never|immediately|at once|any time|weekdays?|weekends?|holidays?|night|spring|summer|autumn|winter|if|as long as)\b"
-              r"|\b(?:first|second|third|fourth|fifth|sixth|last|next|same|working) (?:[a-z]+ )?(?:day|week|month|quarter|year)s?\b|\b\d{1,2} (?:days?|weeks?|months?) (?:in advance|earlier|later)\b")
+ORDINARILY = (r"\b(?:every|each|daily|weekly|monthly|yearly|annually|always|never|immediately|at once|any time|weekdays?|weekends?"
+              r"|holidays?|night|spring|summer|autumn|winter|if|as long as)\b"
+              r"|\b(?:first|second|third|fourth|fifth|sixth|last|next|same|working) (?:[a-z]+ )?(?:day|week|month|quarter|year)s?\b"
+              r"|\b\d{1,2} (?:days?|weeks?|months?) (?:in advance|earlier|later)\b")
 HELD = (  # what is asked, and what a sentence that answers it holds
     (re.compile(r"\bhow much (?:does|do|did|is|are|will|was|were|would) [^?]{0,200}\b(?:costs?|pay|paid)\b|\bhow expensive\b|\bhow much money\b"
                 r"|\bwhat (?:do|does|did|will|would) [^?]{0,200}\bcost\b|"
@@ -415,7 +417,8 @@ def number_of(question: str, sentence: str) -> bool | None:
 @lru_cache(64)
 def count_of(one: str) -> re.Pattern[str]:
     "How many there are of something that is named in the singular, escaped."
-    before = rf"(?:(?<![\w.,-])\d[\d.,]{{0,20}}|\b(?!half )(?:{NUMBER_WORDS}|no|several|a few))[\s-](?!(?:further|other|more|additional)\b)(?:[\w’'-]{{1,30}}[\s-]){{0,3}}?{one}s?\b"
+    before = rf"(?:(?<![\w.,-])\d[\d.,]{{0,20}}|\b(?!half\b)(?:{NUMBER_WORDS}|no|several|a few))"
+    before += rf"[\s-](?!(?:further|other|more|additional)\b)(?:[\w’'-]{{1,30}}[\s-]){{0,3}}?{one}s?\b"
     behind = rf"\b{one}s? ?[:=(|] ?\d|\bnumber of (?:[\w’'-]{{1,30}} ){{0,3}}?{one}s?\b[^.]{{0,80}}\d|\b{one}s? (?:is|are|was|were|to|at|by|of) \d[\d.,]{{0,20}}(?!\s?[\w%$€£])"
     return re.compile(f"{before}|{behind}", re.I)
 

@@ -117,7 +117,8 @@ def titles_above(text: str, start: int, end: int) -> list[int]:
 
 
 FIELD_LINE = re.compile(  # `Weight: 24 kg`, but not `Chapter 3: Installing`
-    r"[ \t]{0,8}(?!(?:part|chapter|section|article|table|figure|appendix|annex|step|unit|lesson|phase|note|question|answer|[qa])\b)[^\W\d_][^:=|.!?;\n]{0,40}:[ \t]{1,8}[^\s|][^|\n]*", re.I)
+    r"[ \t]{0,8}(?!(?:part|chapter|section|article|table|figure|appendix|annex|step|unit|lesson|phase|note|question|answer|[qa])\b)"
+    r"[^\W\d_][^:=|.!?;\n]{0,40}:[ \t]{1,8}[^\s|][^|\n]*", re.I)
 
 
 def field_spans(text: str) -> list[tuple[int, int]]:  # (start, end), in order
