@@ -71,7 +71,7 @@ def named_cells(row: TableRow) -> list[tuple[str, str]]:  # (name of the column,
     pairs = [PAIR.fullmatch(cell) for cell in cells]
     if any(pairs):
         return [(pair[1], pair[2].strip()) if pair else ("", cell) for pair, cell in zip(pairs, cells, strict=True)]
-    heads = [names for head in row.heads if is_row(head) and len(names := split_row(head)) == len(cells)]
+    heads = [names for head in row.heads[-3:] if is_row(head) and len(names := split_row(head)) == len(cells)]
     return list(zip(heads[-1] if heads else [""] * len(cells), cells, strict=True))
 
 
@@ -129,13 +129,14 @@ def asks_order(question: str) -> bool:
 def narrowed(question: str, cells: Sequence[TimeCell], around: str) -> list[TimeCell]:
     "The times that a question may mean; none if it has a word that is nowhere around them."
     left, known = list(cells), set(terms(around))
+    says = {cell: set(terms(f"{cell.column} {cell.beside}")) for cell in cells}
     bare = DAYS_SAID.sub(" ", question)
     for word in dict.fromkeys(words(bare)):
         stems = set(terms(word)) - SAYS_LITTLE
         if word in STOP_WORDS or not stems:
             continue
         towards = re.search(rf"\bto {re.escape(word)}\b", bare, re.I) is not None
-        having = [cell for cell in left if stems <= set(terms(f"{cell.column} {cell.beside}"))]
+        having = [cell for cell in left if stems <= says[cell]]
         if towards:
             left = [cell for cell in left if not (stems <= set(terms(cell.column)) and re.match(r"\W*from\b", cell.column, re.I))]
         elif having:

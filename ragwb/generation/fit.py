@@ -322,7 +322,7 @@ def adds_nothing(question: str, sentence: str) -> bool:
     if ASKS_WHETHER.match(question.rsplit("? ", 1)[-1]):
         return OPEN.search(sentence) is not None
     bare = NOT_SUCH.sub(" ", sentence).lower()
-    if any(re.search(rf"\b{re.escape(other.lower())}\b", bare) and other not in NOT_SUCH.findall(sentence) for other in NOT_SUCH.findall(question)):
+    if any(re.search(rf"\b{re.escape(other.lower())}\b", bare) and other not in NOT_SUCH.findall(sentence) for other in NOT_SUCH.findall(question)[:4]):
         return True
     asked, there = set(terms(question)), {stem for word in like_words(sentence) for stem in word_stems(word)}
     return bool(there) and there <= asked and not is_row(sentence)
@@ -350,7 +350,7 @@ def part_for(question: str, sentence: str) -> bool:
     "Whether a sentence gives a figure of a part for what a question asks a figure of: the price of the seal kit for the CX-50 is not that of the CX-50."
     if not ASKS_VALUE.search(question):
         return False
-    for code in re.findall(r"\b(?:does|do|did|is|are|will|of) (?:an? |the |one )?([A-Z][\w]{0,9}-?\d[\w-]{0,9})\b", question):
+    for code in re.findall(r"\b(?:does|do|did|is|are|will|of) (?:an? |the |one )?([A-Z][\w]{0,9}-?\d[\w-]{0,9})\b", question)[:4]:
         said = re.escape(code)
         if not re.search(rf"\b(?:for|fits?:?) (?:an? |the )?{said}\b", question) and re.search(rf"\b{said}\b", sentence) \
                 and not re.search(rf"\b{said}\b", re.sub(rf"\b(?:for|fits?:?) (?:an? |the )?{said}\b", " ", sentence, flags=re.I)):
