@@ -327,7 +327,7 @@ def adds_nothing(question: str, sentence: str) -> bool:
     asked, there = set(terms(question)), {stem for word in like_words(sentence) for stem in word_stems(word)}
     return bool(there) and there <= asked and not is_row(sentence)
 
-
+# %% ../../nbs/07_generation/08_fit.ipynb #e07af4ca
 SIBLINGS = tuple(map(frozenset, map(str.split, (  # words that tell kinds of one thing apart
     "spring summer autumn fall winter", "breakfast lunch dinner supper brunch", "business economy premium", "front rear back", "left right", "upper lower",
     "indoor outdoor", "single return", "adult adults child children", "domestic international",
@@ -357,7 +357,7 @@ def part_for(question: str, sentence: str) -> bool:
             return True
     return False
 
-
+# %% ../../nbs/07_generation/08_fit.ipynb #bc348683
 FIELD_ASKED = 2.5  # log odds that a line of label and value gains whose label is asked for
 
 

@@ -115,7 +115,7 @@ def titles_above(text: str, start: int, end: int) -> list[int]:
             edges += [first, high]
     return edges
 
-
+# %% ../../nbs/07_generation/05_sentence_ranking.ipynb #eca9e9dd
 FIELD_LINE = re.compile(  # `Weight: 24 kg`, but not `Chapter 3: Installing`
     r"[ \t]{0,8}(?!(?:part|chapter|section|article|table|figure|appendix|annex|step|unit|lesson|phase|note|question|answer|[qa])\b)"
     r"[^\W\d_][^:=|.!?;\n]{0,40}:[ \t]{1,8}[^\s|][^|\n]*", re.I)
