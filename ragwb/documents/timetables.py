@@ -11,6 +11,7 @@ __all__ = ['DAY_NAMES', 'ONE_DAY', 'DAYS_SAID', 'CLOCK_CELL', 'NO_CLOCK', 'SMALL
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from .language import STOP_WORDS, is_row, terms, words
 from .table_rows import PAIR, TableRow, split_row, tables_of
@@ -130,12 +131,13 @@ def narrowed(question: str, cells: Sequence[TimeCell], around: str) -> list[Time
     "The times that a question may mean; none if it has a word that is nowhere around them."
     left, known = list(cells), set(terms(around))
     says = {cell: set(terms(f"{cell.column} {cell.beside}")) for cell in cells}
-    bare = DAYS_SAID.sub(" ", question)
-    for word in dict.fromkeys(words(bare)):
+    said = words(DAYS_SAID.sub(" ", question))
+    neighbours = set(pairwise(said))
+    for word in dict.fromkeys(said):
         stems = set(terms(word)) - SAYS_LITTLE
         if word in STOP_WORDS or not stems:
             continue
-        towards = re.search(rf"\bto {re.escape(word)}\b", bare, re.I) is not None
+        towards = ("to", word) in neighbours
         having = [cell for cell in left if stems <= says[cell]]
         if towards:
             left = [cell for cell in left if not (stems <= set(terms(cell.column)) and re.match(r"\W*from\b", cell.column, re.I))]

@@ -321,8 +321,8 @@ def adds_nothing(question: str, sentence: str) -> bool:
     "Whether a sentence only says again what is asked, or leaves open what is asked whether; and whether it is about the opposite: `drive end` of the `non-drive end`."
     if ASKS_WHETHER.match(question.rsplit("? ", 1)[-1]):
         return OPEN.search(sentence) is not None
-    bare = NOT_SUCH.sub(" ", sentence).lower()
-    if any(re.search(rf"\b{re.escape(other.lower())}\b", bare) and other not in NOT_SUCH.findall(sentence) for other in NOT_SUCH.findall(question)[:4]):
+    bare = like_words(NOT_SUCH.sub(" ", sentence))
+    if any(other.lower() in bare and other not in NOT_SUCH.findall(sentence) for other in NOT_SUCH.findall(question)[:4]):
         return True
     asked, there = set(terms(question)), {stem for word in like_words(sentence) for stem in word_stems(word)}
     return bool(there) and there <= asked and not is_row(sentence)
@@ -351,9 +351,8 @@ def part_for(question: str, sentence: str) -> bool:
     if not ASKS_VALUE.search(question):
         return False
     for code in re.findall(r"\b(?:does|do|did|is|are|will|of) (?:an? |the |one )?([A-Z][\w]{0,9}-?\d[\w-]{0,9})\b", question)[:4]:
-        said = re.escape(code)
-        if not re.search(rf"\b(?:for|fits?:?) (?:an? |the )?{said}\b", question) and re.search(rf"\b{said}\b", sentence) \
-                and not re.search(rf"\b{said}\b", re.sub(rf"\b(?:for|fits?:?) (?:an? |the )?{said}\b", " ", sentence, flags=re.I)):
+        slot = rf"\b(?i:for|fits?:?) (?:an? |the )?{re.escape(code)}\b"
+        if not re.search(slot, question) and code in sentence and code not in re.sub(slot, " ", sentence):
             return True
     return False
 

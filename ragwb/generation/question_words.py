@@ -265,9 +265,9 @@ DIMENSIONS = {  # words of a head or a label over numbers of a dimension
 
 def row_measures(question: str, row: str) -> bool:
     "Whether a row with the heads above it has a word or a sign for the dimension that a question asks a number in, if it asks in one."
-    asked = [name for name, (words, units) in UNITS.items()
-             if re.search(rf"\b(?:{rf'(?:{words})' if words else ''}{'|' if words else ''}how many (?:[\w-]+ )?(?:{units}))(?!\w)", question, re.I)]
-    return not asked or any(re.search(rf"(?<![^\W\d_])(?:{DIMENSIONS[name]}|{UNITS[name][1]})(?!\w)", row, re.I) for name in asked)
+    wanted = {name: rf"\b(?:{rf'(?:{words})' if words else ''}{'|' if words else ''}how many (?:[\w-]+ )?(?:{units}))(?!\w)" for name, (words, units) in UNITS.items()}
+    patterns = [rf"(?<![^\W\d_])(?:{DIMENSIONS[name]}|{UNITS[name][1]})(?!\w)" for name, pattern in wanted.items() if re.search(pattern, question, re.I)]
+    return not patterns or any(re.search(pattern, row, re.I) for pattern in patterns)
 
 
 @lru_cache(1_024)
