@@ -189,7 +189,7 @@ def title_with_unit(line: str) -> str:  # empty: it is something else
 # %% ../../nbs/01_documents/43_table_rows.ipynb #c17
 def read_lines(lines: Sequence[str], caption: str, unit: str) -> list[list[TableRow]]:
     "The tables in some consecutive lines."
-    tables, table, after_row = [], OpenTable(caption, unit), False
+    tables, table, after_row, below = [], OpenTable(caption, unit), False, ""
     for line in lines:
         if not line:
             after_row = False
@@ -203,14 +203,15 @@ def read_lines(lines: Sequence[str], caption: str, unit: str) -> list[list[Table
         if is_row(line) and is_head(line) and (speaks or not after_row and not (named and not table.rows)):
             if table.rows:
                 tables.append(table.rows_read())
-                table = OpenTable(caption, table.unit)
+                table = OpenTable(f"{caption} {below}".strip(), table.unit)  # the line between two tables
             table.heads.append(line)
         elif is_row(line):
             table.rows.append((line, table.section))
+            below = ""
         elif speaks and not table.rows and not named and not HEADING.match(line):
             table.heads.append(line)
         elif not (line.startswith("(") and line.endswith(")")):
-            table.section = line
+            table.section = below = line
         after_row = is_row(line)
     return [*tables, table.rows_read()] if table.rows else tables
 

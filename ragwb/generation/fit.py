@@ -5,14 +5,17 @@
 # %% auto #0
 __all__ = ['NAME', 'FIRST_NAME', 'REPORTS', 'ENGLISH', 'OUT_OF_FORCE', 'NO_NAMES', 'CAPITAL', 'MISSPELT', 'CLOSE', 'SWAPPED',
            'ROOT', 'KIN', 'RUN', 'BESIDE', 'FITS', 'WHOLLY', 'ROW_SAYS', 'LIKE_ENOUGH', 'MONEY', 'POINTER', 'LINK',
-           'FIELD', 'FIGURE', 'BEFORE_KIND', 'PLAIN_WORD', 'names_of', 'title_of', 'about', 'tells_names', 'of_reports',
-           'is_kin', 'is_abbreviated', 'is_named', 'other_name_beside', 'unnamed', 'all_named', 'timely', 'within',
-           'asks_figure', 'says_wholly', 'figure_fits', 'says_something', 'is_field', 'shape', 'of_another',
-           'kinds_asked', 'of_sibling', 'longer_labels', 'rows_of', 'statements', 'candidates']
+           'FIELD', 'FIGURE', 'BEFORE_KIND', 'PLAIN_WORD', 'IN_RANGE', 'ASKS_WHETHER', 'OPEN', 'NOT_SUCH', 'SIBLINGS',
+           'CONTRAST', 'FIELD_ASKED', 'names_of', 'title_of', 'about', 'tells_names', 'of_reports', 'is_kin',
+           'is_abbreviated', 'is_named', 'other_name_beside', 'unnamed', 'all_named', 'timely', 'within', 'asks_figure',
+           'says_wholly', 'figure_fits', 'says_something', 'is_field', 'shape', 'of_another', 'kinds_asked',
+           'of_sibling', 'longer_labels', 'rows_of', 'in_range', 'adds_nothing', 'siblings', 'part_for', 'weighed',
+           'statements', 'candidates']
 
 # %% ../../nbs/07_generation/08_fit.ipynb #c03
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from os.path import commonprefix
 from unicodedata import normalize
@@ -22,6 +25,7 @@ import numpy as np
 from ..documents.language import STOP_WORDS, is_row, terms
 from ..documents.period_fit import own_periods, period_fit, printed_periods
 from ..documents.periods import MONTHS, Period, periods
+from ..documents.ranges import amounts_in, holding, is_outside
 from ..documents.report_facts import MODAL, fact_asked, reasons
 from ..documents.table_rows import TableRow, tables_of
 from ..documents.table_words import table_stems
@@ -32,6 +36,7 @@ from ragwb.generation.question_words import (
     codes_of,
     like_words,
     of_amounts,
+    row_measures,
     without_periods,
     word_stems,
     word_weight,
@@ -220,6 +225,8 @@ FIGURE = re.compile(r"\d|[☑☐✓✗]")
 def says_something(sentence: RankedSentence, row: TableRow | None) -> bool:
     "Whether a sentence, or a row, is a statement by itself."
     bare = LINK.sub("", sentence.text)
+    if sentence.role:
+        return sentence.role == "field"
     if not re.search(r"[^\W\d_]{2}", bare):  # a link alone is an entry of a table of contents
         return False
     if is_row(sentence.text):
@@ -290,13 +297,95 @@ def rows_of(passages: Sequence[PromptPassage]) -> dict[tuple[int, str], TableRow
     return {(passage.number, row.line): row for passage in passages for table in tables_of(passage.text) for row in table}
 
 
+IN_RANGE = 2.0  # log odds that a statement gains for a range which the amount of a question lies in
+ASKS_WHETHER = re.compile(r"^\W*(?:so |and |but )?(?:is|are|was|were|do|does|did|can|could|may|must|should|will|would|has|have|had|am)\b", re.I)
+OPEN = re.compile(r"\b(?:discuss(?:ed|es)?|asked|asks|check(?:ed|s)?|consider(?:ed|s)?|unclear|undecided|question) (?:\w+ ){0,3}whether\b", re.I)
+NOT_SUCH = re.compile(r"\bnon-?([a-z]{3,30})", re.I)
+
+
+def in_range(question: str, ranked: Sequence[RankedSentence]) -> list[RankedSentence]:
+    "The statements for the amount that a question names, where some has a range with it: those with other ranges are left out, of limits in one passage the nearest is kept."
+    holds = {one: found for one in ranked if (found := holding(question, one.text))} if amounts_in(question) else {}
+    if not holds:
+        return list(ranked)
+    nearest = dict[tuple[int, bool], float]()
+    for one, found in holds.items():
+        key, size = (one.passage, found.low == 0), found.high if found.low == 0 else -found.low
+        nearest[key] = min(size, nearest.get(key, size))
+    kept = [one for one in ranked if (found := holds.get(one)) is None and not is_outside(question, one.text)
+            or found and (found.high if found.low == 0 else -found.low) <= nearest[one.passage, found.low == 0]]
+    return sorted((replace(one, score=one.score + IN_RANGE) if one in holds else one for one in kept), key=lambda one: -one.score)
+
+
+def adds_nothing(question: str, sentence: str) -> bool:
+    "Whether a sentence only says again what is asked, or leaves open what is asked whether; and whether it is about the opposite: `drive end` of the `non-drive end`."
+    if ASKS_WHETHER.match(question.rsplit("? ", 1)[-1]):
+        return OPEN.search(sentence) is not None
+    bare = like_words(NOT_SUCH.sub(" ", sentence))
+    if any(other.lower() in bare and other not in NOT_SUCH.findall(sentence) for other in NOT_SUCH.findall(question)[:4]):
+        return True
+    asked, there = set(terms(question)), {stem for word in like_words(sentence) for stem in word_stems(word)}
+    return bool(there) and there <= asked and not is_row(sentence)
+
+# %% ../../nbs/07_generation/08_fit.ipynb #e07af4ca
+SIBLINGS = tuple(map(frozenset, map(str.split, (  # words that tell kinds of one thing apart
+    "spring summer autumn fall winter", "breakfast lunch dinner supper brunch", "business economy premium", "front rear back", "left right", "upper lower",
+    "indoor outdoor", "single return", "adult adults child children", "domestic international",
+    "morning afternoon evening night", "minimum maximum", "incoming outgoing", "male female",
+    "red green blue yellow orange white black",
+    "north south east west", "first second third fourth fifth", "primary secondary", "internal external", "hot cold"))))
+CONTRAST = 3.0  # log odds that a statement of a sibling loses, and that one of the asked kind gains beside it
+
+
+def siblings(question: str, sentence: str) -> int:
+    "1: a sentence is of the kind that a question names among its siblings; -1: of a sibling; 0: the question names none, or the sentence neither."
+    asked, there = set(like_words(question)), set(like_words(sentence))
+    sets = [group for group in SIBLINGS if len(group & asked) == 1]
+    if any(group & there and not group & asked & there for group in sets):
+        return -1
+    return 1 if sets and all(group & asked & there for group in sets) else 0
+
+
+def part_for(question: str, sentence: str) -> bool:
+    "Whether a sentence gives a figure of a part for what a question asks a figure of: the price of the seal kit for the CX-50 is not that of the CX-50."
+    if not ASKS_VALUE.search(question):
+        return False
+    for code in re.findall(r"\b(?:does|do|did|is|are|will|of) (?:an? |the |one )?([A-Z][\w]{0,9}-?\d[\w-]{0,9})\b", question)[:4]:
+        slot = rf"\b(?i:for|fits?:?) (?:an? |the )?{re.escape(code)}\b"
+        if not re.search(slot, question) and code in sentence and code not in re.sub(slot, " ", sentence):
+            return True
+    return False
+
+# %% ../../nbs/07_generation/08_fit.ipynb #bc348683
+FIELD_ASKED = 2.5  # log odds that a line of label and value gains whose label is asked for
+
+
+def weighed(question: str, ranked: Sequence[RankedSentence], places: Mapping[int, str]) -> list[RankedSentence]:
+    "The statements, best first, with what speaks for and against each besides likeness: ranges, siblings, and labels that are asked for."
+    ranked, asked = in_range(question, ranked), set(terms(question))
+    sides = {one: siblings(question, f"{one.text} {one.above}") for one in ranked}
+    against = -1 in sides.values()
+    made = []
+    for one in ranked:
+        label = set(terms(one.text.split(":", 1)[0])) if one.role == "field" else set()
+        gain = CONTRAST * sides[one] if against else 0.0
+        made.append(replace(one, score=one.score + gain + FIELD_ASKED * (bool(label) and label <= asked)))
+    return sorted(made, key=lambda one: -one.score)
+
+
 def statements(question: str, passages: Sequence[PromptPassage]) -> list[RankedSentence]:
     "The sentences and rows that are statements, best first."
     rows, places = rows_of(passages), {passage.number: passage.place for passage in passages}
     heads = {key: f"{row.section} {' '.join(row.heads)}" for key, row in rows.items()}
     reports = of_reports(passages)
     kinds, longer = ([], []) if reports else (kinds_asked(question, "\n".join(passage.text for passage in passages)), longer_labels(question, list(rows.values())))
-    return [sentence for sentence in rank_sentences(question, passages)
+    ranked = rank_sentences(question, passages)
+    full = {sentence: f"{sentence.text} {heads.get((sentence.passage, sentence.text), '')}" for sentence in ranked}
+    if not reports:
+        told = {one: f"{full[one]} {one.above}" if FIGURE.search(one.above) else full[one] for one in ranked}
+        ranked = weighed(question, [one for one in ranked if not adds_nothing(question, told[one]) and not part_for(question, one.text)
+                                    and (not is_row(one.text) or row_measures(question, full[one]))], places)
+    return [sentence for sentence in ranked
             if not (kinds and not is_row(sentence.text) and of_sibling(kinds, sentence.text, f"{places[sentence.passage]}\n{sentence.above}"))
             and not any(label in sentence.text.lower() for label in longer)
             and (says_something(sentence, rows.get((sentence.passage, sentence.text))) or is_field(question, sentence.text))

@@ -5,13 +5,14 @@
 # %% auto #0
 __all__ = ['NUMBER_WORDS', 'HAS_NUMBER', 'MONTHS', 'DAYS', 'HAS_DATE', 'HAS_DURATION', 'HAS_MONEY', 'HAS_REASON', 'HAS_NAME',
            'HAS_PLACE', 'WANTED', 'NEAR', 'SAME_THING', 'LIKE', 'LIKE_WORD', 'LIGHT', 'ABOVE', 'BEFORE', 'AMOUNT',
-           'NOT_AMOUNT', 'UNITS', 'QUANTITY', 'UNTIL', 'PRICE', 'SUM', 'CLOCK', 'VERSION', 'DATE', 'HELD', 'LIMIT',
-           'TIMES', 'WHO_IS', 'NAMED', 'COUNTED', 'ALIKE', 'ASKS_VALUE', 'OWN_NUMBER', 'THING', 'DEFINITION',
-           'FOOTNOTE', 'SAYS_WHAT', 'WHY', 'AFTER_COLON', 'CAUSES', 'PURPOSE', 'rarity', 'question_weights',
-           'word_stems', 'word_weight', 'code_parts', 'whole_codes', 'codes_of', 'answers_kind', 'content_words',
-           'WordMatcher', 'like_words', 'Likeness', 'without_periods', 'Coverage', 'of_amounts', 'units_asked',
-           'measured', 'versions_of', 'told_anew', 'holds_wanted', 'cell_holds', 'tells_who', 'counted', 'number_of',
-           'count_of', 'has_figure', 'valued', 'defines', 'explains', 'kind_of_answer']
+           'NOT_AMOUNT', 'UNITS', 'QUANTITY', 'UNTIL', 'DIMENSIONS', 'PRICE', 'SUM', 'CLOCK', 'VERSION', 'DATE', 'WHEN',
+           'ORDINARILY', 'HELD', 'LIMIT', 'TIMES', 'WHO_IS', 'WHO_DOES', 'NAMED', 'PERSON', 'FIRST_WORD', 'COUNTED',
+           'ALIKE', 'ASKS_VALUE', 'OWN_NUMBER', 'THING', 'DEFINITION', 'FOOTNOTE', 'SAYS_WHAT', 'WHY', 'AFTER_COLON',
+           'CAUSES', 'PURPOSE', 'rarity', 'question_weights', 'word_stems', 'word_weight', 'code_parts', 'whole_codes',
+           'codes_of', 'answers_kind', 'content_words', 'WordMatcher', 'like_words', 'Likeness', 'without_periods',
+           'Coverage', 'of_amounts', 'row_measures', 'units_asked', 'measured', 'versions_of', 'told_anew',
+           'holds_wanted', 'cell_holds', 'is_forename', 'has_name', 'tells_who', 'counted', 'number_of', 'count_of',
+           'has_figure', 'valued', 'defines', 'explains', 'kind_of_answer']
 
 # %% ../../nbs/07_generation/04_question_words.ipynb #c03
 import re
@@ -147,6 +148,7 @@ class WordMatcher:
 # %% ../../nbs/07_generation/04_question_words.ipynb #0577c1d8
 SAME_THING = {
     "spend": "expense", "spent": "expense", "earn": "income", "earned": "income", "sell": "sales", "sold": "sales", "owe": "payable", "owed": "payable", "borrow": "debt",
+    "switch": "turn", "switched": "turn", "switching": "turn", "turn": "switch", "turned": "switch", "turning": "switch",
     "sales": "revenue", "revenue": "sales", "revenues": "sales", "turnover": "revenue", "profit": "income", "costs": "expenses", "cost": "expenses", "worth": "value",
 }  # fmt: skip
 LIKE = 0.5  # cosine of two words below which they are not alike
@@ -253,6 +255,21 @@ QUANTITY = rf"(?:(?<!\d)(?<!\d[.,/])\d(?:[\d.,/]{{0,20}}\d)?|\b(?:{NUMBER_WORDS}
 UNTIL = r"\b(?:until|immediately|at once|overnight|permanently|indefinitely|forever|lifelong)\b"
 
 
+DIMENSIONS = {  # words of a head or a label over numbers of a dimension
+    "time": r"time|duration|hours?|days?|weeks?|months?|years?|period|term|limit|life|interval|until|lasts?|age|notice|warranty|guarantee|delivery|lead",
+    "length": r"length|width|height|depth|size|distance|diameter|dimensions?|reach|route", "weight": r"weight|mass|load", "temperature": r"temp(?:erature)?s?\.?",
+    "data": r"size|memory|capacity|bandwidth|storage|disk", "share": r"share|rate|part|proportion|discount|margin|increase", "sound": r"noise|sound|loudness|level",
+    "power": r"power|voltage|current|output|capacity|consumption|heat|rating",
+}  # fmt: skip
+
+
+def row_measures(question: str, row: str) -> bool:
+    "Whether a row with the heads above it has a word or a sign for the dimension that a question asks a number in, if it asks in one."
+    wanted = {name: rf"\b(?:{rf'(?:{words})' if words else ''}{'|' if words else ''}how many (?:[\w-]+ )?(?:{units}))(?!\w)" for name, (words, units) in UNITS.items()}
+    patterns = [rf"(?<![^\W\d_])(?:{DIMENSIONS[name]}|{UNITS[name][1]})(?!\w)" for name, pattern in wanted.items() if re.search(pattern, question, re.I)]
+    return not patterns or any(re.search(pattern, row, re.I) for pattern in patterns)
+
+
 @lru_cache(1_024)
 def units_asked(question: str) -> re.Pattern[str] | None:
     "A number beside a unit of any dimension that a question may want its number in; None if it names none."
@@ -279,6 +296,12 @@ VERSION = r"(?<![\d.])\d{1,4}(?:\.\d{1,4}){1,3}(?![\d.]*\d)"
 DATE = re.compile(
     rf"\b(?-i:{MONTHS}|{DAYS})\b|(?<![\d.,$€£¥])(?:1\d|20)\d\d(?!\d|[.,]\d)|(?<![\d.])\d{{1,2}}[./]\d{{1,2}}(?:[./]|\b)(?=\d{{2}})|\d(?:st|nd|rd|th)\b"
     r"|\b(?:century|centuries|decades?|today|tomorrow|yesterday)\b", re.I)
+WHEN = re.compile(rf"{DATE.pattern}|{CLOCK.pattern}"
+                  rf"|\b(?:after|before|during|while|when|whenever|once|within|until|ago|ahead|since|as soon as|the end of)\b|\b(?:in|since|with) (?:version )?v?{VERSION}", re.I)
+ORDINARILY = (r"\b(?:every|each|daily|weekly|monthly|yearly|annually|always|never|immediately|at once|any time|weekdays?|weekends?"
+              r"|holidays?|night|spring|summer|autumn|winter|if|as long as)\b"
+              r"|\b(?:first|second|third|fourth|fifth|sixth|last|next|same|working) (?:[a-z]+ )?(?:day|week|month|quarter|year)s?\b"
+              r"|\b\d{1,2} (?:days?|weeks?|months?) (?:in advance|earlier|later)\b")
 HELD = (  # what is asked, and what a sentence that answers it holds
     (re.compile(r"\bhow much (?:does|do|did|is|are|will|was|were|would) [^?]{0,200}\b(?:costs?|pay|paid)\b|\bhow expensive\b|\bhow much money\b"
                 r"|\bwhat (?:do|does|did|will|would) [^?]{0,200}\bcost\b|"
@@ -287,9 +310,9 @@ HELD = (  # what is asked, and what a sentence that answers it holds
     (re.compile(r"\b(?:what|which) (?:date|year|decade|century)\b", re.I), DATE),
     (re.compile(r"\b(?:what|which|(?:what|which) [\w-]{1,30}) (?:version|release) "
                 r"(?:of|is|was|has|have|had|added|adds|introduce[ds]|removed|removes|fixed|fixes|supports?|do|does|did)\b", re.I), re.compile(rf"{VERSION}|\bv?\d{{1,4}}\b")),
-    (re.compile(r"\b(?:by|until|till|from|since) when\b|^\W*when (?:was|were|did)\b", re.I),
-     re.compile(rf"{DATE.pattern}|{CLOCK.pattern}"
-                rf"|\b(?:after|before|during|while|when|whenever|once|within|until|ago|ahead|since|as soon as|the end of)\b|\b(?:in|since|with) (?:version )?v?{VERSION}", re.I)),
+    (re.compile(r"\b(?:by|until|till|from|since) when\b|^\W*when (?:was|were|did)\b", re.I), WHEN),
+    (re.compile(r"\bwhat(?:['’]s| is| are| was) [^?]{0,40}\bdeadline\b", re.I), re.compile(rf"{WHEN.pattern}|{HAS_DURATION}", re.I)),
+    (re.compile(r"^\W*when (?:is|are|do|does|will|can|may|must|should)\b", re.I), re.compile(rf"{WHEN.pattern}|{ORDINARILY}", re.I)),
 )
 
 
@@ -326,14 +349,38 @@ def cell_holds(question: str, cell: str) -> bool:
 
 # %% ../../nbs/07_generation/04_question_words.ipynb #63e78dce
 WHO_IS = re.compile(r"^\W*who(?:['’]s| is| was| are| were) (?:the|our|your|my|their|its)\b(?! (?:one|only|first|last)\b)", re.I)
+WHO_DOES = re.compile(r"^\W*who(?:m|se)?\b(?! (?:am|are) (?:i|we|you)\b)", re.I)
 NAMED = re.compile(rf"{HAS_NAME}|\b[A-Z]{{2,12}}\b")
+PERSON = re.compile(  # who may do something, without a name
+    r"\b(?:you|we|they|he|she|your|our|their|everyone|everybody|anyone|anybody|someone|somebody|nobody|no one|those|whoever)\b"
+    r"|\b(?:[a-z]{0,20}(?:manager|leader|member|owner|holder|keeper|taker|worker|maker|driver|player|officer|teacher|visitor|doctor|director|editor|operator|inspector|contractor|author"
+    r"|supervisor|instructor|secretary|treasurer|warden|master|mistress|guardian|technician|electrician|physician|student|resident|president|patient|parent|tenant|agent|assistant"
+    r"|applicant|accountant|participant|employee|trainee|apprentice|colleague|neighbour|neighbor|guest|customer|client|user|buyer|seller|lord|lady|child|children|adult|pensioner|person"
+    r"|people|man|men|woman|women|chair|head|chief|staff|team|committee|council|board|department|office|desk|company|firm|club|association|society|authority|ministry|court|school"
+    r"|university|bank|union|insurer|supplier|provider|vendor|police|nurse|pharmacist|engineer|crew|passenger|runner|reader|borrower|volunteer|foreman|caretaker|janitor|municipality"
+    r"|city|state|government|organi[sz]er|body|reception|group|family|both|founder|brother|sister))s?\b", re.I)
+FIRST_WORD = re.compile(r"\W{0,12}([A-Z][a-z]{2,20})\b")
+
+
+@lru_cache(16_384)
+def is_forename(word: str) -> bool:
+    "Whether a word is known with a capital rather than without, as `Paul` is; `Alcohol`, which begins a sentence, is not."
+    return len(tokenizer().encode(word, add_special_tokens=False).ids) < len(tokenizer().encode(word.lower(), add_special_tokens=False).ids)
+
+
+def has_name(sentence: str, known: Collection[str] = ()) -> bool:
+    "Whether a sentence has a name besides the terms that are known; one that it begins with too, if that is a forename."
+    first = FIRST_WORD.match(sentence)
+    return any(not set(terms(match[0])) <= set(known) and not DATE.search(match[0]) for match in NAMED.finditer(sentence)) or bool(first and is_forename(first[1]))
 
 
 def tells_who(question: str, sentence: str) -> bool:
-    "Whether a sentence has a name besides those of a question that asks who somebody is; a row of a table is not held to that."
+    "Whether a sentence has a name, or for who does something a word for people, besides those of the question; a row of a table is not held to that."
     last = question.rstrip(" ?").rsplit("? ", 1)[-1]  # of a question with those before it
     known = set(terms(question))
-    return is_row(sentence) or not WHO_IS.search(last) or any(not set(terms(match[0])) <= known and not DATE.search(match[0]) for match in NAMED.finditer(sentence))
+    if is_row(sentence) or not WHO_DOES.search(last):
+        return True
+    return has_name(sentence, known) or not WHO_IS.search(last) and any(not set(terms(match[0])) <= known for match in PERSON.finditer(sentence))
 
 
 # %% ../../nbs/07_generation/04_question_words.ipynb #79ff3339
@@ -370,7 +417,8 @@ def number_of(question: str, sentence: str) -> bool | None:
 @lru_cache(64)
 def count_of(one: str) -> re.Pattern[str]:
     "How many there are of something that is named in the singular, escaped."
-    before = rf"(?:(?<![\w.,-])\d[\d.,]{{0,20}}|\b(?:{NUMBER_WORDS}|no|several|a few))[\s-](?!(?:further|other|more|additional)\b)(?:[\w’'-]{{1,30}}[\s-]){{0,3}}?{one}s?\b"
+    before = rf"(?:(?<![\w.,-])\d[\d.,]{{0,20}}|\b(?!half\b)(?:{NUMBER_WORDS}|no|several|a few))"
+    before += rf"[\s-](?!(?:further|other|more|additional)\b)(?:[\w’'-]{{1,30}}[\s-]){{0,3}}?{one}s?\b"
     behind = rf"\b{one}s? ?[:=(|] ?\d|\bnumber of (?:[\w’'-]{{1,30}} ){{0,3}}?{one}s?\b[^.]{{0,80}}\d|\b{one}s? (?:is|are|was|were|to|at|by|of) \d[\d.,]{{0,20}}(?!\s?[\w%$€£])"
     return re.compile(f"{before}|{behind}", re.I)
 
@@ -431,6 +479,8 @@ def kind_of_answer(
     if not valued(question, sentence):
         return 0.0
     kind = answers_kind(question, sentence)
+    if kind == 0 and WHO_DOES.search(question):
+        return float(has_name(sentence, set(terms(question))))
     if kind == 0.5 and (defined := DEFINITION.search(question)):
         return float(defines(defined[1] or defined[2], sentence))
     return kind if kind <= 0.5 or counted(question, sentence) else 0.5

@@ -7,7 +7,7 @@ __all__ = ['SHARES', 'RATIO', 'PERCENT_OF', 'COUNTS', 'ABOVE_ROOM', 'IN_WORDS', 
            'FACTS', 'NAMED', 'MOST_ROWS', 'unit_of', 'said_above', 'value_text', 'name_of', 'CellStatement',
            'cell_statement', 'TableAnswer', 'is_rival', 'compared', 'answer_of_one', 'parts_of', 'facts_of',
            'report_answer', 'by_organisation', 'without_names', 'titled', 'table_answer', 'names_rows', 'rows_beside',
-           'row_statement']
+           'row_statement', 'time_statement']
 
 # %% ../../nbs/07_generation/07_table_answers.ipynb #c03
 import re
@@ -20,6 +20,7 @@ from ..documents.periods import periods
 from ..documents.report_facts import fact_asked
 from ..documents.table_rows import PERIODIC, UNIT, YEAR, TableRow, is_number, split_row
 from ..documents.table_words import lines_of
+from ..documents.timetables import TimeCell, minutes_of
 from .question_words import Likeness, answers_kind, like_words
 from .sentence_ranking import PromptPassage
 from .table_cells import FoundCell, TableQuestion, find_cells
@@ -266,3 +267,13 @@ def row_statement(question: str, row: TableRow, passage: int) -> CellStatement:
     asked = [at for at, name in enumerate(names) if words and name and bool(((alike.best(name) > NAMED) & (label < 0.9)).any())]
     kind = [at for at, value in enumerate(row.values) if answers_kind(question, f"{row.columns[at]}: {value}") == 1.0]
     return cell_statement(row, passage, asked or kind or range(len(row.values)))
+
+# %% ../../nbs/07_generation/07_table_answers.ipynb #4e0e3220
+def time_statement(cells: Sequence[TimeCell]) -> CellStatement:
+    "The first or the last times of some days as one statement: `Monday to Friday: From Vik: 06:10.`"
+    row, columns = cells[0].row, [cell.column for cell in cells]
+    label = row.label if minutes_of(row.label) is None else ""
+    quotes = [row.line, *(head for head in row.heads if any(column and column in head for column in columns)), *filter(None, (cells[0].said,))]
+    before = dict.fromkeys(part.strip(" :") for part in (cells[0].said, label) if part and part not in columns)
+    said = "; ".join(f"{cell.column}: {cell.clock}" if cell.column else cell.clock for cell in cells)
+    return CellStatement(cells[0].passage, f"{', '.join(before)}: {said}.".removeprefix(": "), tuple(dict.fromkeys(quotes)))
