@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['SHARES', 'RATIO', 'PERCENT_OF', 'COUNTS', 'ABOVE_ROOM', 'IN_WORDS', 'TIE', 'NEAR_CELL', 'SEVERAL_LEAST', 'PART_LEAST',
-           'FACTS', 'NAMED', 'MOST_ROWS', 'unit_of', 'said_above', 'value_text', 'name_of', 'CellStatement',
+           'SURE', 'FACTS', 'NAMED', 'MOST_ROWS', 'unit_of', 'said_above', 'value_text', 'name_of', 'CellStatement',
            'cell_statement', 'TableAnswer', 'is_rival', 'compared', 'answer_of_one', 'parts_of', 'facts_of',
-           'report_answer', 'by_organisation', 'without_names', 'titled', 'table_answer', 'names_rows', 'rows_beside',
-           'row_statement']
+           'total_parts', 'part_answer', 'report_answer', 'by_organisation', 'without_names', 'titled', 'table_answer',
+           'names_rows', 'rows_beside', 'row_statement']
 
 # %% ../../nbs/07_generation/07_table_answers.ipynb #c03
 import re
@@ -16,9 +16,10 @@ from dataclasses import dataclass, replace
 
 from ..documents.language import terms
 from ..documents.period_fit import own_periods
+from ..documents.parts_of_totals import AskedPart, Part, chosen_parts, is_of_kind, part_asked, parts_of_total
 from ..documents.periods import periods
 from ..documents.report_facts import fact_asked
-from ..documents.table_rows import PERIODIC, UNIT, YEAR, TableRow, is_number, split_row
+from ..documents.table_rows import PERIODIC, UNIT, YEAR, TableRow, is_number, split_row, tables_of
 from ..documents.table_words import lines_of
 from .question_words import Likeness, answers_kind, like_words
 from .sentence_ranking import PromptPassage
@@ -168,6 +169,7 @@ def answer_of_one(
 
 # %% ../../nbs/07_generation/07_table_answers.ipynb #8eaf3dfe
 PART_LEAST = 0.7  # score of the cell of each line of a measure: all must be right
+SURE = 0.1  # how far below the best score another total is no rival
 FACTS = 3  # said at most, and of those that are as sure as the best
 
 
@@ -189,15 +191,45 @@ def facts_of(question: str, passages: Sequence[PromptPassage]) -> TableAnswer:
     best = {fact.text: CellStatement(passage.number, fact.text, fact.quotes) for fact, passage in reversed(found) if fact.weight == most}
     return TableAnswer(1.0, tuple(reversed(best.values()))[:FACTS], tuple(dict.fromkeys(passage.number for _, passage in found))) if found else TableAnswer()
 
+# %% ../../nbs/07_generation/07_table_answers.ipynb #b8015e01
+def total_parts(asked: AskedPart, cells: Sequence[FoundCell]) -> list[tuple[FoundCell, list[Part]]]:
+    "The cells that are the total that is asked for of parts of the kind that is asked for, best first, with the parts that answer."
+    found = []
+    for cell in cells:
+        table = next(table for table in tables_of(cell.passage.text) if cell.row in table)
+        parts = parts_of_total(table, cell.row, cell.at)
+        around = " ".join((cell.passage.place.split(" > ")[-1], cell.row.caption, cell.row.section, cell.row.label, *cell.row.heads))
+        if parts and is_of_kind(asked, parts, around) and (chosen := chosen_parts(asked, parts)):
+            found.append((cell, chosen))
+    return found
 
+
+def part_answer(asked: AskedPart, passages: Sequence[PromptPassage], least: float) -> TableAnswer:
+    "The part of a total that is asked for; where its row does not say what the figure is, with the total."
+    cells = [cell for cell in find_cells(TableQuestion.of(asked.whole), passages) if cell.score >= NEAR_CELL]
+    near = tuple(dict.fromkeys(cell.passage.number for cell in cells))
+    found = total_parts(asked, [cell for cell in cells if cell.score >= least])
+    near = tuple(dict.fromkeys((*(cell.passage.number for cell, _ in found), *near)))
+    if not found or len({tuple(part.name.split(" (")[0].strip("®") for part in parts) for cell, parts in found if cell.score > found[0][0].score - SURE}) > 1:
+        return TableAnswer(passages=near)
+    total, parts = found[0]
+    in_row = parts[0].row is total.row
+    said = [cell_statement(part.row, total.passage.number, [part.at], in_row or not part.row.label or part.row.section == part.name or total.sectioned) for part in parts]
+    named = in_row or total.sectioned or parts[0].row.section.strip(" :") == parts[0].name and bool(parts[0].row.label)
+    whole = [] if named else [cell_statement(total.row, total.passage.number, [total.at], total.sectioned)]
+    return TableAnswer(total.score, (*said, *whole), near)
+
+# %% ../../nbs/07_generation/07_table_answers.ipynb #630bba04
 def report_answer(
     question: str,
     passages: Sequence[PromptPassage],
     least: float,                       # score of a cell that answers
 ) -> TableAnswer:
-    "The answer of a report: a fact, the lines of a measure, or a cell."
+    "The answer of a report: a fact, the largest part of a total, the lines of a measure, or a cell."
     if fact_asked(question):
         return facts_of(question, passages)
+    if asked := part_asked(question):
+        return part_answer(asked, passages, least)
     printed = answer_of_one(question, passages, least)
     if (lines := lines_of(question)) and not (printed.statements and printed.score >= SEVERAL_LEAST):  # some print their free cash flow
         return parts_of(question, lines, passages, least)
