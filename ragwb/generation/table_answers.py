@@ -197,7 +197,7 @@ def total_parts(asked: AskedPart, cells: Sequence[FoundCell]) -> list[tuple[Foun
     found = []
     for cell in cells:
         table = next(table for table in tables_of(cell.passage.text) if cell.row in table)
-        parts = parts_of_total(table, cell.row, cell.at)
+        parts = parts_of_total(table, cell.row, cell.at) if cell.row.label else []  # a sum without a label is of some parts only
         around = " ".join((cell.passage.place.split(" > ")[-1], cell.row.caption, cell.row.section, cell.row.label, *cell.row.heads))
         if parts and is_of_kind(asked, parts, around) and (chosen := chosen_parts(asked, parts)):
             found.append((cell, chosen))
