@@ -151,10 +151,11 @@ TAKEN = re.compile(r"(?:less|plus|add|deduct)\b", re.I)  # a line that leads fro
 
 
 def parts_of_total(table: Sequence[TableRow], row: TableRow, at: int) -> list[Part]:  # two and more, or none
-    "The parts that a cell is the sum of."
+    "The parts that a cell is the sum of; what leads from one total to another, as from that of the segments to that of the company, is none."
     n = next((n for n, other in enumerate(table) if other is row), 0)
     parts = parts_beside(row, at) or parts_above(table, n, at) or parts_in_sections(table, n, at)
-    return [] if any(TAKEN.match(part.name) for part in parts) else parts
+    own = [part for part in parts if not REST.match(part.name)]
+    return [] if len(own) < 2 or any(TAKEN.match(part.name) for part in parts) else parts
 
 
 def is_of_kind(asked: AskedPart, parts: Sequence[Part], around: str) -> bool:

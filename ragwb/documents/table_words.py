@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['IN_TABLES', 'INSTRUCTS', 'LEAD_IN', 'DISPLAY', 'MOST_LINES', 'CURRENT', 'FIXED', 'MEASURES', 'CALLED', 'DEFINED',
-           'SHARE_OF', 'JOINED', 'BESIDES', 'table_stems', 'asking', 'lines_of', 'search_query', 'table_query']
+           'SHARE_OF', 'JOINED', 'BESIDES', 'table_stems', 'asking', 'lines_of', 'measure_said', 'search_query',
+           'table_query']
 
 # %% ../../nbs/01_documents/44_table_words.ipynb #c03
 import re
@@ -100,6 +101,11 @@ def lines_of(question: str) -> tuple[str, ...]:
     if share := SHARE_OF.search(question):
         return tuple(" ".join(BESIDES.sub(" ", part).split()) for part in share.groups())
     return next((lines for asked, lines in MEASURES if asked.search(question)), ())
+
+
+def measure_said(question: str, text: str) -> bool:
+    "Whether a text says the measure that a question asks for: some print their free cash flow."
+    return any(asked.search(question) and asked.search(text) for asked, _ in MEASURES)
 
 # %% ../../nbs/01_documents/44_table_words.ipynb #f085c19c
 def search_query(question: str) -> str:

@@ -5,10 +5,11 @@
 # %% auto #0
 __all__ = ['NAME', 'FIRST_NAME', 'REPORTS', 'ENGLISH', 'OUT_OF_FORCE', 'NO_NAMES', 'CAPITAL', 'MISSPELT', 'CLOSE', 'SWAPPED',
            'ROOT', 'KIN', 'RUN', 'BESIDE', 'FITS', 'WHOLLY', 'ROW_SAYS', 'LIKE_ENOUGH', 'MONEY', 'POINTER', 'LINK',
-           'FIELD', 'FIGURE', 'BEFORE_KIND', 'PLAIN_WORD', 'names_of', 'title_of', 'about', 'tells_names', 'of_reports',
-           'is_kin', 'is_abbreviated', 'is_named', 'other_name_beside', 'unnamed', 'all_named', 'timely', 'within',
-           'asks_figure', 'says_wholly', 'figure_fits', 'says_something', 'is_field', 'shape', 'of_another',
-           'kinds_asked', 'of_sibling', 'longer_labels', 'rows_of', 'statements', 'candidates']
+           'FIELD', 'FIGURE', 'BEFORE_KIND', 'PLAIN_WORD', 'AHEAD', 'names_of', 'title_of', 'about', 'tells_names',
+           'of_reports', 'is_kin', 'is_abbreviated', 'is_named', 'other_name_beside', 'unnamed', 'all_named', 'timely',
+           'within', 'asks_figure', 'says_wholly', 'in_order', 'figure_fits', 'says_something', 'is_field', 'shape',
+           'of_another', 'kinds_asked', 'of_sibling', 'longer_labels', 'rows_of', 'statements', 'asks_past',
+           'candidates']
 
 # %% ../../nbs/07_generation/08_fit.ipynb #c03
 import re
@@ -21,15 +22,17 @@ import numpy as np
 
 from ..documents.language import STOP_WORDS, is_row, terms
 from ..documents.period_fit import own_periods, period_fit, printed_periods
+from ..documents.parts_of_totals import PLACE, part_asked
 from ..documents.periods import MONTHS, Period, periods
 from ..documents.report_facts import MODAL, fact_asked, reasons
 from ..documents.table_rows import TableRow, tables_of
-from ..documents.table_words import table_stems
+from ..documents.table_words import lines_of, measure_said, table_stems
 from ragwb.generation.question_words import (
     AMOUNT,
     ASKS_VALUE,
     Likeness,
     codes_of,
+    has_figure,
     like_words,
     of_amounts,
     without_periods,
@@ -192,6 +195,13 @@ def says_wholly(question: str, sentence: str, place: str, least: float = WHOLLY)
     return not words or float(weight[match >= LIKE_ENOUGH].sum() / weight.sum()) >= least
 
 
+def in_order(question: str, sentence: str) -> bool:
+    "Whether a sentence may answer a question for the largest of some parts, or for a ratio, where a question asks for one: it says so itself."
+    if part_asked(question):
+        return PLACE.search(sentence) is not None
+    return not lines_of(question) or measure_said(question, sentence) and has_figure(sentence)
+
+
 def figure_fits(
     question: str,
     sentence: str,
@@ -199,6 +209,8 @@ def figure_fits(
     around: str = "",  # of a row: it and the lines that say what it means
 ) -> bool:
     "Whether a sentence may answer a question for a figure: of what is asked for, and an amount where one is."
+    if not in_order(question, sentence):
+        return False
     if not asks_figure(question):
         return True
     if around:
@@ -303,9 +315,17 @@ def statements(question: str, passages: Sequence[PromptPassage]) -> list[RankedS
             and not of_another(question, f"{sentence.text} {heads.get((sentence.passage, sentence.text), '')}", places[sentence.passage])]
 
 
+AHEAD = re.compile(r"\b(?:risks?|expect\w*|plan(?:s|ned|ning)?|intend\w*|outlook|forecast\w*|guidance|polic(?:y|ies)|potential\w*|uncertain\w*|future|threat\w*|affect\w*|impact\w*|allege[sd]?)\b", re.I)
+
+
+def asks_past(question: str) -> bool:
+    "Whether a question on a report asks what happened or held in a period, and not what might."
+    return bool(periods(question)) and not MODAL.search(question) and not AHEAD.search(question)
+
+
 def candidates(question: str, passages: Sequence[PromptPassage]) -> list[RankedSentence]:
     "The statements that may answer, best first."
     places, asked = {passage.number: passage.place for passage in passages}, TableQuestion.of(question).periods
-    happened = fact_asked(question) is reasons  # what could happen is a risk, and no reason
-    return [sentence for sentence in statements(question, passages)
-            if timely(asked, places[sentence.passage], sentence.text) and not (happened and MODAL.search(sentence.text))]
+    why, past = fact_asked(question) is reasons, of_reports(passages) and asks_past(question)  # what could happen is a risk: no reason, and no fact
+    return [sentence for sentence in statements(question, passages) if timely(asked, places[sentence.passage], sentence.text)
+            and not (MODAL.search(sentence.text) and (why or past and not MONEY.search(sentence.text)))]

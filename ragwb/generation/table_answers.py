@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['SHARES', 'RATIO', 'PERCENT_OF', 'COUNTS', 'ABOVE_ROOM', 'IN_WORDS', 'TIE', 'NEAR_CELL', 'SEVERAL_LEAST', 'PART_LEAST',
-           'SURE', 'FACTS', 'NAMED', 'MOST_ROWS', 'unit_of', 'said_above', 'value_text', 'name_of', 'CellStatement',
-           'cell_statement', 'TableAnswer', 'is_rival', 'compared', 'answer_of_one', 'parts_of', 'facts_of',
-           'total_parts', 'part_answer', 'report_answer', 'by_organisation', 'without_names', 'titled', 'table_answer',
-           'names_rows', 'rows_beside', 'row_statement']
+           'TOTAL_LEAST', 'SURE', 'OWN_PERIOD', 'FACTS', 'NAMED', 'MOST_ROWS', 'unit_of', 'said_above', 'value_text',
+           'name_of', 'CellStatement', 'cell_statement', 'TableAnswer', 'is_rival', 'compared', 'answer_of_one',
+           'parts_of', 'reports_on', 'facts_of', 'total_parts', 'part_answer', 'report_answer', 'by_organisation',
+           'without_names', 'titled', 'table_answer', 'names_rows', 'rows_beside', 'row_statement']
 
 # %% ../../nbs/07_generation/07_table_answers.ipynb #c03
 import re
@@ -15,9 +15,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ..documents.language import terms
-from ..documents.period_fit import own_periods
+from ..documents.period_fit import asked_periods, own_periods, period_fit
 from ..documents.parts_of_totals import AskedPart, Part, chosen_parts, is_of_kind, part_asked, parts_of_total
-from ..documents.periods import periods
+from ..documents.periods import Period, periods
 from ..documents.report_facts import fact_asked
 from ..documents.table_rows import PERIODIC, UNIT, YEAR, TableRow, is_number, split_row, tables_of
 from ..documents.table_words import lines_of
@@ -111,6 +111,7 @@ def cell_statement(row: TableRow, passage: int, columns: Sequence[int], sectione
 IN_WORDS = re.compile(
     r"\b(?:why|reasons?|because|mean|means|stand for|include[sd]?|consist|leave out|exclude[sd]?|definition|explains?|explained|caused?|drove|drives|driven"
     r"|led to|widened|helped|to blame|concentration|counts? [^?]{1,40} as)\b|\bhow (?:long|often|soon|quickly|come)\b"
+    r"|^\s*(?:what|which) (?:are|were) [^?]{0,40}\bsegments\b(?! (?:revenue|sales|operating|net))"
     r"|^\s*(?:when|where|who(?!\b[^?]{1,40}\b(?:more|less|bigger|larger|higher|smaller|lower)\b)|do|does|can|may|must|should)\b", re.I)
 TIE = 0.005           # scores that are nearer than this do not tell two cells apart
 NEAR_CELL = 0.35      # score of a cell whose passage is worth showing
@@ -159,7 +160,7 @@ def answer_of_one(
     if not cells or cells[0].score < least:
         return TableAnswer(passages=near)
     tied = [cell for cell in cells if cell.score > cells[0].score - TIE]
-    literal = [cell for cell in tied if line and cell.row.label.lower() == line]
+    literal = [cell for cell in cells if line and cell.score >= least and cell.row.label.lower() == line]
     best = (literal or tied)[0]
     if any(is_rival(best, other) for other in literal or cells):
         return TableAnswer(passages=near)
@@ -169,7 +170,9 @@ def answer_of_one(
 
 # %% ../../nbs/07_generation/07_table_answers.ipynb #8eaf3dfe
 PART_LEAST = 0.7  # score of the cell of each line of a measure: all must be right
+TOTAL_LEAST = 0.8  # of the score that another cell needs: that its parts add up proves a total too
 SURE = 0.1  # how far below the best score another total is no rival
+OWN_PERIOD = 0.5  # of `period_fit`: the document is of the period
 FACTS = 3  # said at most, and of those that are as sure as the best
 
 
@@ -183,10 +186,16 @@ def parts_of(question: str, lines: Sequence[str], passages: Sequence[PromptPassa
     return TableAnswer(min(answer.score for answer in answers), tuple(dict.fromkeys(one for answer in answers for one in answer.statements)), near)
 
 
+def reports_on(asked: Sequence[Period], place: str) -> float:  # 1 or 0
+    "Whether a passage's document reports on a period that is asked for."
+    own = own_periods(place)
+    return float(any(period_fit(one, period, own) >= OWN_PERIOD for one in asked for period in own))
+
+
 def facts_of(question: str, passages: Sequence[PromptPassage]) -> TableAnswer:
     "The surest facts that state what a question on a report asks for."
-    find = fact_asked(question)
-    found = [(fact, passage) for passage in passages for fact in (find(question, passage.text) if find else ())]
+    find, asked = fact_asked(question), asked_periods(question)
+    found = [(replace(fact, weight=fact.weight + reports_on(asked, passage.place)), passage) for passage in passages for fact in (find(question, passage.text) if find else ())]
     most = max((fact.weight for fact, _ in found), default=0.0)
     best = {fact.text: CellStatement(passage.number, fact.text, fact.quotes) for fact, passage in reversed(found) if fact.weight == most}
     return TableAnswer(1.0, tuple(reversed(best.values()))[:FACTS], tuple(dict.fromkeys(passage.number for _, passage in found))) if found else TableAnswer()
@@ -208,7 +217,7 @@ def part_answer(asked: AskedPart, passages: Sequence[PromptPassage], least: floa
     "The part of a total that is asked for; where its row does not say what the figure is, with the total."
     cells = [cell for cell in find_cells(TableQuestion.of(asked.whole), passages) if cell.score >= NEAR_CELL]
     near = tuple(dict.fromkeys(cell.passage.number for cell in cells))
-    found = total_parts(asked, [cell for cell in cells if cell.score >= least])
+    found = total_parts(asked, [cell for cell in cells if cell.score >= TOTAL_LEAST * least])
     near = tuple(dict.fromkeys((*(cell.passage.number for cell, _ in found), *near)))
     if not found or len({tuple(part.name.split(" (")[0].strip("®") for part in parts) for cell, parts in found if cell.score > found[0][0].score - SURE}) > 1:
         return TableAnswer(passages=near)
