@@ -5761,6 +5761,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                               'ragwb/generation/table_cells.py'),
                                               'ragwb.generation.table_cells.TableQuestion.of': ( '07_generation/table_cells.html#tablequestion.of',
                                                                                                  'ragwb/generation/table_cells.py'),
+                                              'ragwb.generation.table_cells.column_dated': ( '07_generation/table_cells.html#column_dated',
+                                                                                             'ragwb/generation/table_cells.py'),
                                               'ragwb.generation.table_cells.dates_fit': ( '07_generation/table_cells.html#dates_fit',
                                                                                           'ragwb/generation/table_cells.py'),
                                               'ragwb.generation.table_cells.dates_of': ( '07_generation/table_cells.html#dates_of',

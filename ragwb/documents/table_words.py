@@ -21,7 +21,7 @@ IN_TABLES = {  # what tables call it
     "grant": "granted", "award": "granted", "vest": "vested", "cancel": "canceled forfeited", "forfeit": "forfeited canceled", "issue": "issuance issued proceeds",
     "repurchase": "repurchased repurchases", "buyback": "repurchased repurchases", "buybacks": "repurchased repurchases", "acquire": "acquisition acquisitions",
     "spend": "purchases additions expenses payments", "spent": "purchases additions expenses payments", "buying": "purchases additions", "buy": "purchases repurchased repurchases",
-    "bought": "purchases repurchased repurchases", "borrow": "proceeds issuance", "borrowed": "proceeds issuance", "raise": "proceeds issuance", "raised": "proceeds issuance",
+    "bought": "purchases repurchased repurchases", "borrow": "proceeds issuance", "borrowed": "proceeds issuance", "raise": "proceeds issuance", "raised": "proceeds issuance", "receive": "proceeds received", "received": "proceeds",
     "repay": "repayment repayments", "repaid": "repayment repayments", "restructure": "restructuring", "amortize": "amortization", "depreciate": "depreciation",
     "eps": "earnings income per share", "generate": "provided generated", "generated": "provided generated", "accrual": "accrued", "accruals": "accrued",
     "flow": "net provided used generated activities", "flows": "net provided used generated activities", "capex": "capital property plant equipment",

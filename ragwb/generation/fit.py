@@ -73,9 +73,11 @@ def about(question: str, passages: Sequence[PromptPassage]) -> list[PromptPassag
         fitting = [passage for passage in fitting if not OUT_OF_FORCE.search(title_of(passage))] or fitting
     if several := by_organisation(question, fitting):
         return [passage for passage in fitting if any(passage in own for own in several.values())]
+    reports = of_reports(fitting)
     for name in names_of(question):
         wanted = set(terms(name))
-        titled = [passage for passage in fitting if not any(c.isdigit() for c in name) and wanted <= set(terms(title_of(passage)))]
+        titles = ((passage, passage.place.split(" > ")[0] if reports else title_of(passage)) for passage in fitting)  # the first heading of a report is of its cover
+        titled = [passage for passage, title in titles if not any(c.isdigit() for c in name) and wanted <= set(terms(title))]
         fitting = titled or ([passage for passage in fitting if is_named(name, wanted, f"{passage.place} {passage.text}")] if of_reports(fitting) else []) or fitting
     return fitting
 

@@ -23,7 +23,7 @@ from ..documents.table_rows import PERIODIC, UNIT, YEAR, TableRow, is_number, sp
 from ..documents.table_words import lines_of
 from .question_words import Likeness, answers_kind, like_words
 from .sentence_ranking import PromptPassage
-from .table_cells import FoundCell, TableQuestion, find_cells
+from .table_cells import FoundCell, TableQuestion, column_dated, find_cells
 
 # %% ../../nbs/07_generation/07_table_answers.ipynb #c19
 SHARES = re.compile(r"\bshares?\b[^.]{0,60}?\bin (thousands|millions)\b", re.I)
@@ -166,7 +166,8 @@ def answer_of_one(
         return TableAnswer(passages=near)
     if asked.compares and len(asked.periods) > 1:
         return replace(compared(cells, len(asked.periods), least), passages=near)
-    return TableAnswer(best.score, (cell_statement(best.row, best.passage.number, [best.at], best.sectioned),), near)
+    said = sorted({column_dated(best.row, best.at), best.at})
+    return TableAnswer(best.score, (cell_statement(best.row, best.passage.number, said, best.sectioned),), near)
 
 # %% ../../nbs/07_generation/07_table_answers.ipynb #8eaf3dfe
 PART_LEAST = 0.7  # score of the cell of each line of a measure: all must be right
