@@ -4,12 +4,11 @@
 
 # %% auto #0
 __all__ = ['NAME', 'FIRST_NAME', 'REPORTS', 'ENGLISH', 'OUT_OF_FORCE', 'NO_NAMES', 'CAPITAL', 'MISSPELT', 'CLOSE', 'SWAPPED',
-           'ROOT', 'KIN', 'RUN', 'BESIDE', 'FITS', 'WHOLLY', 'ROW_SAYS', 'LIKE_ENOUGH', 'MONEY', 'POINTER', 'LINK',
-           'FIELD', 'FIGURE', 'BEFORE_KIND', 'PLAIN_WORD', 'AHEAD', 'names_of', 'title_of', 'about', 'tells_names',
-           'of_reports', 'is_kin', 'is_abbreviated', 'is_named', 'other_name_beside', 'unnamed', 'all_named', 'timely',
-           'within', 'asks_figure', 'says_wholly', 'in_order', 'figure_fits', 'says_something', 'is_field', 'shape',
-           'of_another', 'kinds_asked', 'of_sibling', 'longer_labels', 'rows_of', 'statements', 'asks_past',
-           'candidates']
+           'ROOT', 'KIN', 'RUN', 'BESIDE', 'FITS', 'WHOLLY', 'ROW_SAYS', 'LIKE_ENOUGH', 'POINTER', 'LINK', 'FIELD',
+           'FIGURE', 'BEFORE_KIND', 'PLAIN_WORD', 'AHEAD', 'names_of', 'title_of', 'about', 'tells_names', 'of_reports',
+           'is_kin', 'is_abbreviated', 'is_named', 'other_name_beside', 'unnamed', 'all_named', 'timely', 'within',
+           'asks_figure', 'says_wholly', 'in_order', 'figure_fits', 'says_something', 'is_field', 'shape', 'of_another',
+           'kinds_asked', 'of_sibling', 'longer_labels', 'rows_of', 'statements', 'asks_past', 'candidates']
 
 # %% ../../nbs/07_generation/08_fit.ipynb #c03
 import re
@@ -40,7 +39,7 @@ from ragwb.generation.question_words import (
     word_weight,
 )
 from .sentence_ranking import PromptPassage, RankedSentence, is_listing, looks_like_heading, rank_sentences
-from .table_answers import IN_WORDS, by_organisation
+from .table_answers import IN_WORDS, MONEY, by_organisation
 from .table_cells import NAME_SAID, VAGUE, VAGUELY, TableQuestion, initials_of
 
 # %% ../../nbs/07_generation/08_fit.ipynb #c06
@@ -174,7 +173,6 @@ def within(inner: Period, outer: Period) -> bool:
 # share of a question's words, by weight, that a sentence says which answers it with a figure; and a row, which is terse
 WHOLLY, ROW_SAYS = 0.55, 0.35
 LIKE_ENOUGH = 0.5
-MONEY = re.compile(r"[$€£¥]\s?\d|\d\s?(?:million|billion|%|percent)")
 
 
 def asks_figure(question: str) -> bool:

@@ -4,10 +4,11 @@
 
 # %% auto #0
 __all__ = ['SHARES', 'RATIO', 'PERCENT_OF', 'COUNTS', 'ABOVE_ROOM', 'IN_WORDS', 'TIE', 'NEAR_CELL', 'SEVERAL_LEAST', 'PART_LEAST',
-           'TOTAL_LEAST', 'SURE', 'OWN_PERIOD', 'FACTS', 'NAMED', 'MOST_ROWS', 'unit_of', 'said_above', 'value_text',
-           'name_of', 'CellStatement', 'cell_statement', 'TableAnswer', 'is_rival', 'compared', 'answer_of_one',
-           'parts_of', 'reports_on', 'facts_of', 'total_parts', 'part_answer', 'report_answer', 'by_organisation',
-           'without_names', 'titled', 'table_answer', 'names_rows', 'rows_beside', 'row_statement']
+           'TOTAL_LEAST', 'SURE', 'OWN_PERIOD', 'FACTS', 'MONEY', 'AMOUNTS', 'SAID_LIKE', 'LEAST_WORDS', 'NAMED',
+           'MOST_ROWS', 'unit_of', 'said_above', 'value_text', 'name_of', 'CellStatement', 'cell_statement',
+           'TableAnswer', 'is_rival', 'compared', 'answer_of_one', 'parts_of', 'reports_on', 'facts_of', 'total_parts',
+           'part_answer', 'told_amounts', 'joined', 'report_answer', 'by_organisation', 'without_names', 'titled',
+           'table_answer', 'names_rows', 'rows_beside', 'row_statement']
 
 # %% ../../nbs/07_generation/07_table_answers.ipynb #c03
 import re
@@ -15,13 +16,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ..documents.language import terms
-from ..documents.period_fit import asked_periods, own_periods, period_fit
+from ..documents.period_fit import asked_periods, own_periods, period_fit, printed_periods
 from ..documents.parts_of_totals import AskedPart, Part, chosen_parts, is_of_kind, part_asked, parts_of_total
 from ..documents.periods import Period, periods
-from ..documents.report_facts import fact_asked
+from ..documents.report_facts import MODAL, fact_asked, sentences_of
 from ..documents.table_rows import PERIODIC, UNIT, YEAR, TableRow, is_number, split_row, tables_of
 from ..documents.table_words import lines_of
-from .question_words import Likeness, answers_kind, like_words
+from .question_words import ASKS_VALUE, Likeness, answers_kind, like_words, of_amounts
 from .sentence_ranking import PromptPassage
 from .table_cells import FoundCell, TableQuestion, column_dated, find_cells
 
@@ -229,7 +230,38 @@ def part_answer(asked: AskedPart, passages: Sequence[PromptPassage], least: floa
     whole = [] if named else [cell_statement(total.row, total.passage.number, [total.at], total.sectioned)]
     return TableAnswer(total.score, (*said, *whole), near)
 
+# %% ../../nbs/07_generation/07_table_answers.ipynb #9454d8ca
+MONEY = re.compile(r"[$€£¥]\s?\d|\d\s?(?:million|billion|%|percent)")
+AMOUNTS = re.compile(r"(?<=[$€£¥])\s?\d[\d.,]{0,20}|(?<![\d.,])\d[\d.,]{0,20}(?=\s?(?:million|billion|%|percent))")
+SAID_LIKE = 0.8  # how alike a word of the question and one of the sentence must be
+LEAST_WORDS = 2  # of a question, without its names and its period
+
+
+def told_amounts(question: str, passages: Sequence[PromptPassage]) -> TableAnswer:
+    "The sentence that says an amount with every word of a question for one."
+    asked = TableQuestion.of(question)
+    if not asked.periods or len(asked.periods) > 1 or not (ASKS_VALUE.search(question) or of_amounts(question)) or MODAL.search(question):
+        return TableAnswer()
+    read = [(passage, sentence) for passage in passages for sentence in sentences_of(passage.text) if MONEY.search(sentence) and not MODAL.search(sentence)]
+    alike = Likeness(asked.words, list(dict.fromkeys(word for passage, sentence in read for word in like_words(f"{passage.place} {sentence}")))) if read else None
+    found = []
+    for passage, sentence in read:
+        own, said = own_periods(passage.place), printed_periods(sentence)
+        title = passage.place.split(" > ")[0]
+        fits = any(period_fit(asked.periods[0], period, own) >= OWN_PERIOD for period in said or own)
+        new = alike.best(like_words(title)) < 1 if alike else []
+        if alike and fits and sum(new) >= LEAST_WORDS and bool((alike.best(like_words(sentence))[new] >= SAID_LIKE).all()):
+            found.append(CellStatement(passage.number, sentence, (sentence,)))
+    near = tuple(dict.fromkeys(one.passage for one in found))
+    amounts = [{figure.strip(' .,') for figure in AMOUNTS.findall(one.text)} for one in found]
+    return TableAnswer(1.0, tuple(found[:1]), near) if found and set.intersection(*amounts) else TableAnswer(passages=near)
+
 # %% ../../nbs/07_generation/07_table_answers.ipynb #630bba04
+def joined(printed: TableAnswer, told: TableAnswer) -> TableAnswer:
+    "What sentences tell, before the passages with tables that come near."
+    return replace(told, passages=tuple(dict.fromkeys((*told.passages, *printed.passages))))
+
+
 def report_answer(
     question: str,
     passages: Sequence[PromptPassage],
@@ -243,7 +275,7 @@ def report_answer(
     printed = answer_of_one(question, passages, least)
     if (lines := lines_of(question)) and not (printed.statements and printed.score >= SEVERAL_LEAST):  # some print their free cash flow
         return parts_of(question, lines, passages, least)
-    return printed
+    return printed if printed.statements or IN_WORDS.search(question) else joined(printed, told_amounts(question, passages))
 
 # %% ../../nbs/07_generation/07_table_answers.ipynb #c24b
 def by_organisation(question: str, passages: Sequence[PromptPassage]) -> dict[str, list[PromptPassage]]:

@@ -118,7 +118,9 @@ class RowMatch:
         self.above = np.maximum(inside, AROUND * alike.best(like_words(f"{passage.place} {row.caption}")))
         if YEAR.match(row.label):  # the row of a year is about what the table is about
             self.label = np.maximum(self.label, YEARLY * alike.best(like_words(f"{row.section} {row.caption}")))
-        whose = alike.best(like_words(" ".join(passage.place.split(" > ")[:2]))) >= 1  # words that name the document, not the row
+        title = passage.place.split(" > ")
+        whose = alike.best(like_words(" ".join(title[:2]))) >= 1  # words that name the document, not the row
+        self.own = alike.best(like_words(title[0])) >= 1 if PERIODIC.search(title[0]) else np.zeros(len(whose), bool)
         self.named = np.array([word in asked.names for word in asked.words]) & ~whose
         self.vague = np.array([VAGUE.issuperset(word_stems(word)) for word in asked.words])
         self.counts = counted(asked.text, " ".join((row.label, row.section, row.caption, row.unit, *row.columns)))
@@ -127,7 +129,9 @@ class RowMatch:
 
     def precision(self, asked: TableQuestion) -> float:
         "The share of the label that a question asks for, 0 to 1."
-        said = [word for word in like_words(QUALIFIED.sub("", self.row.label)) if word in self.alike.places and not PERIODIC.search(word)]
+        own = {stem for word, is_own in zip(asked.words, self.own, strict=True) if is_own for stem in word_stems(word)}
+        said = [word for word in like_words(QUALIFIED.sub("", self.row.label))
+                if word in self.alike.places and not PERIODIC.search(word) and not (own and own.issuperset(word_stems(word)))]
         literal = np.array([asked.said.issuperset(word_stems(word)) for word in said])
         weight = np.array([word_weight(word) or 1.0 for word in said])
         return float(np.maximum(self.alike.covered(said), literal) @ weight / weight.sum()) if said else NOTHING_ELSE
@@ -135,7 +139,7 @@ class RowMatch:
     def score(self, at: int, weight: np.ndarray) -> float:
         "The score of a cell by words alone; 0 if it lacks a code or a name of the question."
         here = np.maximum(self.label, self.alike.best([word for word in like_words(self.row.columns[at]) if not PERIODIC.search(word)]))
-        match = np.maximum(here, self.above)
+        match = np.where(self.own, AROUND, np.maximum(here, self.above))  # whose report it is, every row says as much
         if any(value < CODE for word, value in zip(self.alike.words, match, strict=True) if "&" in word or any(c.isdigit() for c in word)):
             return 0.0
         if (self.named & (np.maximum(here, self.section) < NAME_SAID)).any():
