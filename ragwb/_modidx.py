@@ -5735,6 +5735,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                 'ragwb/generation/table_answers.py'),
                                                 'ragwb.generation.table_answers.said_above': ( '07_generation/table_answers.html#said_above',
                                                                                                'ragwb/generation/table_answers.py'),
+                                                'ragwb.generation.table_answers.span_after': ( '07_generation/table_answers.html#span_after',
+                                                                                               'ragwb/generation/table_answers.py'),
                                                 'ragwb.generation.table_answers.table_answer': ( '07_generation/table_answers.html#table_answer',
                                                                                                  'ragwb/generation/table_answers.py'),
                                                 'ragwb.generation.table_answers.titled': ( '07_generation/table_answers.html#titled',

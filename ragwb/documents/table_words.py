@@ -77,6 +77,8 @@ MEASURES = tuple((re.compile(rf"\b(?:{asked})\b", re.I), lines) for asked, lines
 CALLED = tuple((re.compile(rf"\b(?:{asked})\b", re.I), words) for asked, words in (  # what is asked for -> what reports call it
     ("audit(?:ed|ors?)?", "report of independent registered public accounting firm served as auditor"),
     ("people (?:work|worked)|headcount|workforce", "employees employed people"),
+    ("headquarter(?:s|ed)|(?:executive|head|main) offices?", "properties principal executive offices located headquarters square feet"),
+    ("credit facilit(?:y|ies)|credit agreement|line of credit", "revolving credit facility expires borrowings outstanding debt"),
     (r"acquisitions|(?:compan(?:y|ies)|business(?:es)?) [^?]{0,80}\b(?:acquired?|bought|buy)",
      "acquired completed acquisition purchase consideration goodwill business combinations"),
     ("drag(?:ged|s)? [^?]{0,40}(?:down|growth)", "segment sales growth decreased"),

@@ -7,16 +7,17 @@ __all__ = ['SHARES', 'RATIO', 'PERCENT_OF', 'COUNTS', 'ABOVE_ROOM', 'IN_WORDS', 
            'TOTAL_LEAST', 'SURE', 'OWN_PERIOD', 'FACTS', 'MONEY', 'AMOUNTS', 'SAID_LIKE', 'LEAST_WORDS', 'NAMED',
            'MOST_ROWS', 'unit_of', 'said_above', 'value_text', 'name_of', 'CellStatement', 'cell_statement',
            'TableAnswer', 'is_rival', 'compared', 'answer_of_one', 'parts_of', 'reports_on', 'facts_of', 'total_parts',
-           'part_answer', 'told_amounts', 'joined', 'report_answer', 'by_organisation', 'without_names', 'titled',
-           'table_answer', 'names_rows', 'rows_beside', 'row_statement']
+           'part_answer', 'span_after', 'told_amounts', 'joined', 'report_answer', 'by_organisation', 'without_names',
+           'titled', 'table_answer', 'names_rows', 'rows_beside', 'row_statement']
 
 # %% ../../nbs/07_generation/07_table_answers.ipynb #c03
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 
 from ..documents.language import terms
-from ..documents.period_fit import asked_periods, own_periods, period_fit, printed_periods
+from ..documents.period_fit import asked_periods, own_periods, period_fit, printed_periods, readings
 from ..documents.parts_of_totals import AskedPart, Part, chosen_parts, is_of_kind, part_asked, parts_of_total
 from ..documents.periods import Period, periods
 from ..documents.report_facts import MODAL, fact_asked, sentences_of
@@ -237,6 +238,12 @@ SAID_LIKE = 0.8  # how alike a word of the question and one of the sentence must
 LEAST_WORDS = 2  # of a question, without its names and its period
 
 
+def span_after(period: Period, own: Sequence[Period], last: date) -> bool:
+    "Whether a period is after a day, by the calendar and by a document's fiscal year."
+    spans = [span for span, _ in readings(period, own)]
+    return bool(spans) and all(span.start and span.start > last for span in spans)
+
+
 def told_amounts(question: str, passages: Sequence[PromptPassage]) -> TableAnswer:
     "The sentence that says an amount with every word of a question for one."
     asked = TableQuestion.of(question)
@@ -248,7 +255,9 @@ def told_amounts(question: str, passages: Sequence[PromptPassage]) -> TableAnswe
     for passage, sentence in read:
         own, said = own_periods(passage.place), printed_periods(sentence)
         title = passage.place.split(" > ")[0]
-        fits = any(period_fit(asked.periods[0], period, own) >= OWN_PERIOD for period in said or own)
+        last = max((period.end for period in own if period.end), default=None)
+        now = [period for period in said if not (last and span_after(period, own, last))]  # when a facility expires is not when it was
+        fits = any(period_fit(asked.periods[0], period, own) >= OWN_PERIOD for period in now or own)
         new = alike.best(like_words(title)) < 1 if alike else []
         if alike and fits and sum(new) >= LEAST_WORDS and bool((alike.best(like_words(sentence))[new] >= SAID_LIKE).all()):
             found.append(CellStatement(passage.number, sentence, (sentence,)))
