@@ -170,8 +170,8 @@ def within(inner: Period, outer: Period) -> bool:
     return bool(inner.start and inner.end and outer.start and outer.end) and outer.start <= inner.start and inner.end <= outer.end  # type: ignore[operator]
 
 # %% ../../nbs/07_generation/08_fit.ipynb #c13b
-# share of a question's words, by weight, that a sentence says which answers it with a figure; and a row, which is terse
-WHOLLY, ROW_SAYS = 0.55, 0.35
+# share of a question's words, by weight, that a sentence says which answers it with a figure; and a row with what stands around it
+WHOLLY, ROW_SAYS = 0.55, 0.5
 LIKE_ENOUGH = 0.5
 
 
