@@ -6,12 +6,12 @@
 __all__ = ['HEAD', 'LEGAL_FORM', 'LEGAL', 'LEGAL_LINE', 'REGISTRANT', 'FILE_NUMBER', 'REPORTS', 'NO_NAME', 'WRITTEN', 'SYMBOL',
            'NAMED_SYMBOL', 'PROXY', 'FORM_WORD', 'FILE_WORDS', 'TABLES', 'SCHEDULE', 'FORM', 'KINDS', 'ANY_KIND',
            'SPAN', 'PERIOD_LINE', 'STATED', 'EVENT', 'YEAR_END', 'MEETING', 'QUARTER', 'QUARTER_NAME', 'HEADLINE',
-           'YEAR_NAME', 'MONTHS_OF_KIND', 'HEADER', 'BREAK', 'NOT_AFTER', 'VERSION', 'SHORT_VERSION', 'SUPERSEDED',
-           'ENDED_WORDS', 'ENDED', 'DRAFT', 'VALID', 'FROM', 'UNTIL', 'VERSION_KEYS', 'FROM_KEYS', 'FUNCTION_WORDS',
-           'Identity', 'said', 'identity_labels', 'from_labels', 'name_line', 'printed_name', 'plain_case',
-           'short_name', 'initials', 'tickers', 'file_words', 'organisation_of', 'kind_of', 'called', 'named_quarter',
-           'fiscal_of', 'reported', 'named_period', 'period_of', 'cell_below', 'version_of', 'validity_of', 'state_of',
-           'language_of', 'identity_of', 'found_identity', 'telling_title']
+           'YEAR_NAME', 'FILE_YEAR', 'MONTHS_OF_KIND', 'HEADER', 'BREAK', 'NOT_AFTER', 'VERSION', 'SHORT_VERSION',
+           'SUPERSEDED', 'ENDED_WORDS', 'ENDED', 'DRAFT', 'VALID', 'FROM', 'UNTIL', 'VERSION_KEYS', 'FROM_KEYS',
+           'FUNCTION_WORDS', 'Identity', 'said', 'identity_labels', 'from_labels', 'name_line', 'printed_name',
+           'plain_case', 'short_name', 'initials', 'tickers', 'file_words', 'organisation_of', 'kind_of', 'called',
+           'named_quarter', 'fiscal_of', 'reported', 'named_period', 'period_of', 'cell_below', 'version_of',
+           'validity_of', 'state_of', 'language_of', 'identity_of', 'found_identity', 'telling_title']
 
 # %% ../../nbs/01_documents/26_identity.ipynb #c03
 import re
@@ -249,6 +249,7 @@ QUARTER = r"(?:first|second|third|fourth)[ -]quarter (?:of )?(?:fiscal )?(?:year
 QUARTER_NAME = re.compile(QUARTER, re.IGNORECASE)
 HEADLINE = re.compile(rf"\b(?:reports|announces) {QUARTER}|\b{QUARTER} (?:financial |operating )?results", re.IGNORECASE)
 YEAR_NAME = re.compile(r"\bfiscal\s+(?:year\s+)?((?:19|20)\d\d)\b", re.IGNORECASE)
+FILE_YEAR = re.compile(r"\b((?:19|20)\d\d)\b")
 MONTHS_OF_KIND = {"10-Q": 3, "10-K": 12, "20-F": 12, "40-F": 12, "annual report": 12}
 
 
@@ -274,11 +275,13 @@ def named_quarter(
 def fiscal_of(
     text: str,
     end: date,
-    months: int,  # 3 or 12
-) -> str:         # "2023 Q3" or "2023"
-    "The fiscal name of a period."
+    months: int,       # 3 or 12
+    named: str = "",   # words of the file's name
+) -> str:              # "2023 Q3" or "2023"
+    "The fiscal name of a period. Where a report never says the name of its fiscal year, its file's name may."
     if months == 12:
-        return str(called(end, Counter(int(year) for year in YEAR_NAME.findall(text))))
+        spoken = Counter(int(year) for year in YEAR_NAME.findall(text))
+        return str(called(end, spoken if spoken else Counter(int(year) for year in FILE_YEAR.findall(named))))
     ends = [day for match in YEAR_END.finditer(text) for _, day in dates(match[0]) if 0 < (end - day).days < 400]
     if not ends:
         if named := named_quarter(text[:HEAD], end):
@@ -303,7 +306,7 @@ def reported(document: Document, kind: str) -> dict[str, str]:
     months = MONTHS_OF_KIND.get(kind, spoken)
     unit = {3: "quarter", 12: "fiscal year", 0: "period"}.get(months, f"{months} months")
     start = end - timedelta(days=round(30.44 * months) - 1) if months else end
-    return {"start": start.isoformat(), "end": end.isoformat(), "period": f"{unit} ended {said(end)}", "fiscal": fiscal_of(document.text, end, months) if months in (3, 12) else ""}
+    return {"start": start.isoformat(), "end": end.isoformat(), "period": f"{unit} ended {said(end)}", "fiscal": fiscal_of(document.text, end, months, file_words(document)) if months in (3, 12) else ""}
 
 
 def named_period(period: Period) -> dict[str, str]:

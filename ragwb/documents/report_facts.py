@@ -27,7 +27,7 @@ class Fact:
 
 
 YEARS = re.compile(r"\b(?:19|20)\d\d\b")
-MODAL = re.compile(r"\b(?:could|may|might|would|can|should)\b|\bno assurance\b", re.I)
+MODAL = re.compile(r"\b(?:(?i:could|might|would|can|should)|may)\b|\b(?i:no assurance)\b")  # and not the month of May
 
 
 def years_of(question: str) -> set[str]:

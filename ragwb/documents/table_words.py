@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['IN_TABLES', 'INSTRUCTS', 'LEAD_IN', 'DISPLAY', 'MOST_LINES', 'CURRENT', 'FIXED', 'MEASURES', 'CALLED', 'DEFINED',
-           'SHARE_OF', 'JOINED', 'BESIDES', 'table_stems', 'asking', 'lines_of', 'search_query', 'table_query']
+           'SHARE_OF', 'JOINED', 'BESIDES', 'table_stems', 'asking', 'lines_of', 'measure_said', 'search_query',
+           'table_query']
 
 # %% ../../nbs/01_documents/44_table_words.ipynb #c03
 import re
@@ -20,7 +21,7 @@ IN_TABLES = {  # what tables call it
     "grant": "granted", "award": "granted", "vest": "vested", "cancel": "canceled forfeited", "forfeit": "forfeited canceled", "issue": "issuance issued proceeds",
     "repurchase": "repurchased repurchases", "buyback": "repurchased repurchases", "buybacks": "repurchased repurchases", "acquire": "acquisition acquisitions",
     "spend": "purchases additions expenses payments", "spent": "purchases additions expenses payments", "buying": "purchases additions", "buy": "purchases repurchased repurchases",
-    "bought": "purchases repurchased repurchases", "borrow": "proceeds issuance", "borrowed": "proceeds issuance", "raise": "proceeds issuance", "raised": "proceeds issuance",
+    "bought": "purchases repurchased repurchases", "borrow": "proceeds issuance", "borrowed": "proceeds issuance", "raise": "proceeds issuance", "raised": "proceeds issuance", "receive": "proceeds received", "received": "proceeds",
     "repay": "repayment repayments", "repaid": "repayment repayments", "restructure": "restructuring", "amortize": "amortization", "depreciate": "depreciation",
     "eps": "earnings income per share", "generate": "provided generated", "generated": "provided generated", "accrual": "accrued", "accruals": "accrued",
     "flow": "net provided used generated activities", "flows": "net provided used generated activities", "capex": "capital property plant equipment",
@@ -76,6 +77,8 @@ MEASURES = tuple((re.compile(rf"\b(?:{asked})\b", re.I), lines) for asked, lines
 CALLED = tuple((re.compile(rf"\b(?:{asked})\b", re.I), words) for asked, words in (  # what is asked for -> what reports call it
     ("audit(?:ed|ors?)?", "report of independent registered public accounting firm served as auditor"),
     ("people (?:work|worked)|headcount|workforce", "employees employed people"),
+    ("headquarter(?:s|ed)|(?:executive|head|main) offices?", "properties principal executive offices located headquarters square feet"),
+    ("credit facilit(?:y|ies)|credit agreement|line of credit", "revolving credit facility expires borrowings outstanding debt"),
     (r"acquisitions|(?:compan(?:y|ies)|business(?:es)?) [^?]{0,80}\b(?:acquired?|bought|buy)",
      "acquired completed acquisition purchase consideration goodwill business combinations"),
     ("drag(?:ged|s)? [^?]{0,40}(?:down|growth)", "segment sales growth decreased"),
@@ -100,6 +103,11 @@ def lines_of(question: str) -> tuple[str, ...]:
     if share := SHARE_OF.search(question):
         return tuple(" ".join(BESIDES.sub(" ", part).split()) for part in share.groups())
     return next((lines for asked, lines in MEASURES if asked.search(question)), ())
+
+
+def measure_said(question: str, text: str) -> bool:
+    "Whether a text says the measure that a question asks for: some print their free cash flow."
+    return any(asked.search(question) and asked.search(text) for asked, _ in MEASURES)
 
 # %% ../../nbs/01_documents/44_table_words.ipynb #f085c19c
 def search_query(question: str) -> str:

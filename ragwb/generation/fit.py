@@ -4,13 +4,13 @@
 
 # %% auto #0
 __all__ = ['NAME', 'FIRST_NAME', 'REPORTS', 'ENGLISH', 'OUT_OF_FORCE', 'NO_NAMES', 'CAPITAL', 'MISSPELT', 'CLOSE', 'SWAPPED',
-           'ROOT', 'KIN', 'RUN', 'BESIDE', 'FITS', 'WHOLLY', 'ROW_SAYS', 'LIKE_ENOUGH', 'MONEY', 'POINTER', 'LINK',
-           'FIELD', 'FIGURE', 'BEFORE_KIND', 'PLAIN_WORD', 'IN_RANGE', 'ASKS_WHETHER', 'OPEN', 'NOT_SUCH', 'SIBLINGS',
-           'CONTRAST', 'FIELD_ASKED', 'names_of', 'title_of', 'about', 'tells_names', 'of_reports', 'is_kin',
+           'ROOT', 'KIN', 'RUN', 'BESIDE', 'FITS', 'WHOLLY', 'ROW_SAYS', 'LIKE_ENOUGH', 'POINTER', 'LINK', 'FIELD',
+           'FIGURE', 'BEFORE_KIND', 'PLAIN_WORD', 'IN_RANGE', 'ASKS_WHETHER', 'OPEN', 'NOT_SUCH', 'SIBLINGS',
+           'CONTRAST', 'FIELD_ASKED', 'AHEAD', 'names_of', 'title_of', 'about', 'tells_names', 'of_reports', 'is_kin',
            'is_abbreviated', 'is_named', 'other_name_beside', 'unnamed', 'all_named', 'timely', 'within', 'asks_figure',
-           'says_wholly', 'figure_fits', 'says_something', 'is_field', 'shape', 'of_another', 'kinds_asked',
+           'says_wholly', 'in_order', 'figure_fits', 'says_something', 'is_field', 'shape', 'of_another', 'kinds_asked',
            'of_sibling', 'longer_labels', 'rows_of', 'in_range', 'adds_nothing', 'siblings', 'part_for', 'weighed',
-           'statements', 'candidates']
+           'statements', 'asks_past', 'candidates']
 
 # %% ../../nbs/07_generation/08_fit.ipynb #c03
 import re
@@ -24,16 +24,18 @@ import numpy as np
 
 from ..documents.language import STOP_WORDS, is_row, terms
 from ..documents.period_fit import own_periods, period_fit, printed_periods
+from ..documents.parts_of_totals import PLACE, part_asked
 from ..documents.periods import MONTHS, Period, periods
 from ..documents.ranges import amounts_in, holding, is_outside
 from ..documents.report_facts import MODAL, fact_asked, reasons
 from ..documents.table_rows import TableRow, tables_of
-from ..documents.table_words import table_stems
+from ..documents.table_words import lines_of, measure_said, table_stems
 from ragwb.generation.question_words import (
     AMOUNT,
     ASKS_VALUE,
     Likeness,
     codes_of,
+    has_figure,
     like_words,
     of_amounts,
     row_measures,
@@ -42,7 +44,7 @@ from ragwb.generation.question_words import (
     word_weight,
 )
 from .sentence_ranking import PromptPassage, RankedSentence, is_listing, looks_like_heading, rank_sentences
-from .table_answers import IN_WORDS, by_organisation
+from .table_answers import IN_WORDS, MONEY, by_organisation
 from .table_cells import NAME_SAID, VAGUE, VAGUELY, TableQuestion, initials_of
 
 # %% ../../nbs/07_generation/08_fit.ipynb #c06
@@ -75,9 +77,11 @@ def about(question: str, passages: Sequence[PromptPassage]) -> list[PromptPassag
         fitting = [passage for passage in fitting if not OUT_OF_FORCE.search(title_of(passage))] or fitting
     if several := by_organisation(question, fitting):
         return [passage for passage in fitting if any(passage in own for own in several.values())]
+    reports = of_reports(fitting)
     for name in names_of(question):
         wanted = set(terms(name))
-        titled = [passage for passage in fitting if not any(c.isdigit() for c in name) and wanted <= set(terms(title_of(passage)))]
+        titles = ((passage, passage.place.split(" > ")[0] if reports else title_of(passage)) for passage in fitting)  # the first heading of a report is of its cover
+        titled = [passage for passage, title in titles if not any(c.isdigit() for c in name) and wanted <= set(terms(title))]
         fitting = titled or ([passage for passage in fitting if is_named(name, wanted, f"{passage.place} {passage.text}")] if of_reports(fitting) else []) or fitting
     return fitting
 
@@ -171,10 +175,9 @@ def within(inner: Period, outer: Period) -> bool:
     return bool(inner.start and inner.end and outer.start and outer.end) and outer.start <= inner.start and inner.end <= outer.end  # type: ignore[operator]
 
 # %% ../../nbs/07_generation/08_fit.ipynb #c13b
-# share of a question's words, by weight, that a sentence says which answers it with a figure; and a row, which is terse
-WHOLLY, ROW_SAYS = 0.55, 0.35
+# share of a question's words, by weight, that a sentence says which answers it with a figure; and a row with what stands around it
+WHOLLY, ROW_SAYS = 0.55, 0.5
 LIKE_ENOUGH = 0.5
-MONEY = re.compile(r"[$€£¥]\s?\d|\d\s?(?:million|billion|%|percent)")
 
 
 def asks_figure(question: str) -> bool:
@@ -197,6 +200,13 @@ def says_wholly(question: str, sentence: str, place: str, least: float = WHOLLY)
     return not words or float(weight[match >= LIKE_ENOUGH].sum() / weight.sum()) >= least
 
 
+def in_order(question: str, sentence: str) -> bool:
+    "Whether a sentence may answer a question for the largest of some parts, or for a ratio, where a question asks for one: it says so itself."
+    if part_asked(question):
+        return PLACE.search(sentence) is not None
+    return not lines_of(question) or measure_said(question, sentence) and has_figure(sentence)
+
+
 def figure_fits(
     question: str,
     sentence: str,
@@ -204,6 +214,8 @@ def figure_fits(
     around: str = "",  # of a row: it and the lines that say what it means
 ) -> bool:
     "Whether a sentence may answer a question for a figure: of what is asked for, and an amount where one is."
+    if not in_order(question, sentence):
+        return False
     if not asks_figure(question):
         return True
     if around:
@@ -392,9 +404,17 @@ def statements(question: str, passages: Sequence[PromptPassage]) -> list[RankedS
             and not of_another(question, f"{sentence.text} {heads.get((sentence.passage, sentence.text), '')}", places[sentence.passage])]
 
 
+AHEAD = re.compile(r"\b(?:risks?|expect\w*|plan(?:s|ned|ning)?|intend\w*|outlook|forecast\w*|guidance|polic(?:y|ies)|potential\w*|uncertain\w*|future|threat\w*|affect\w*|impact\w*|allege[sd]?)\b", re.I)
+
+
+def asks_past(question: str) -> bool:
+    "Whether a question on a report asks what happened or held in a period, and not what might."
+    return bool(periods(question)) and not MODAL.search(question) and not AHEAD.search(question)
+
+
 def candidates(question: str, passages: Sequence[PromptPassage]) -> list[RankedSentence]:
     "The statements that may answer, best first."
     places, asked = {passage.number: passage.place for passage in passages}, TableQuestion.of(question).periods
-    happened = fact_asked(question) is reasons  # what could happen is a risk, and no reason
-    return [sentence for sentence in statements(question, passages)
-            if timely(asked, places[sentence.passage], sentence.text) and not (happened and MODAL.search(sentence.text))]
+    why, past = fact_asked(question) is reasons, of_reports(passages) and asks_past(question)  # what could happen is a risk: no reason, and no fact
+    return [sentence for sentence in statements(question, passages) if timely(asked, places[sentence.passage], sentence.text)
+            and not (MODAL.search(sentence.text) and (why or past and not MONEY.search(sentence.text)))]

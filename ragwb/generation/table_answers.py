@@ -4,26 +4,29 @@
 
 # %% auto #0
 __all__ = ['SHARES', 'RATIO', 'PERCENT_OF', 'COUNTS', 'ABOVE_ROOM', 'IN_WORDS', 'TIE', 'NEAR_CELL', 'SEVERAL_LEAST', 'PART_LEAST',
-           'FACTS', 'NAMED', 'MOST_ROWS', 'unit_of', 'said_above', 'value_text', 'name_of', 'CellStatement',
-           'cell_statement', 'TableAnswer', 'is_rival', 'compared', 'answer_of_one', 'parts_of', 'facts_of',
-           'report_answer', 'by_organisation', 'without_names', 'titled', 'table_answer', 'names_rows', 'rows_beside',
-           'row_statement', 'time_statement']
+           'TOTAL_LEAST', 'SURE', 'OWN_PERIOD', 'FACTS', 'MONEY', 'AMOUNTS', 'SAID_LIKE', 'LEAST_WORDS', 'NAMED',
+           'MOST_ROWS', 'unit_of', 'said_above', 'value_text', 'name_of', 'CellStatement', 'cell_statement',
+           'TableAnswer', 'is_rival', 'compared', 'answer_of_one', 'parts_of', 'reports_on', 'facts_of', 'total_parts',
+           'part_answer', 'span_after', 'told_amounts', 'joined', 'report_answer', 'by_organisation', 'without_names',
+           'titled', 'table_answer', 'names_rows', 'rows_beside', 'row_statement', 'time_statement']
 
 # %% ../../nbs/07_generation/07_table_answers.ipynb #c03
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 
 from ..documents.language import terms
-from ..documents.period_fit import own_periods
-from ..documents.periods import periods
-from ..documents.report_facts import fact_asked
-from ..documents.table_rows import PERIODIC, UNIT, YEAR, TableRow, is_number, split_row
+from ..documents.period_fit import asked_periods, own_periods, period_fit, printed_periods, readings
+from ..documents.parts_of_totals import AskedPart, Part, chosen_parts, is_of_kind, part_asked, parts_of_total
+from ..documents.periods import Period, periods
+from ..documents.report_facts import MODAL, fact_asked, sentences_of
+from ..documents.table_rows import PERIODIC, UNIT, YEAR, TableRow, is_number, split_row, tables_of
 from ..documents.table_words import lines_of
 from ..documents.timetables import TimeCell, minutes_of
-from .question_words import Likeness, answers_kind, like_words
+from .question_words import ASKS_VALUE, Likeness, answers_kind, like_words, of_amounts
 from .sentence_ranking import PromptPassage
-from .table_cells import FoundCell, TableQuestion, find_cells
+from .table_cells import FoundCell, TableQuestion, column_dated, find_cells
 
 # %% ../../nbs/07_generation/07_table_answers.ipynb #c19
 SHARES = re.compile(r"\bshares?\b[^.]{0,60}?\bin (thousands|millions)\b", re.I)
@@ -111,6 +114,7 @@ def cell_statement(row: TableRow, passage: int, columns: Sequence[int], sectione
 IN_WORDS = re.compile(
     r"\b(?:why|reasons?|because|mean|means|stand for|include[sd]?|consist|leave out|exclude[sd]?|definition|explains?|explained|caused?|drove|drives|driven"
     r"|led to|widened|helped|to blame|concentration|counts? [^?]{1,40} as)\b|\bhow (?:long|often|soon|quickly|come)\b"
+    r"|^\s*(?:what|which) (?:are|were) [^?]{0,40}\bsegments\b(?! (?:revenue|sales|operating|net))"
     r"|^\s*(?:when|where|who(?!\b[^?]{1,40}\b(?:more|less|bigger|larger|higher|smaller|lower)\b)|do|does|can|may|must|should)\b", re.I)
 TIE = 0.005           # scores that are nearer than this do not tell two cells apart
 NEAR_CELL = 0.35      # score of a cell whose passage is worth showing
@@ -159,16 +163,20 @@ def answer_of_one(
     if not cells or cells[0].score < least:
         return TableAnswer(passages=near)
     tied = [cell for cell in cells if cell.score > cells[0].score - TIE]
-    literal = [cell for cell in tied if line and cell.row.label.lower() == line]
+    literal = [cell for cell in cells if line and cell.score >= least and cell.row.label.lower() == line]
     best = (literal or tied)[0]
     if any(is_rival(best, other) for other in literal or cells):
         return TableAnswer(passages=near)
     if asked.compares and len(asked.periods) > 1:
         return replace(compared(cells, len(asked.periods), least), passages=near)
-    return TableAnswer(best.score, (cell_statement(best.row, best.passage.number, [best.at], best.sectioned),), near)
+    said = sorted({column_dated(best.row, best.at), best.at})
+    return TableAnswer(best.score, (cell_statement(best.row, best.passage.number, said, best.sectioned),), near)
 
 # %% ../../nbs/07_generation/07_table_answers.ipynb #8eaf3dfe
 PART_LEAST = 0.7  # score of the cell of each line of a measure: all must be right
+TOTAL_LEAST = 0.8  # of the score that another cell needs: that its parts add up proves a total too
+SURE = 0.1  # how far below the best score another total is no rival
+OWN_PERIOD = 0.5  # of `period_fit`: the document is of the period
 FACTS = 3  # said at most, and of those that are as sure as the best
 
 
@@ -182,13 +190,86 @@ def parts_of(question: str, lines: Sequence[str], passages: Sequence[PromptPassa
     return TableAnswer(min(answer.score for answer in answers), tuple(dict.fromkeys(one for answer in answers for one in answer.statements)), near)
 
 
+def reports_on(asked: Sequence[Period], place: str) -> float:  # 1 or 0
+    "Whether a passage's document reports on a period that is asked for."
+    own = own_periods(place)
+    return float(any(period_fit(one, period, own) >= OWN_PERIOD for one in asked for period in own))
+
+
 def facts_of(question: str, passages: Sequence[PromptPassage]) -> TableAnswer:
     "The surest facts that state what a question on a report asks for."
-    find = fact_asked(question)
-    found = [(fact, passage) for passage in passages for fact in (find(question, passage.text) if find else ())]
+    find, asked = fact_asked(question), asked_periods(question)
+    found = [(replace(fact, weight=fact.weight + reports_on(asked, passage.place)), passage) for passage in passages for fact in (find(question, passage.text) if find else ())]
     most = max((fact.weight for fact, _ in found), default=0.0)
     best = {fact.text: CellStatement(passage.number, fact.text, fact.quotes) for fact, passage in reversed(found) if fact.weight == most}
     return TableAnswer(1.0, tuple(reversed(best.values()))[:FACTS], tuple(dict.fromkeys(passage.number for _, passage in found))) if found else TableAnswer()
+
+# %% ../../nbs/07_generation/07_table_answers.ipynb #b8015e01
+def total_parts(asked: AskedPart, cells: Sequence[FoundCell]) -> list[tuple[FoundCell, list[Part]]]:
+    "The cells that are the total that is asked for of parts of the kind that is asked for, best first, with the parts that answer."
+    found = []
+    for cell in cells:
+        table = next(table for table in tables_of(cell.passage.text) if cell.row in table)
+        parts = parts_of_total(table, cell.row, cell.at) if cell.row.label else []  # a sum without a label is of some parts only
+        around = " ".join((cell.passage.place.split(" > ")[-1], cell.row.caption, cell.row.section, cell.row.label, *cell.row.heads))
+        if parts and is_of_kind(asked, parts, around) and (chosen := chosen_parts(asked, parts)):
+            found.append((cell, chosen))
+    return found
+
+
+def part_answer(asked: AskedPart, passages: Sequence[PromptPassage], least: float) -> TableAnswer:
+    "The part of a total that is asked for; where its row does not say what the figure is, with the total."
+    cells = [cell for cell in find_cells(TableQuestion.of(asked.whole), passages) if cell.score >= NEAR_CELL]
+    near = tuple(dict.fromkeys(cell.passage.number for cell in cells))
+    found = total_parts(asked, [cell for cell in cells if cell.score >= TOTAL_LEAST * least])
+    near = tuple(dict.fromkeys((*(cell.passage.number for cell, _ in found), *near)))
+    if not found or len({tuple(part.name.split(" (")[0].strip("®") for part in parts) for cell, parts in found if cell.score > found[0][0].score - SURE}) > 1:
+        return TableAnswer(passages=near)
+    total, parts = found[0]
+    in_row = parts[0].row is total.row
+    said = [cell_statement(part.row, total.passage.number, [part.at], in_row or not part.row.label or part.row.section == part.name or total.sectioned) for part in parts]
+    named = in_row or total.sectioned or parts[0].row.section.strip(" :") == parts[0].name and bool(parts[0].row.label)
+    whole = [] if named else [cell_statement(total.row, total.passage.number, [total.at], total.sectioned)]
+    return TableAnswer(total.score, (*said, *whole), near)
+
+# %% ../../nbs/07_generation/07_table_answers.ipynb #9454d8ca
+MONEY = re.compile(r"[$€£¥]\s?\d|\d\s?(?:million|billion|%|percent)")
+AMOUNTS = re.compile(r"(?<=[$€£¥])\s?\d[\d.,]{0,20}|(?<![\d.,])\d[\d.,]{0,20}(?=\s?(?:million|billion|%|percent))")
+SAID_LIKE = 0.8  # how alike a word of the question and one of the sentence must be
+LEAST_WORDS = 2  # of a question, without its names and its period
+
+
+def span_after(period: Period, own: Sequence[Period], last: date) -> bool:
+    "Whether a period is after a day, by the calendar and by a document's fiscal year."
+    spans = [span for span, _ in readings(period, own)]
+    return bool(spans) and all(span.start and span.start > last for span in spans)
+
+
+def told_amounts(question: str, passages: Sequence[PromptPassage]) -> TableAnswer:
+    "The sentence that says an amount with every word of a question for one."
+    asked = TableQuestion.of(question)
+    if not asked.periods or len(asked.periods) > 1 or not (ASKS_VALUE.search(question) or of_amounts(question)) or MODAL.search(question):
+        return TableAnswer()
+    read = [(passage, sentence) for passage in passages for sentence in sentences_of(passage.text) if MONEY.search(sentence) and not MODAL.search(sentence)]
+    alike = Likeness(asked.words, list(dict.fromkeys(word for passage, sentence in read for word in like_words(f"{passage.place} {sentence}")))) if read else None
+    found = []
+    for passage, sentence in read:
+        own, said = own_periods(passage.place), printed_periods(sentence)
+        title = passage.place.split(" > ")[0]
+        last = max((period.end for period in own if period.end), default=None)
+        now = [period for period in said if not (last and span_after(period, own, last))]  # when a facility expires is not when it was
+        fits = any(period_fit(asked.periods[0], period, own) >= OWN_PERIOD for period in now or own)
+        new = alike.best(like_words(title)) < 1 if alike else []
+        if alike and fits and sum(new) >= LEAST_WORDS and bool((alike.best(like_words(sentence))[new] >= SAID_LIKE).all()):
+            found.append(CellStatement(passage.number, sentence, (sentence,)))
+    near = tuple(dict.fromkeys(one.passage for one in found))
+    amounts = [{figure.strip(' .,') for figure in AMOUNTS.findall(one.text)} for one in found]
+    return TableAnswer(1.0, tuple(found[:1]), near) if found and set.intersection(*amounts) else TableAnswer(passages=near)
+
+# %% ../../nbs/07_generation/07_table_answers.ipynb #630bba04
+def joined(printed: TableAnswer, told: TableAnswer) -> TableAnswer:
+    "What sentences tell, before the passages with tables that come near."
+    return replace(told, passages=tuple(dict.fromkeys((*told.passages, *printed.passages))))
 
 
 def report_answer(
@@ -196,13 +277,15 @@ def report_answer(
     passages: Sequence[PromptPassage],
     least: float,                       # score of a cell that answers
 ) -> TableAnswer:
-    "The answer of a report: a fact, the lines of a measure, or a cell."
+    "The answer of a report: a fact, the largest part of a total, the lines of a measure, or a cell."
     if fact_asked(question):
         return facts_of(question, passages)
+    if asked := part_asked(question):
+        return part_answer(asked, passages, least)
     printed = answer_of_one(question, passages, least)
     if (lines := lines_of(question)) and not (printed.statements and printed.score >= SEVERAL_LEAST):  # some print their free cash flow
         return parts_of(question, lines, passages, least)
-    return printed
+    return printed if printed.statements or IN_WORDS.search(question) else joined(printed, told_amounts(question, passages))
 
 # %% ../../nbs/07_generation/07_table_answers.ipynb #c24b
 def by_organisation(question: str, passages: Sequence[PromptPassage]) -> dict[str, list[PromptPassage]]:

@@ -5,8 +5,9 @@
 # %% auto #0
 __all__ = ['SMALL_CHANGE', 'PERCENT', 'PER_SHARE', 'COUNT', 'MARGIN', 'MID_CAPITAL', 'VAGUE', 'COVER', 'PRECISE', 'WHOLE',
            'WHOLES', 'STATEMENTS', 'SECTION', 'SUM', 'AROUND', 'YEARLY', 'OTHER_KIND', 'CODE', 'SAID', 'UNSAID',
-           'UNASKED', 'NAME_SAID', 'VAGUELY', 'NOTHING_ELSE', 'QUALIFIED', 'SHARE_COUNT', 'FAR', 'TableQuestion',
-           'FoundCell', 'initials_of', 'RowMatch', 'measure_fits', 'kind_fit', 'dates_of', 'dates_fit', 'find_cells']
+           'UNASKED', 'NAME_SAID', 'VAGUELY', 'NOTHING_ELSE', 'QUALIFIED', 'SHARE_COUNT', 'SHARES', 'FAR',
+           'TableQuestion', 'FoundCell', 'initials_of', 'RowMatch', 'measure_fits', 'kind_fit', 'dates_of',
+           'column_dated', 'dates_fit', 'find_cells']
 
 # %% ../../nbs/07_generation/06_table_cells.ipynb #c03
 import re
@@ -117,7 +118,9 @@ class RowMatch:
         self.above = np.maximum(inside, AROUND * alike.best(like_words(f"{passage.place} {row.caption}")))
         if YEAR.match(row.label):  # the row of a year is about what the table is about
             self.label = np.maximum(self.label, YEARLY * alike.best(like_words(f"{row.section} {row.caption}")))
-        whose = alike.best(like_words(" ".join(passage.place.split(" > ")[:2]))) >= 1  # words that name the document, not the row
+        title = passage.place.split(" > ")
+        whose = alike.best(like_words(" ".join(title[:2]))) >= 1  # words that name the document, not the row
+        self.own = alike.best(like_words(title[0])) >= 1 if PERIODIC.search(title[0]) else np.zeros(len(whose), bool)
         self.named = np.array([word in asked.names for word in asked.words]) & ~whose
         self.vague = np.array([VAGUE.issuperset(word_stems(word)) for word in asked.words])
         self.counts = counted(asked.text, " ".join((row.label, row.section, row.caption, row.unit, *row.columns)))
@@ -126,7 +129,9 @@ class RowMatch:
 
     def precision(self, asked: TableQuestion) -> float:
         "The share of the label that a question asks for, 0 to 1."
-        said = [word for word in like_words(QUALIFIED.sub("", self.row.label)) if word in self.alike.places and not PERIODIC.search(word)]
+        own = {stem for word, is_own in zip(asked.words, self.own, strict=True) if is_own for stem in word_stems(word)}
+        said = [word for word in like_words(QUALIFIED.sub("", self.row.label))
+                if word in self.alike.places and not PERIODIC.search(word) and not (own and own.issuperset(word_stems(word)))]
         literal = np.array([asked.said.issuperset(word_stems(word)) for word in said])
         weight = np.array([word_weight(word) or 1.0 for word in said])
         return float(np.maximum(self.alike.covered(said), literal) @ weight / weight.sum()) if said else NOTHING_ELSE
@@ -134,7 +139,7 @@ class RowMatch:
     def score(self, at: int, weight: np.ndarray) -> float:
         "The score of a cell by words alone; 0 if it lacks a code or a name of the question."
         here = np.maximum(self.label, self.alike.best([word for word in like_words(self.row.columns[at]) if not PERIODIC.search(word)]))
-        match = np.maximum(here, self.above)
+        match = np.where(self.own, AROUND, np.maximum(here, self.above))  # whose report it is, every row says as much
         if any(value < CODE for word, value in zip(self.alike.words, match, strict=True) if "&" in word or any(c.isdigit() for c in word)):
             return 0.0
         if (self.named & (np.maximum(here, self.section) < NAME_SAID)).any():
@@ -164,13 +169,16 @@ def measure_fits(asked: TableQuestion, row: TableRow, at: int) -> bool:
     return not PER_SHARE.search(asked.text)
 
 
+SHARES = re.compile(r"percent|\bmix\b", re.I)  # that are printed without a sign
+
+
 def kind_fit(asked: TableQuestion, row: TableRow, at: int) -> float:
     "What a cell's kind leaves of its score: shares and changes are no amounts."
     column = row.columns[at]
     if CHANGE.search(column) and not CHANGE.search(asked.text) and not printed_periods(column):
         return 0.3
-    percent = "%" in f"{row.values[at]}{row.money[at]}" or "percent" in f"{column} {row.label} {row.section}".lower()
-    return 1.0 if (percent == asked.percent or MARGIN.search(asked.text)) and measure_fits(asked, row, at) else OTHER_KIND
+    percent = "%" in f"{row.values[at]}{row.money[at]}" or bool(SHARES.search(f"{column} {row.label} {row.section}"))
+    return 1.0 if (percent == asked.percent or MARGIN.search(asked.text) and not asked.percent) and measure_fits(asked, row, at) else OTHER_KIND
 
 # %% ../../nbs/07_generation/06_table_cells.ipynb #c16b
 # what is left of a fit where the period is printed by the column, label, balances around, section, caption, or the document alone
@@ -182,11 +190,20 @@ def dates_of(text: str) -> str:
     return next((period.text for period in periods(text)), "")
 
 
+def column_dated(row: TableRow, at: int) -> int:
+    "The column whose period a cell is of: of a change without one the latest of the columns before it, back to the last change."
+    if not CHANGE.search(row.columns[at]) or printed_periods(row.columns[at]):
+        return at
+    first = next((k + 1 for k in range(at - 1, -1, -1) if CHANGE.search(row.columns[k])), 0)
+    days = [(period.end, k) for k in range(first, at) for period in printed_periods(row.columns[k]) if period.end]
+    return max(days)[1] if days else at
+
+
 def dates_fit(asked: TableQuestion, wanted: Period | None, row: TableRow, at: int, place: str) -> float:
     "How well the period of a cell is the one that is asked for; without one, whether it is the document's own."
     own = own_periods(place)
     around = " – ".join(map(dates_of, row.span))
-    levels = [printed_periods(text) for text in (row.columns[at], row.label, around, row.section, row.caption[-160:], place)]
+    levels = [printed_periods(text) for text in (row.columns[column_dated(row, at)], row.label, around, row.section, row.caption[-160:], place)]
     near, here = next(((n, level) for n, level in enumerate(levels) if level), (0, ()))
     if wanted is None:
         last = max((period.end for period in own if period.end), default=None)
