@@ -17,8 +17,8 @@ from dataclasses import dataclass, replace
 from datetime import date
 
 from ..documents.language import terms
-from ..documents.period_fit import asked_periods, own_periods, period_fit, printed_periods, readings
 from ..documents.parts_of_totals import AskedPart, Part, chosen_parts, is_of_kind, part_asked, parts_of_total
+from ..documents.period_fit import asked_periods, own_periods, period_fit, printed_periods, readings
 from ..documents.periods import Period, periods
 from ..documents.report_facts import MODAL, fact_asked, sentences_of
 from ..documents.table_rows import PERIODIC, UNIT, YEAR, TableRow, is_number, split_row, tables_of
