@@ -306,7 +306,8 @@ def reported(document: Document, kind: str) -> dict[str, str]:
     months = MONTHS_OF_KIND.get(kind, spoken)
     unit = {3: "quarter", 12: "fiscal year", 0: "period"}.get(months, f"{months} months")
     start = end - timedelta(days=round(30.44 * months) - 1) if months else end
-    return {"start": start.isoformat(), "end": end.isoformat(), "period": f"{unit} ended {said(end)}", "fiscal": fiscal_of(document.text, end, months, file_words(document)) if months in (3, 12) else ""}
+    fiscal = fiscal_of(document.text, end, months, file_words(document)) if months in (3, 12) else ""
+    return {"start": start.isoformat(), "end": end.isoformat(), "period": f"{unit} ended {said(end)}", "fiscal": fiscal}
 
 
 def named_period(period: Period) -> dict[str, str]:

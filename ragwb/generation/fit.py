@@ -20,8 +20,8 @@ from unicodedata import normalize
 import numpy as np
 
 from ..documents.language import STOP_WORDS, is_row, terms
-from ..documents.period_fit import own_periods, period_fit, printed_periods
 from ..documents.parts_of_totals import PLACE, part_asked
+from ..documents.period_fit import own_periods, period_fit, printed_periods
 from ..documents.periods import MONTHS, Period, periods
 from ..documents.report_facts import MODAL, fact_asked, reasons
 from ..documents.table_rows import TableRow, tables_of
@@ -315,7 +315,8 @@ def statements(question: str, passages: Sequence[PromptPassage]) -> list[RankedS
             and not of_another(question, f"{sentence.text} {heads.get((sentence.passage, sentence.text), '')}", places[sentence.passage])]
 
 
-AHEAD = re.compile(r"\b(?:risks?|expect\w*|plan(?:s|ned|ning)?|intend\w*|outlook|forecast\w*|guidance|polic(?:y|ies)|potential\w*|uncertain\w*|future|threat\w*|affect\w*|impact\w*|allege[sd]?)\b", re.I)
+AHEAD = re.compile(r"\b(?:risks?|expect\w*|plan(?:s|ned|ning)?|intend\w*|outlook|forecast\w*|guidance|polic(?:y|ies)|potential\w*|uncertain\w*|future|threat\w*"
+                   r"|affect\w*|impact\w*|allege[sd]?)\b", re.I)
 
 
 def asks_past(question: str) -> bool:

@@ -226,7 +226,8 @@ class Coverage:
 
 # %% ../../nbs/07_generation/04_question_words.ipynb #am02
 AMOUNT = re.compile(r"\b(?:revenues?|sales|incomes?|earnings|profits?|loss(?:es)?|margins?|costs?|expenses?|spend(?:ing)?|cash flow|debt|inventor(?:y|ies)|assets"
-                    r"|liabilities|charges?|impairments?|write-?(?:offs?|downs?)|settlements?|fines?|penalt(?:y|ies)|dividends?|(?:re)?purchases|payments|proceeds|(?:capital )?expenditures?|capex"
+                    r"|liabilities|charges?|impairments?|write-?(?:offs?|downs?)|settlements?|fines?"
+                    r"|penalt(?:y|ies)|dividends?|(?:re)?purchases|payments|proceeds|(?:capital )?expenditures?|capex"
                     r"|depreciation|amortization|goodwill|equity|receivables?|payables?|borrowings|backlog|provisions?)\b", re.I)
 NOT_AMOUNT = re.compile(r"\b(?:why|reasons?|because|how|who|whom|where|when|explain\w{0,4}|made|drove|driven|caused?|include[sd]?|mean|policy|describe\w{0,2})\b"
                         r"|^\s*(?:is|are|do|does|can|may|must|should)\b", re.I)
