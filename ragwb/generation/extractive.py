@@ -116,8 +116,8 @@ def evidence(
     )
 
 # %% ../../nbs/07_generation/10_extractive.ipynb #c12
-TRUST = {"score": 0.2, "lead": 1.25, "relevance": 2.86, "cover": 0.33, "missing": -0.15, "length": 0.29, "codes": 3.62, "kind": 0.65, "unnamed": -1.21}
-TRUST_BIAS = -11.8
+TRUST = {"score": 0.25, "lead": 1.18, "relevance": 1.41, "cover": 0.81, "missing": -0.05, "length": 0.3, "codes": 4.72, "kind": 0.49, "unnamed": -1.17}
+TRUST_BIAS = -12.9
 
 
 def confidence(found: Evidence) -> float:  # 0 to 1

@@ -251,7 +251,9 @@ def told_amounts(question: str, passages: Sequence[PromptPassage]) -> TableAnswe
     if not asked.periods or len(asked.periods) > 1 or not (ASKS_VALUE.search(question) or of_amounts(question)) or MODAL.search(question):
         return TableAnswer()
     read = [(passage, sentence) for passage in passages for sentence in sentences_of(passage.text) if MONEY.search(sentence) and not MODAL.search(sentence)]
-    alike = Likeness(asked.words, list(dict.fromkeys(word for passage, sentence in read for word in like_words(f"{passage.place} {sentence}")))) if read else None
+    if not read:
+        return TableAnswer()
+    alike = Likeness(asked.words, list(dict.fromkeys(word for passage, sentence in read for word in like_words(f"{passage.place} {sentence}"))))
     found = []
     for passage, sentence in read:
         own, said = own_periods(passage.place), printed_periods(sentence)
@@ -259,8 +261,8 @@ def told_amounts(question: str, passages: Sequence[PromptPassage]) -> TableAnswe
         last = max((period.end for period in own if period.end), default=None)
         now = [period for period in said if not (last and span_after(period, own, last))]  # when a facility expires is not when it was
         fits = any(period_fit(asked.periods[0], period, own) >= OWN_PERIOD for period in now or own)
-        new = alike.best(like_words(title)) < 1 if alike else []
-        if alike and fits and sum(new) >= LEAST_WORDS and bool((alike.best(like_words(sentence))[new] >= SAID_LIKE).all()):
+        new = alike.best(like_words(title)) < 1
+        if fits and sum(new) >= LEAST_WORDS and bool((alike.best(like_words(sentence))[new] >= SAID_LIKE).all()):
             found.append(CellStatement(passage.number, sentence, (sentence,)))
     near = tuple(dict.fromkeys(one.passage for one in found))
     amounts = [{figure.strip(' .,') for figure in AMOUNTS.findall(one.text)} for one in found]
