@@ -17,12 +17,12 @@ from os.path import commonprefix
 from .table_rows import PERIODIC, TableRow
 
 # %% ../../nbs/01_documents/49_parts_of_totals.ipynb #p06
-KINDS = {  # of parts, and what a table of such parts says around them, or as their names
+KINDS = {kind: re.compile(words, re.I) for kind, words in {  # of parts, and what a table of such parts says around them, or as their names
     "segment": r"\bsegments?\b|\bdivisions?\b|\bbusiness(?:es)?\b",
     "region": r"\bgeograph\w*|\bregions?\b|\bcountr(?:y|ies)\b|\bAmericas?\b|\bEurope\b|\bEMEA\b|\bAsia\b|\bChina\b|\bJapan\b|\bUnited States\b",
     "product": r"\bcategor(?:y|ies)\b|\bproducts?\b|\bservices?\b|\bofferings?\b|\bbrands?\b|\bproduct lines?\b",
     "market": r"\bmarkets?\b|\bplatforms?\b|\bchannels?\b|\bindustr(?:y|ies)\b|\bcustomer types?\b|\bend users?\b",
-}
+}.items()}
 KIND_NOUNS = tuple((kind, re.compile(rf"\b(?:{nouns})\b", re.I)) for kind, nouns in (
     ("segment", "segments?|divisions?|business(?:es| units?| lines?| areas?| segments?)?|lines? of business"),
     ("region", "(?:geographic(?:al)? )?(?:regions?|areas?|markets?(?<=geographic market))|geograph(?:y|ies)|countr(?:y|ies)|geographic segments?"),
@@ -37,7 +37,7 @@ ASKS_PART = re.compile(r"\b(?:which|what|name|identify)\b", re.I)
 PROFITABLE = re.compile(r"\bprofitable\b|\bearn(?:ed|s)?\b|\bcontribut\w+ to (?:profit|income)\b", re.I)
 MEASURE = re.compile(r"\b(?:revenues?|sales|incomes?|profits?|margins?|expenses?|costs?|assets|expenditures?|depreciation|amortization|goodwill|backlog|spend(?:ing)?)\b", re.I)
 VERBS = re.compile(r"\b(?:generat|produc(?=ed|es|ing)|deliver|contribut|achiev|experienc|show|recogni[sz]|account(?=ed|s))\w*(?: (?:for|to|the most|the least))?\b", re.I)
-ADJECTIVES = r"(?:(?:reportable|reporting|operating|business|product|geographic(?:al)?|market|main|single|individual|end) ){0,2}"
+ADJECTIVES = re.compile(r"(?:\b(?:reportable|reporting|operating|business|product|geographic(?:al)?|market|main|single|individual|end) ){1,2}$", re.I)
 NEAR = 90  # characters between the kind of part and its place in the order
 
 
@@ -61,7 +61,7 @@ def part_asked(question: str) -> AskedPart | None:  # None: it asks for somethin
     if noun is None or order is None or abs(noun.start() - order.start()) > NEAR:
         return None
     nth = {"second": 1, "2nd": 1, "third": 2, "3rd": 2}.get((found["nth"] or "").lower(), 0) if found else 0
-    rest = re.sub(rf"{ADJECTIVES}{re.escape(noun[0])}", " ", question, count=1)
+    rest = f"{ADJECTIVES.sub('', question[:noun.start()])} {question[noun.end():]}"
     rest = VERBS.sub(" ", LOST.sub("operating income", PLACE.sub(" ", rest)))
     measured = MEASURE.search(rest)
     rest = rest if measured else f"{PROFITABLE.sub(' ', rest).rstrip(' ?')} {'operating income' if PROFITABLE.search(rest) else 'revenue'}"
@@ -110,7 +110,7 @@ def parts_beside(row: TableRow, at: int) -> list[Part]:
     parts = [Part(name.removeprefix(above), row, k, value) for k, (name, value) in enumerate(zip(names, values[:-1], strict=True)) if value is not None]
     return parts if adds_up([part.value for part in parts], values[-1] or 0.0) else []
 
-
+# %% ../../nbs/01_documents/49_parts_of_totals.ipynb #p09b
 def parts_above(table: Sequence[TableRow], n: int, at: int) -> list[Part]:
     "The rows above a row of which it is the sum in one column."
     total, parts = value_of(table[n].values[at]), list[Part]()
@@ -132,7 +132,7 @@ def last_of_sum(parts: Sequence[Part], total: float) -> list[Part]:
     return []
 
 
-LOSS_WORD = re.compile(r"\W*\((?:loss|income)\)|\bloss\b", re.I)
+LOSS_WORD = re.compile(r"\((?:loss|income)\)|\bloss\b", re.I)
 
 
 def parts_in_sections(table: Sequence[TableRow], n: int, at: int) -> list[Part]:
@@ -160,7 +160,7 @@ def parts_of_total(table: Sequence[TableRow], row: TableRow, at: int) -> list[Pa
 
 def is_of_kind(asked: AskedPart, parts: Sequence[Part], around: str) -> bool:
     "Whether parts are of the kind that is asked for, to judge by what stands around them, or by the names of two regions."
-    kind = re.compile(KINDS[asked.kind], re.I)
+    kind = KINDS[asked.kind]
     return bool(kind.search(around)) or asked.kind == "region" and sum(bool(kind.search(part.name)) for part in parts) > 1
 
 

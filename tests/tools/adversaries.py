@@ -70,6 +70,8 @@ def made() -> dict[str, list[re.Pattern[Any]]]:
         r"ragwb.answering.citations '\\s+'.join(map(re.escape, words))": [re.compile(r"alpha\s+beta\s+alpha\s+gamma")],
         r"ragwb.app.source_view '\\s+'.join(map(re.escape, words.split()))": [re.compile(r"alpha\s+beta\s+alpha\s+gamma", re.I)],
         r"ragwb.documents.identity f'\\b(?:{words})\\b'": [],
+        r"ragwb.documents.parts_of_totals f'\\b(?:{nouns})\\b'": [],
+        r"ragwb.documents.parts_of_totals words": [],
         r"ragwb.documents.table_words f'\\b(?:{asked})\\b'": [],
         r"ragwb.documents.periods pattern": [],
         r"""ragwb.documents.sheets b'(?:^|[\\s:])' + name.encode() + b'="([^"]*)"'""": [re.compile(rb'(?:^|[\s:])ref="([^"]*)"')],
