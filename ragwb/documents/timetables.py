@@ -170,16 +170,16 @@ def first_or_last(
             left = [cell for cell in left if cell.days & days]
         elif days:
             continue
-        if found := in_order(left, bool(LAST.search(question))):
+        if found := in_order(left, bool(LAST.search(question)), days):
             return found
     return []
 
 
-def in_order(cells: Sequence[TimeCell], last: bool) -> list[list[TimeCell]]:
-    "The first or the last cells of each group of days; none if they are in different rows."
+def in_order(cells: Sequence[TimeCell], last: bool, asked: frozenset[int] = frozenset()) -> list[list[TimeCell]]:
+    "The first or the last cells of each group of days, or of the days asked for; none if they are in different rows."
     groups: dict[frozenset[int], list[TimeCell]] = {}
     for cell in cells:
-        groups.setdefault(cell.days, []).append(cell)
+        groups.setdefault(cell.days & asked or cell.days, []).append(cell)  # on a Monday, what runs daily runs beside what runs on weekdays
     found = []
     for group in list(groups.values())[:MOST_TIMES + 1]:
         by_column: dict[str, TimeCell] = {}

@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['PASSAGE', 'QUESTION', 'TRUST', 'TRUST_BIAS', 'SAYS_LESS', 'FURTHER', 'CELL_LEAST', 'REACH', 'DEFINED', 'MOST_BEFORE',
            'SHORT', 'BLANK_LINES', 'LEANS', 'SIGN', 'HEADING_SAYS', 'WITH_TITLE', 'DATE_ASKED', 'UNTIL_SAID',
-           'SINCE_SAID', 'ASKS_WHICH_END', 'read_prompt', 'Evidence', 'share_unnamed', 'evidence', 'confidence',
-           'select_sentences', 'goes_on', 'with_sentence_before', 'explained', 'heading_told', 'reply_of', 'of_kind',
-           'readings', 'dated_heading', 'in_order_asked', 'asks_for_a_third', 'answer_replies', 'counted_usage',
-           'ExtractiveChatModel']
+           'SINCE_SAID', 'ENDS', 'BEGINS', 'ASKS_WHICH_END', 'read_prompt', 'Evidence', 'share_unnamed', 'evidence',
+           'confidence', 'select_sentences', 'goes_on', 'with_sentence_before', 'explained', 'heading_told', 'reply_of',
+           'of_kind', 'readings', 'dated_heading', 'in_order_asked', 'asks_for_a_third', 'answer_replies',
+           'counted_usage', 'ExtractiveChatModel']
 
 # %% ../../nbs/07_generation/10_extractive.ipynb #c03
 import re
@@ -245,14 +245,19 @@ UNTIL_SAID = re.compile(r"\b(?:until|till|to|through|by|expires?)\b|[-–]", re.
 SINCE_SAID = re.compile(r"\b(?:since|from|as of|starting|begins?|starts?|in force|valid)\b|[-–]", re.I)
 
 
+ENDS = re.compile(r"\b(?:until|till|by) when\b|\bhow long\b", re.I)
+BEGINS = re.compile(r"\b(?:since|from) when\b", re.I)
+
+
 def dated_heading(question: str, passages: Sequence[PromptPassage]) -> str:
     "The heading, with its document's title, that says when: of a table nothing beneath does. Empty if none does."
     if not DATE_ASKED.search(question):
         return ""
     best, told = 0.0, ""
     known = set(terms(question))
-    asks_end, asks_begin = re.search(r"\b(?:until|till|by) when\b|\bhow long\b", question, re.I), re.search(r"\b(?:since|from) when\b", question, re.I)
+    asks_end, asks_begin = ENDS.search(question), BEGINS.search(question)
     said = UNTIL_SAID if asks_end else SINCE_SAID if asks_begin else None
+    about = ENDS.sub(" ", BEGINS.sub(" ", question))  # a heading says "to 30 September" for "until"
     for passage in passages:
         spans = [passage.text[start:end] for start, end in statement_spans(passage.text)]
         over_table = [False] * len(spans)  # whether no sentence is between a heading and the next table, or the end
@@ -263,7 +268,7 @@ def dated_heading(question: str, passages: Sequence[PromptPassage]) -> str:
             if is_row(text) or not over or not any(not set(terms(date[0])) <= known for date in DATE.finditer(heading)) or said and not said.search(heading):
                 continue
             title = next((part for part in reversed(passage.place.split(" > ")) if part.strip() and part.strip() not in heading), "")
-            coverage = Coverage(question, [heading, title])
+            coverage = Coverage(about, [heading, title])
             alone = coverage.of(heading, "", "")
             if alone >= max(HEADING_SAYS, best + 0.01) and coverage.of(f"{heading} {title}", "", "") >= WITH_TITLE:
                 best, told = alone, f"{title}: {heading}. [[{passage.number}|{heading}]]".removeprefix(": ")
