@@ -6,13 +6,13 @@
 __all__ = ['NUMBER_WORDS', 'HAS_NUMBER', 'MONTHS', 'DAYS', 'HAS_DATE', 'HAS_DURATION', 'HAS_MONEY', 'HAS_REASON', 'HAS_NAME',
            'HAS_PLACE', 'WANTED', 'NEAR', 'SAME_THING', 'LIKE', 'LIKE_WORD', 'LIGHT', 'ABOVE', 'BEFORE', 'AMOUNT',
            'NOT_AMOUNT', 'UNITS', 'QUANTITY', 'UNTIL', 'DIMENSIONS', 'PRICE', 'SUM', 'CLOCK', 'VERSION', 'DATE', 'WHEN',
-           'ORDINARILY', 'HELD', 'LIMIT', 'TIMES', 'WHO_IS', 'WHO_DOES', 'NAMED', 'PERSON', 'FIRST_WORD', 'COUNTED',
-           'ALIKE', 'ASKS_VALUE', 'OWN_NUMBER', 'THING', 'DEFINITION', 'FOOTNOTE', 'SAYS_WHAT', 'WHY', 'AFTER_COLON',
-           'CAUSES', 'PURPOSE', 'rarity', 'question_weights', 'word_stems', 'word_weight', 'code_parts', 'whole_codes',
-           'codes_of', 'answers_kind', 'content_words', 'WordMatcher', 'like_words', 'Likeness', 'without_periods',
-           'Coverage', 'of_amounts', 'row_measures', 'units_asked', 'measured', 'versions_of', 'told_anew',
-           'holds_wanted', 'cell_holds', 'is_forename', 'has_name', 'tells_who', 'counted', 'number_of', 'count_of',
-           'has_figure', 'valued', 'defines', 'explains', 'kind_of_answer']
+           'ORDINARILY', 'HELD', 'LIMIT', 'TIMES', 'WHO_IS', 'WHO_DOES', 'NAMED', 'PERSON', 'AGENT', 'FIRST_WORD',
+           'COUNTED', 'ALIKE', 'ASKS_VALUE', 'OWN_NUMBER', 'THING', 'DEFINITION', 'FOOTNOTE', 'SAYS_WHAT', 'WHY',
+           'AFTER_COLON', 'CAUSES', 'PURPOSE', 'rarity', 'question_weights', 'word_stems', 'word_weight', 'code_parts',
+           'whole_codes', 'codes_of', 'answers_kind', 'content_words', 'WordMatcher', 'like_words', 'Likeness',
+           'without_periods', 'Coverage', 'of_amounts', 'row_measures', 'units_asked', 'measured', 'versions_of',
+           'told_anew', 'holds_wanted', 'cell_holds', 'is_forename', 'has_name', 'tells_who', 'counted', 'number_of',
+           'count_of', 'has_figure', 'valued', 'defines', 'explains', 'kind_of_answer']
 
 # %% ../../nbs/07_generation/04_question_words.ipynb #c03
 import re
@@ -360,6 +360,9 @@ PERSON = re.compile(  # who may do something, without a name
     r"|people|man|men|woman|women|chair|head|chief|staff|team|committee|council|board|department|office|desk|company|firm|club|association|society|authority|ministry|court|school"
     r"|university|bank|union|insurer|supplier|provider|vendor|police|nurse|pharmacist|engineer|crew|passenger|runner|reader|borrower|volunteer|foreman|caretaker|janitor|municipality"
     r"|city|state|government|organi[sz]er|body|reception|group|family|both|founder|brother|sister))s?\b", re.I)
+AGENT = re.compile(  # whoever does it, after a passive or before the verb: kept by the porter; The plumber repairs
+    r"\bby (?:the|an?|our|your|their|its|one|two) (?!end|beginning|start|time|date|deadline|hour|day|week|month|year|way|post|close)(?![a-z]+ing\b)([a-z]{3,20})\b"
+    r"|^\W{0,4}(?:The|An?|Our|Each|Every|Its) [a-z]{2,20}(?:er|or|ist|ian|ant|ent|eer|man|ess)s?\b")
 FIRST_WORD = re.compile(r"\W{0,12}([A-Z][a-z]{2,20})\b")
 
 
@@ -381,7 +384,8 @@ def tells_who(question: str, sentence: str) -> bool:
     known = set(terms(question))
     if is_row(sentence) or not WHO_DOES.search(last):
         return True
-    return has_name(sentence, known) or not WHO_IS.search(last) and any(not set(terms(match[0])) <= known for match in PERSON.finditer(sentence))
+    doers = (match for people in (PERSON, AGENT) for match in people.finditer(sentence))
+    return has_name(sentence, known) or not WHO_IS.search(last) and any(not set(terms(match[0])) <= known for match in doers)
 
 
 # %% ../../nbs/07_generation/04_question_words.ipynb #79ff3339
