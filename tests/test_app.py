@@ -6,6 +6,7 @@ import re
 import shutil
 import time
 from contextlib import contextmanager
+from html import escape
 from urllib.parse import urlsplit
 
 import httpx
@@ -76,7 +77,8 @@ def papers(tmp_path_factory):
     for line, y in zip(lines, (250, 220, 180, 160), strict=True):
         canvas.drawString(40, y, line)
     canvas.save()
-    (folder / "leave.md").write_text(f"# Leave policy 2025\n\n## Annual leave\n\nFull-time employees get 30 days of annual leave. {EVIL}\n\n![]({EVIL})\n")
+    leave = f"Full-time employees get 30 days of annual leave. {EVIL} {escape(EVIL)}"  # as HTML, and as text that looks like it
+    (folder / "leave.md").write_text(f"# Leave policy 2025\n\n## Annual leave\n\n{leave}\n\n![]({EVIL})\n")
     (folder / "broken.pdf").write_bytes((folder / "seals.pdf").read_bytes()[:200])
     return folder
 

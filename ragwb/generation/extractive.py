@@ -238,7 +238,7 @@ def readings(question: str, passages: Sequence[PromptPassage]) -> list[RankedSen
     found = with_blocks(question, passages, candidates(question, passages), rank_sentences(question, passages))
     return of_kind(question, found, {passage.number: passage.text for passage in passages})
 
-
+# %% ../../nbs/07_generation/10_extractive.ipynb #c16b2
 HEADING_SAYS, WITH_TITLE = 0.5, 0.9  # share of the question that a heading with the date says at least, alone and with the title of its document
 DATE_ASKED = re.compile(r"\bwhen\b|\b(?:what|which) (?:date|day|year|edition)\b|\bhow long [^?]{0,80}\bvalid\b", re.I)
 UNTIL_SAID = re.compile(r"\b(?:until|till|to|through|by|expires?)\b|[-–]", re.I)

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['NAME', 'FIRST_NAME', 'REPORTS', 'ENGLISH', 'OUT_OF_FORCE', 'NO_NAMES', 'CAPITAL', 'MISSPELT', 'CLOSE', 'SWAPPED',
            'ROOT', 'KIN', 'RUN', 'BESIDE', 'FITS', 'WHOLLY', 'ROW_SAYS', 'LIKE_ENOUGH', 'POINTER', 'LINK', 'FIELD',
-           'FIGURE', 'BEFORE_KIND', 'PLAIN_WORD', 'IN_RANGE', 'ASKS_WHETHER', 'OPEN', 'NOT_SUCH', 'SIBLINGS',
+           'FIGURE', 'BEFORE_KIND', 'PLAIN_WORD', 'IN_RANGE', 'ASKS_WHETHER', 'OPEN', 'NOT_SUCH', 'DIGITS', 'SIBLINGS',
            'CONTRAST', 'FIELD_ASKED', 'AHEAD', 'names_of', 'title_of', 'about', 'tells_names', 'of_reports', 'is_kin',
            'is_abbreviated', 'is_named', 'other_name_beside', 'unnamed', 'all_named', 'timely', 'within', 'asks_figure',
            'says_wholly', 'in_order', 'figure_fits', 'says_something', 'is_field', 'shape', 'of_another', 'kinds_asked',
@@ -329,6 +329,9 @@ def in_range(question: str, ranked: Sequence[RankedSentence]) -> list[RankedSent
     return sorted((replace(one, score=one.score + IN_RANGE) if one in holds else one for one in kept), key=lambda one: -one.score)
 
 
+DIGITS = re.compile(r"\d+")
+
+
 def adds_nothing(question: str, sentence: str) -> bool:
     "Whether a sentence only says again what is asked, or leaves open what is asked whether; and whether it is about the opposite: `drive end` of the `non-drive end`."
     if ASKS_WHETHER.match(question.rsplit("? ", 1)[-1]):
@@ -337,7 +340,8 @@ def adds_nothing(question: str, sentence: str) -> bool:
     if any(other.lower() in bare and other not in NOT_SUCH.findall(sentence) for other in NOT_SUCH.findall(question)[:4]):
         return True
     asked, there = set(terms(question)), {stem for word in like_words(sentence) for stem in word_stems(word)}
-    return bool(there) and there <= asked and not is_row(sentence)
+    more = len(DIGITS.findall(sentence)) > len(DIGITS.findall(question))  # pump 30 takes 30 N m
+    return bool(there) and there <= asked and not more and not is_row(sentence)
 
 # %% ../../nbs/07_generation/08_fit.ipynb #e07af4ca
 SIBLINGS = tuple(map(frozenset, map(str.split, (  # words that tell kinds of one thing apart
