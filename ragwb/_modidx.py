@@ -5700,6 +5700,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                               'ragwb/generation/question_words.py'),
                                                  'ragwb.generation.question_words.defines': ( '07_generation/question_words.html#defines',
                                                                                               'ragwb/generation/question_words.py'),
+                                                 'ragwb.generation.question_words.doers': ( '07_generation/question_words.html#doers',
+                                                                                            'ragwb/generation/question_words.py'),
                                                  'ragwb.generation.question_words.explains': ( '07_generation/question_words.html#explains',
                                                                                                'ragwb/generation/question_words.py'),
                                                  'ragwb.generation.question_words.has_figure': ( '07_generation/question_words.html#has_figure',

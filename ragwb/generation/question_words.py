@@ -6,17 +6,18 @@
 __all__ = ['NUMBER_WORDS', 'HAS_NUMBER', 'MONTHS', 'DAYS', 'HAS_DATE', 'HAS_DURATION', 'HAS_MONEY', 'HAS_REASON', 'HAS_NAME',
            'HAS_PLACE', 'WANTED', 'NEAR', 'SAME_THING', 'LIKE', 'LIKE_WORD', 'LIGHT', 'ABOVE', 'BEFORE', 'AMOUNT',
            'NOT_AMOUNT', 'UNITS', 'QUANTITY', 'UNTIL', 'DIMENSIONS', 'PRICE', 'SUM', 'CLOCK', 'VERSION', 'DATE', 'WHEN',
-           'ORDINARILY', 'HELD', 'LIMIT', 'TIMES', 'WHO_IS', 'WHO_DOES', 'NAMED', 'PERSON', 'AGENT', 'FIRST_WORD',
-           'COUNTED', 'ALIKE', 'ASKS_VALUE', 'OWN_NUMBER', 'THING', 'DEFINITION', 'FOOTNOTE', 'SAYS_WHAT', 'WHY',
-           'AFTER_COLON', 'CAUSES', 'PURPOSE', 'rarity', 'question_weights', 'word_stems', 'word_weight', 'code_parts',
-           'whole_codes', 'codes_of', 'answers_kind', 'content_words', 'WordMatcher', 'like_words', 'Likeness',
-           'without_periods', 'Coverage', 'of_amounts', 'row_measures', 'units_asked', 'measured', 'versions_of',
-           'told_anew', 'holds_wanted', 'cell_holds', 'is_forename', 'has_name', 'tells_who', 'counted', 'number_of',
-           'count_of', 'has_figure', 'valued', 'defines', 'explains', 'kind_of_answer']
+           'ORDINARILY', 'HELD', 'LIMIT', 'TIMES', 'WHO_IS', 'WHO_DOES', 'NAMED', 'PRONOUNS', 'PEOPLE', 'LATIN_WORD',
+           'AGENT', 'FIRST_WORD', 'COUNTED', 'ALIKE', 'ASKS_VALUE', 'OWN_NUMBER', 'THING', 'DEFINITION', 'FOOTNOTE',
+           'SAYS_WHAT', 'WHY', 'AFTER_COLON', 'CAUSES', 'PURPOSE', 'rarity', 'question_weights', 'word_stems',
+           'word_weight', 'code_parts', 'whole_codes', 'codes_of', 'answers_kind', 'content_words', 'WordMatcher',
+           'like_words', 'Likeness', 'without_periods', 'Coverage', 'of_amounts', 'row_measures', 'units_asked',
+           'measured', 'versions_of', 'told_anew', 'holds_wanted', 'cell_holds', 'is_forename', 'has_name', 'doers',
+           'tells_who', 'counted', 'number_of', 'count_of', 'has_figure', 'valued', 'defines', 'explains',
+           'kind_of_answer']
 
 # %% ../../nbs/07_generation/04_question_words.ipynb #c03
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import lru_cache
 from math import log
 
@@ -352,14 +353,17 @@ def cell_holds(question: str, cell: str) -> bool:
 WHO_IS = re.compile(r"^\W*who(?:['’]s| is| was| are| were) (?:the|our|your|my|their|its)\b(?! (?:one|only|first|last)\b)", re.I)
 WHO_DOES = re.compile(r"^\W*who(?:m|se)?\b(?! (?:am|are) (?:i|we|you)\b)", re.I)
 NAMED = re.compile(rf"{HAS_NAME}|\b[A-Z]{{2,12}}\b")
-PERSON = re.compile(  # who may do something, without a name
-    r"\b(?:you|we|they|he|she|your|our|their|everyone|everybody|anyone|anybody|someone|somebody|nobody|no one|those|whoever)\b"
-    r"|\b(?:[a-z]{0,20}(?:manager|leader|member|owner|holder|keeper|taker|worker|maker|driver|player|officer|teacher|visitor|doctor|director|editor|operator|inspector|contractor|author"
-    r"|supervisor|instructor|secretary|treasurer|warden|master|mistress|guardian|technician|electrician|physician|student|resident|president|patient|parent|tenant|agent|assistant"
-    r"|applicant|accountant|participant|employee|trainee|apprentice|colleague|neighbour|neighbor|guest|customer|client|user|buyer|seller|lord|lady|child|children|adult|pensioner|person"
-    r"|people|man|men|woman|women|chair|head|chief|staff|team|committee|council|board|department|office|desk|company|firm|club|association|society|authority|ministry|court|school"
-    r"|university|bank|union|insurer|supplier|provider|vendor|police|nurse|pharmacist|engineer|crew|passenger|runner|reader|borrower|volunteer|foreman|caretaker|janitor|municipality"
-    r"|city|state|government|organi[sz]er|body|reception|group|family|both|founder|brother|sister))s?\b", re.I)
+PRONOUNS = frozenset("you we they he she your our their everyone everybody anyone anybody someone somebody nobody no one those whoever".split())
+PEOPLE = tuple((  # how words for who may do something end
+    "manager leader member owner holder keeper taker worker maker driver player officer teacher visitor doctor director editor operator inspector "
+    "contractor author supervisor instructor secretary treasurer warden master mistress guardian technician electrician physician student resident "
+    "president patient parent tenant agent assistant applicant accountant participant employee trainee apprentice colleague neighbour neighbor guest "
+    "customer client user buyer seller lord lady child children adult pensioner person people man men woman women chair head chief staff team committee "
+    "council board department office desk company firm club association society authority ministry court school university bank union insurer supplier "
+    "provider vendor police nurse pharmacist engineer crew passenger runner reader borrower volunteer foreman caretaker janitor municipality city state "
+    "government organizer organiser body reception group family both founder brother sister"
+).split())
+LATIN_WORD = re.compile(r"[a-z]+")
 AGENT = re.compile(  # whoever does it, after a passive or before the verb: kept by the porter; The plumber repairs
     r"\bby (?:the|an?|our|your|their|its|one|two) (?!end|beginning|start|time|date|deadline|hour|day|week|month|year|way|post|close)(?![a-z]+ing\b)([a-z]{3,20})\b"
     r"|^\W{0,4}(?:The|An?|Our|Each|Every|Its) [a-z]{2,20}(?:er|or|ist|ian|ant|ent|eer|man|ess)s?\b")
@@ -378,14 +382,19 @@ def has_name(sentence: str, known: Collection[str] = ()) -> bool:
     return any(not set(terms(match[0])) <= set(known) and not DATE.search(match[0]) for match in NAMED.finditer(sentence)) or bool(first and is_forename(first[1]))
 
 
+def doers(sentence: str) -> Iterator[str]:
+    "The words for people of a sentence, whole: `shareholder`, not `holder`."
+    yield from (word for word in LATIN_WORD.findall(sentence.lower()) if word in PRONOUNS or word.removesuffix("s").endswith(PEOPLE))
+    yield from (match[0] for match in AGENT.finditer(sentence))
+
+
 def tells_who(question: str, sentence: str) -> bool:
     "Whether a sentence has a name, or for who does something a word for people, besides those of the question; a row of a table is not held to that."
     last = question.rstrip(" ?").rsplit("? ", 1)[-1]  # of a question with those before it
     known = set(terms(question))
     if is_row(sentence) or not WHO_DOES.search(last):
         return True
-    doers = (match for people in (PERSON, AGENT) for match in people.finditer(sentence))
-    return has_name(sentence, known) or not WHO_IS.search(last) and any(not set(terms(match[0])) <= known for match in doers)
+    return has_name(sentence, known) or not WHO_IS.search(last) and any(not set(terms(doer)) <= known for doer in doers(sentence))
 
 
 # %% ../../nbs/07_generation/04_question_words.ipynb #79ff3339
