@@ -71,7 +71,7 @@ def test_slow_patterns_are_found(pattern: str) -> None:
 @pytest.mark.parametrize("work", [
     lambda: attacks("ignore" + "_" * 30 + "!"), lambda: attacks("Copy to: " + "_" * 3_000 + "\nIgnore: " + "_" * 3_000), lambda: attacks("ignore " + "_ " * 4_000),
     lambda: sentences("." * 50_000), lambda: parse_markdown(b"# a" + b" " * 100_000 + b"b", "a.md", "0"), lambda: parse_markdown(b"# " + b"[" * 100_000, "a.md", "0"),
-    lambda: periods("ended July 1, 2023 " * 420), lambda: answers_kind("how much does it cost", "1," * 4_000), lambda: has_figure("1," * 4_000), lambda: codes_of("a1-b2 " * 1_300),
+    lambda: periods("ended July 1, 2023 " * 420), lambda: answers_kind("how much does it cost", "1," * 4_000), lambda: answers_kind("how long does it take", "0," * 20_000), lambda: has_figure("1," * 4_000), lambda: codes_of("a1-b2 " * 1_300),
     lambda: list(statements(["\n" * 8_000 + "-"])), lambda: row_occurrences("1 " * 400, "1 | 1 | 1 | 1 | 1 | 2"),
 ])  # fmt: skip
 def test_strings_that_once_stopped_a_server(work: Callable[[], object]) -> None:

@@ -6,14 +6,14 @@
 __all__ = ['NUMBER_WORDS', 'HAS_NUMBER', 'MONTHS', 'DAYS', 'HAS_DATE', 'HAS_DURATION', 'HAS_MONEY', 'HAS_REASON', 'HAS_NAME',
            'HAS_PLACE', 'WANTED', 'NEAR', 'SAME_THING', 'LIKE', 'LIKE_WORD', 'LIGHT', 'ABOVE', 'BEFORE', 'AMOUNT',
            'NOT_AMOUNT', 'UNITS', 'QUANTITY', 'UNTIL', 'DIMENSIONS', 'PRICE', 'SUM', 'CLOCK', 'VERSION', 'DATE', 'WHEN',
-           'ORDINARILY', 'HELD', 'LIMIT', 'TIMES', 'WHO_IS', 'WHO_DOES', 'NAMED', 'PRONOUNS', 'PEOPLE', 'LATIN_WORD',
-           'AGENT', 'FIRST_WORD', 'COUNTED', 'ALIKE', 'ASKS_VALUE', 'OWN_NUMBER', 'THING', 'DEFINITION', 'FOOTNOTE',
-           'SAYS_WHAT', 'WHY', 'AFTER_COLON', 'CAUSES', 'PURPOSE', 'rarity', 'question_weights', 'word_stems',
-           'word_weight', 'code_parts', 'whole_codes', 'codes_of', 'answers_kind', 'content_words', 'WordMatcher',
-           'like_words', 'Likeness', 'without_periods', 'Coverage', 'of_amounts', 'row_measures', 'units_asked',
-           'measured', 'versions_of', 'told_anew', 'holds_wanted', 'cell_holds', 'is_forename', 'has_name', 'doers',
-           'tells_who', 'counted', 'number_of', 'count_of', 'has_figure', 'valued', 'defines', 'explains',
-           'kind_of_answer']
+           'ORDINARILY', 'DURATION', 'HELD', 'LIMIT', 'TIMES', 'WHO_IS', 'WHO_DOES', 'NAMED', 'PRONOUNS', 'PEOPLE',
+           'LATIN_WORD', 'AGENT', 'FIRST_WORD', 'COUNTED', 'ALIKE', 'ASKS_VALUE', 'OWN_NUMBER', 'THING', 'DEFINITION',
+           'FOOTNOTE', 'SAYS_WHAT', 'WHY', 'AFTER_COLON', 'CAUSES', 'PURPOSE', 'rarity', 'question_weights',
+           'word_stems', 'word_weight', 'code_parts', 'whole_codes', 'codes_of', 'answers_kind', 'content_words',
+           'WordMatcher', 'like_words', 'Likeness', 'without_periods', 'Coverage', 'of_amounts', 'row_measures',
+           'units_asked', 'measured', 'versions_of', 'told_anew', 'holds_wanted', 'cell_holds', 'is_forename',
+           'has_name', 'doers', 'tells_who', 'counted', 'number_of', 'count_of', 'has_figure', 'valued', 'defines',
+           'explains', 'kind_of_answer']
 
 # %% ../../nbs/07_generation/04_question_words.ipynb #c03
 import re
@@ -78,7 +78,7 @@ HAS_NUMBER = rf"\d|\b(?:{NUMBER_WORDS}|several|once|twice)\b"
 MONTHS = "January|February|March|April|May|June|July|August|September|October|November|December"
 DAYS = "Monday|Tuesday|Wednesday|Thursday|Friday|Saturday|Sunday"
 HAS_DATE = rf"\d|\b(?:{MONTHS}|{DAYS}|century|decade|until|before|after)\b"
-HAS_DURATION = (r"\b(?:\d[\d.,]*|one|two|three|four|five|six|seven|eight|nine|ten|twelve|half an?|an?)[\s-]+(?:working |business |calendar )?"
+HAS_DURATION = (r"\b(?:\d[\d.,]{0,20}+|one|two|three|four|five|six|seven|eight|nine|ten|twelve|half an?|an?)[\s-]+(?:working |business |calendar )?"
                 r"(?:second|minute|hour|day|week|month|quarter|year|shift|century|decade)s?\b"
                 r"|\b\d[\d.,]{0,12}(?:\s?(?:secs?|mins?|hrs?|h)|\ss)\b|\b(?:until|immediately|at once|overnight)\b")
 HAS_MONEY = (r"(?:[$€£¥]|\b(?:EUR|USD|GBP|CHF|[Ee]uros?|[Dd]ollars?):?)\s?\d"
@@ -298,23 +298,25 @@ VERSION = r"(?<![\d.])\d{1,4}(?:\.\d{1,4}){1,3}(?![\d.]*\d)"
 DATE = re.compile(
     rf"\b(?-i:{MONTHS}|{DAYS})\b|(?<![\d.,$€£¥])(?:1\d|20)\d\d(?!\d|[.,]\d)|(?<![\d.])\d{{1,2}}[./]\d{{1,2}}(?:[./]|\b)(?=\d{{2}})|\d(?:st|nd|rd|th)\b"
     r"|\b(?:century|centuries|decades?|today|tomorrow|yesterday)\b", re.I)
-WHEN = re.compile(rf"{DATE.pattern}|{CLOCK.pattern}"
-                  rf"|\b(?:after|before|during|while|when|whenever|once|within|until|ago|ahead|since|as soon as|the end of)\b|\b(?:in|since|with) (?:version )?v?{VERSION}", re.I)
-ORDINARILY = (r"\b(?:every|each|daily|weekly|monthly|yearly|annually|always|never|immediately|at once|any time|weekdays?|weekends?"
-              r"|holidays?|night|spring|summer|autumn|winter|if|as long as)\b"
-              r"|\b(?:first|second|third|fourth|fifth|sixth|last|next|same|working) (?:[a-z]+ )?(?:day|week|month|quarter|year)s?\b"
-              r"|\b\d{1,2} (?:days?|weeks?|months?) (?:in advance|earlier|later)\b")
-HELD = (  # what is asked, and what a sentence that answers it holds
+WHEN = DATE, CLOCK, re.compile(
+    rf"\b(?:after|before|during|while|when|whenever|once|within|until|ago|ahead|since|as soon as|the end of)\b|\b(?:in|since|with) (?:version )?v?{VERSION}", re.I)
+ORDINARILY = re.compile(
+    r"\b(?:every|each|daily|weekly|monthly|yearly|annually|always|never|immediately|at once|any time|weekdays?|weekends?"
+    r"|holidays?|night|spring|summer|autumn|winter|if|as long as)\b"
+    r"|\b(?:first|second|third|fourth|fifth|sixth|last|next|same|working) (?:[a-z]+ )?(?:day|week|month|quarter|year)s?\b"
+    r"|\b\d{1,2} (?:days?|weeks?|months?) (?:in advance|earlier|later)\b", re.I)
+DURATION = re.compile(HAS_DURATION, re.I)
+HELD = (  # what is asked, and the patterns of which a sentence that answers it holds one
     (re.compile(r"\bhow much (?:does|do|did|is|are|will|was|were|would) [^?]{0,200}\b(?:costs?|pay|paid)\b|\bhow expensive\b|\bhow much money\b"
                 r"|\bwhat (?:do|does|did|will|would) [^?]{0,200}\bcost\b|"
-                rf"^\s*what(?:['’]s| is| are| was| were) (?:the )?(?:[\w-]{{1,20}} ){{0,3}}{PRICE} (?:of|for|to|per)\b", re.I), SUM),
-    (re.compile(r"\b(?:what|which) time\b(?! (?:zone|limit|period|frame|span|of (?:the )?year))", re.I), CLOCK),
-    (re.compile(r"\b(?:what|which) (?:date|year|decade|century)\b", re.I), DATE),
+                rf"^\s*what(?:['’]s| is| are| was| were) (?:the )?(?:[\w-]{{1,20}} ){{0,3}}{PRICE} (?:of|for|to|per)\b", re.I), (SUM,)),
+    (re.compile(r"\b(?:what|which) time\b(?! (?:zone|limit|period|frame|span|of (?:the )?year))", re.I), (CLOCK,)),
+    (re.compile(r"\b(?:what|which) (?:date|year|decade|century)\b", re.I), (DATE,)),
     (re.compile(r"\b(?:what|which|(?:what|which) [\w-]{1,30}) (?:version|release) "
-                r"(?:of|is|was|has|have|had|added|adds|introduce[ds]|removed|removes|fixed|fixes|supports?|do|does|did)\b", re.I), re.compile(rf"{VERSION}|\bv?\d{{1,4}}\b")),
+                r"(?:of|is|was|has|have|had|added|adds|introduce[ds]|removed|removes|fixed|fixes|supports?|do|does|did)\b", re.I), (re.compile(rf"{VERSION}|\bv?\d{{1,4}}\b"),)),
     (re.compile(r"\b(?:by|until|till|from|since) when\b|^\W*when (?:was|were|did)\b", re.I), WHEN),
-    (re.compile(r"\bwhat(?:['’]s| is| are| was) [^?]{0,40}\bdeadline\b", re.I), re.compile(rf"{WHEN.pattern}|{HAS_DURATION}", re.I)),
-    (re.compile(r"^\W*when (?:is|are|do|does|will|can|may|must|should)\b", re.I), re.compile(rf"{WHEN.pattern}|{ORDINARILY}", re.I)),
+    (re.compile(r"\bwhat(?:['’]s| is| are| was) [^?]{0,40}\bdeadline\b", re.I), (*WHEN, DURATION)),
+    (re.compile(r"^\W*when (?:is|are|do|does|will|can|may|must|should)\b", re.I), (*WHEN, ORDINARILY)),
 )
 
 
@@ -332,7 +334,10 @@ def told_anew(question: str, sentence: str) -> str:
 
 def holds_wanted(question: str, sentence: str) -> bool:
     "Whether a sentence has the amount of money, the time of day or the date that a question asks for, if it asks for one; a row of a table is not held to that."
-    return is_row(sentence) or all(held.search(told_anew(question, sentence)) for asked, held in HELD if asked.search(question))
+    if is_row(sentence):
+        return True
+    said = told_anew(question, sentence)
+    return all(any(one.search(said) for one in held) for asked, held in HELD if asked.search(question))
 
 
 LIMIT = re.compile(r"\b(?:limit|duration|length|lasts?|longest|shortest|takes?)\b", re.I)  # a column of spans of time
@@ -343,8 +348,8 @@ def cell_holds(question: str, cell: str) -> bool:
     "Whether a cell with its labels has the amount, the time of day or the date that a question asks for: by its own look, or by a label for such numbers."
     for held in (held for asked, held in HELD if asked.search(question)):
         numbered = re.search(r"\d", cell) is not None
-        fits = held.search(cell) or numbered and (held is SUM or TIMES.search(cell))
-        if not fits or held is CLOCK and LIMIT.search(cell):
+        fits = any(one.search(cell) for one in held) or numbered and (SUM in held or TIMES.search(cell))
+        if not fits or held == (CLOCK,) and LIMIT.search(cell):
             return False
     return True
 
