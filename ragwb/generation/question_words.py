@@ -306,6 +306,8 @@ ORDINARILY = re.compile(
     r"|\b(?:first|second|third|fourth|fifth|sixth|last|next|same|working) (?:[a-z]+ )?(?:day|week|month|quarter|year)s?\b"
     r"|\b\d{1,2} (?:days?|weeks?|months?) (?:in advance|earlier|later)\b", re.I)
 DURATION = re.compile(HAS_DURATION, re.I)
+
+# %% ../../nbs/07_generation/04_question_words.ipynb #685e742a
 HELD = (  # what is asked, and the patterns of which a sentence that answers it holds one
     (re.compile(r"\bhow much (?:does|do|did|is|are|will|was|were|would) [^?]{0,200}\b(?:costs?|pay|paid)\b|\bhow expensive\b|\bhow much money\b"
                 r"|\bwhat (?:do|does|did|will|would) [^?]{0,200}\bcost\b|"
@@ -352,7 +354,6 @@ def cell_holds(question: str, cell: str) -> bool:
         if not fits or held == (CLOCK,) and LIMIT.search(cell):
             return False
     return True
-
 
 # %% ../../nbs/07_generation/04_question_words.ipynb #63e78dce
 WHO_IS = re.compile(r"^\W*who(?:['’]s| is| was| are| were) (?:the|our|your|my|their|its)\b(?! (?:one|only|first|last)\b)", re.I)
