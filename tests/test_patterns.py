@@ -2,6 +2,8 @@
 # ruff: noqa: E501
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -30,14 +32,16 @@ TOOL = Path(adversaries.__file__)
 
 
 def timed_in_a_process(*arguments: str, limit: float) -> list[dict[str, Any]]:
-    "The lines of the tool that times patterns; it is ended at its limit, and its last line names the pattern that it was at."
+    "The lines of the tool that times patterns; it is ended at its limit, and what is said names the patterns that it was at."
+    run = subprocess.Popen([sys.executable, str(TOOL), *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
     try:
-        run = subprocess.run([sys.executable, str(TOOL), *arguments], capture_output=True, text=True, timeout=limit, check=False)
-    except subprocess.TimeoutExpired as ended:
-        said = (ended.stdout or b"").decode().splitlines()
-        pytest.fail(f"not done after {limit:.0f} s, at {said[-1:]}")
-    assert run.returncode == 0, run.stderr[-2000:]
-    return [json.loads(line) for line in run.stdout.splitlines()]
+        out, errors = run.communicate(timeout=limit)
+    except subprocess.TimeoutExpired:
+        os.killpg(run.pid, signal.SIGKILL)  # its processes, too
+        lines = [json.loads(line) for line in run.communicate()[0].splitlines()]
+        pytest.fail(f"not done after {limit:.0f} s, at {sorted({line.get('begun', '') for line in lines} - {line.get('place', '') for line in lines})}")
+    assert run.returncode == 0, errors[-2000:]
+    return [json.loads(line) for line in out.splitlines()]
 
 
 def check(lines: list[dict[str, Any]]) -> None:

@@ -6,6 +6,7 @@ import argparse
 import ast
 import importlib
 import json
+import os
 import pkgutil
 import re
 import re._constants as codes
@@ -14,6 +15,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from types import FunctionType, ModuleType
@@ -453,19 +455,25 @@ def all_patterns(names: list[str]) -> tuple[list[Found], list[str]]:
     return list(found.values()), unknown
 
 
+def timed(one: Found, most: int) -> dict[str, Any]:
+    "The line of a pattern: its place and, if it is slow, its seconds and the string. That it is begun is printed before."
+    os.write(1, (json.dumps({"begun": one.place}) + "\n").encode())  # at once and whole: several processes write
+    slow = slow_seed(one, most, BOUNDED.get(one.place, 100_000))
+    return {"place": one.place} | ({"seconds": round(slow[0], 3), "seed": slow[1], "pattern": str(one.pattern.pattern)[:300]} if slow else {})
+
+
 def main() -> None:
-    "Prints the slow patterns of the modules named, or of all; before each pattern its place, so that a run that is ended tells where it was."
+    "Prints the slow patterns of the modules named, or of all. Each has a line when it is begun and one when it is done: a run that is ended tells where it was."
     parser_ = argparse.ArgumentParser()
     parser_.add_argument("modules", nargs="*")
     parser_.add_argument("--most", type=int, default=0)
     given = parser_.parse_args()
     found, unknown = all_patterns(given.modules)
-    print(json.dumps({"made": unknown}))
-    for one in found:
-        if not one.place.startswith(tuple(TRUSTED)):
-            print(json.dumps({"place": one.place}), flush=True)
-            if slow := slow_seed(one, given.most, BOUNDED.get(one.place, 100_000)):
-                print(json.dumps({"place": one.place, "seconds": round(slow[0], 3), "seed": slow[1], "pattern": str(one.pattern.pattern)[:300]}), flush=True)
+    print(json.dumps({"made": unknown}), flush=True)
+    hostile_ones = [one for one in found if not one.place.startswith(tuple(TRUSTED))]
+    with ProcessPoolExecutor() as processes:
+        for line in as_completed([processes.submit(timed, one, given.most) for one in hostile_ones]):
+            print(json.dumps(line.result()), flush=True)
 
 
 if __name__ == "__main__":
