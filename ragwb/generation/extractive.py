@@ -116,7 +116,7 @@ def evidence(
     )
 
 # %% ../../nbs/07_generation/10_extractive.ipynb #c12
-TRUST = {"score": 0.25, "lead": 1.18, "relevance": 1.41, "cover": 0.81, "missing": -0.05, "length": 0.3, "codes": 4.72, "kind": 0.49, "unnamed": -1.17}
+TRUST = {"score": 0.25, "lead": 1.18, "relevance": 1.42, "cover": 0.81, "missing": -0.05, "length": 0.3, "codes": 4.72, "kind": 0.49, "unnamed": -1.17}
 TRUST_BIAS = -12.9
 
 

@@ -60,7 +60,7 @@ CHOICES = (
     by_experiment("config.PipelineConfig.refusal_threshold", 0.3, "05_refusal"),
     by_training("generation.sentence_ranking.WEIGHTS", {"words": 4.4, "before": -0.7, "place": 5.8, "table": 0.6, "cosine": 2.5,
                                                        "window": 6.8, "kind": 2.0, "relevance": 5.0, "codes": 0.9, "cover": 7.2}),
-    by_training("generation.extractive.TRUST", {"score": 0.25, "lead": 1.18, "relevance": 1.41, "cover": 0.81, "missing": -0.05,
+    by_training("generation.extractive.TRUST", {"score": 0.25, "lead": 1.18, "relevance": 1.42, "cover": 0.81, "missing": -0.05,
                                                 "length": 0.3, "codes": 4.72, "kind": 0.49, "unnamed": -1.17}),
     by_training("generation.extractive.TRUST_BIAS", -12.9),
     Choice("config.GuardrailConfig.attacks", True, "python -m benchmarks.guardrails", ATTACKS, CHOOSING),
