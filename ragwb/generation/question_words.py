@@ -6,15 +6,15 @@
 __all__ = ['TEENS', 'NUMBER_WORDS', 'HAS_NUMBER', 'MONTHS', 'DAYS', 'HAS_DATE', 'OFTEN', 'HAS_DURATION', 'HAS_MONEY',
            'HAS_REASON', 'HAS_NAME', 'HAS_PLACE', 'WANTED', 'NEAR', 'SAME_THING', 'LIKE', 'LIKE_WORD', 'LIGHT', 'ABOVE',
            'BEFORE', 'AMOUNT', 'NOT_AMOUNT', 'UNITS', 'QUANTITY', 'UNTIL', 'DIMENSIONS', 'PRICE', 'CHARGE', 'SUM',
-           'CLOCK', 'VERSION', 'DATE', 'WHEN', 'ORDINARILY', 'DURATION', 'YEAR', 'DAY', 'MONTH', 'FREQUENCY', 'SHARE',
-           'CALLED_AT', 'MAILED_TO', 'WEB', 'COLOUR', 'LANGUAGE', 'AGED', 'CLOSED', 'HELD', 'LIMIT', 'TIMES', 'WHO_IS',
-           'WHO_DOES', 'NAMED', 'PRONOUNS', 'PEOPLE', 'LATIN_WORD', 'AGENT', 'FIRST_WORD', 'COUNTED', 'ALIKE',
-           'ASKS_VALUE', 'OWN_NUMBER', 'THING', 'DEFINITION', 'FOOTNOTE', 'SAYS_WHAT', 'WHY', 'AFTER_COLON', 'CAUSES',
-           'PURPOSE', 'rarity', 'question_weights', 'word_stems', 'word_weight', 'code_parts', 'whole_codes',
-           'codes_of', 'answers_kind', 'content_words', 'WordMatcher', 'like_words', 'Likeness', 'without_periods',
-           'Coverage', 'of_amounts', 'row_measures', 'units_asked', 'measured', 'versions_of', 'told_anew',
-           'holds_wanted', 'cell_holds', 'is_forename', 'has_name', 'doers', 'tells_who', 'counted', 'number_of',
-           'count_of', 'has_figure', 'valued', 'defines', 'explains', 'kind_of_answer']
+           'CLOCK', 'VERSION', 'DATE', 'WHEN', 'ORDINARILY', 'DURATION', 'YEAR', 'ORDINAL', 'DAY', 'MONTH', 'FREQUENCY',
+           'SHARE', 'CALLED_AT', 'MAILED_TO', 'WEB', 'COLOUR', 'LANGUAGE', 'AGED', 'CLOSED', 'HELD', 'LIMIT', 'TIMES',
+           'WHO_IS', 'WHO_DOES', 'NAMED', 'PRONOUNS', 'PEOPLE', 'LATIN_WORD', 'AGENT', 'FIRST_WORD', 'COUNTED', 'ALIKE',
+           'ASKS_VALUE', 'OWN_NUMBER', 'THING', 'DEFINITION', 'FOOTNOTE', 'OF_UNITS', 'TWO_PARTS', 'SAYS_WHAT', 'WHY',
+           'AFTER_COLON', 'CAUSES', 'PURPOSE', 'rarity', 'question_weights', 'word_stems', 'word_weight', 'code_parts',
+           'whole_codes', 'codes_of', 'answers_kind', 'content_words', 'WordMatcher', 'like_words', 'Likeness',
+           'without_periods', 'Coverage', 'of_amounts', 'row_measures', 'units_asked', 'measured', 'versions_of',
+           'told_anew', 'holds_wanted', 'cell_holds', 'is_forename', 'has_name', 'doers', 'tells_who', 'counted',
+           'number_of', 'count_of', 'has_figure', 'valued', 'defines', 'explains', 'kind_of_answer']
 
 # %% ../../nbs/07_generation/04_question_words.ipynb #c03
 import re
@@ -315,7 +315,8 @@ DURATION = re.compile(HAS_DURATION, re.I)
 
 # %% ../../nbs/07_generation/04_question_words.ipynb #1833d40d
 YEAR = re.compile(r"(?<![\d.,$€£¥])(?:1\d|20)\d\d(?!\d|[.,]\d)|\b(?:first|second|third|fourth|fifth|final|last|next|this) year\b|\byear \d", re.I)
-DAY = re.compile(rf"\b(?:{DAYS}|weekday|weekend|holiday|working day|business day)s?\b|\b(?:daily|every day|any day|all week)\b", re.I)
+ORDINAL = r"(?:\d{1,3}(?:st|nd|rd|th)|first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|last)"
+DAY = re.compile(rf"\b(?:{DAYS}|weekday|weekend|holiday|working day|business day)s?\b|\b(?:daily|every day|any day|all week)\b|\b{ORDINAL} (?:[a-z]+ )?day\b", re.I)
 MONTH = re.compile(rf"\b(?:{MONTHS}|(?:{'|'.join(one[:3] for one in MONTHS.split('|'))})\.?(?= \d)|spring|summer|autumn|winter|monthly|every month)\b", re.I)
 FREQUENCY = re.compile(
     r"\b(?:every|each|per|once|twice|times|daily|weekly|fortnightly|monthly|quarterly|yearly|biannual(?:ly)?|annual(?:ly)?|hourly|nightly|continuous(?:ly)?|regularly|always|never|seldom|rarely"
@@ -399,7 +400,7 @@ def cell_holds(question: str, cell: str) -> bool:
 
 # %% ../../nbs/07_generation/04_question_words.ipynb #63e78dce
 WHO_IS = re.compile(r"^\W*who(?:['’]s| is| was| are| were) (?:(?:the|our|your|my|their|its)\b(?! (?:one|only|first|last)\b)|(?:re-?)?(?:elected|appointed|named|chosen)\b)", re.I)
-WHO_DOES = re.compile(r"^\W*who(?:m|se)?\b(?! (?:am|are) (?:i|we|you)\b)", re.I)
+WHO_DOES = re.compile(r"^\W*(?:who(?:m|se)?\b(?! (?:am|are) (?:i|we|you)\b)|(?:what|which) (?:person|company|firm|team|department|authority|supplier|insurer|bank|body|agency)\b)", re.I)
 NAMED = re.compile(rf"{HAS_NAME}|\b(?!(?:EUR|USD|GBP|CHF|JPY|VAT|PDF|AM|PM)\b)[A-Z]{{2,12}}\b(?!-?\d)")
 PRONOUNS = frozenset("you we they he she your our their everyone everybody anyone anybody someone somebody nobody no one those whoever".split())
 PEOPLE = tuple((  # how words for who may do something end
@@ -442,8 +443,11 @@ def tells_who(question: str, sentence: str) -> bool:
     "Whether a sentence has a name, or for who does something a word for people, besides those of the question; a row of a table is not held to that."
     last = question.rstrip(" ?").rsplit("? ", 1)[-1]  # of a question with those before it
     known = set(terms(question))
-    if is_row(sentence) or not WHO_DOES.search(last):
+    if not WHO_DOES.search(last):
         return True
+    if is_row(sentence):  # a cell has a name, which a heading or a number is not
+        cells = [cell.rsplit(": ", 1)[-1].strip() for cell in sentence.split("|")]
+        return any(cell[:1].isupper() and not set(terms(cell)) <= known or any(doers(cell)) for cell in cells)
     return has_name(sentence, known) or not WHO_IS.search(last) and any(not set(terms(doer)) <= known for doer in doers(sentence))
 
 
@@ -473,7 +477,7 @@ def counted(question: str, sentence: str) -> bool:
 
 def number_of(question: str, sentence: str) -> bool | None:
     "Whether a sentence says how many there are of what a question counts; None if it does not speak of that, or the question counts nothing."
-    match = COUNTED.search(question)
+    match, sentence = COUNTED.search(question), FOOTNOTE.sub("", sentence)
     one = re.escape(match[1].split()[-1].lower().removesuffix("s")) if match else ""
     if not one or not re.search(rf"\b{one}s?\b", sentence, re.I):
         return None
@@ -494,14 +498,21 @@ def has_figure(sentence: str, known: Collection[str] = ()) -> bool:
     return any(not set(terms(match.group())) <= set(known) for match in OWN_NUMBER.finditer(FOOTNOTE.sub("", without_periods(sentence))))
 
 
+OF_UNITS = re.compile(rf"{HAS_MONEY}|{QUANTITY}[\s-]{{0,2}}(?:{'|'.join(units for _, units in UNITS.values())}|million|billion)(?!\w)", re.I)  # no number of things
+TWO_PARTS = re.compile(r"\?\W+\w[^?]*\?|,? and (?:what|how|when|where|who|which|why|can|do|does|is|are)\b", re.I)
+
+
 def valued(question: str, sentence: str) -> bool:
     "Whether a sentence has what a question wants: a number of its own, beside the unit that the question asks it in, an amount of money, a time or a date."
+    if TWO_PARTS.search(question):  # the other part may be what it answers
+        return True
     if not measured(question, sentence) or not holds_wanted(question, sentence) or not tells_who(question, sentence):
         return False
     if not is_row(sentence) and (told := number_of(question, sentence)) is not None:
         return told
     if ASKS_VALUE.search(question):
-        return has_figure(sentence, set(terms(question)))
+        bare = sentence if is_row(sentence) or not COUNTED.search(question) or units_asked(question) or counted(question, sentence) else OF_UNITS.sub("", sentence)
+        return has_figure(bare, set(terms(question)))
     if of_amounts(question):
         return any(re.search(r"[$€£¥%]", match[0]) or re.match(r"\s?(?:%|percent|million|billion|thousand)", sentence[match.end():]) for match in OWN_NUMBER.finditer(sentence))
     return True
