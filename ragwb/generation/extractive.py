@@ -116,7 +116,7 @@ def evidence(
     )
 
 # %% ../../nbs/07_generation/10_extractive.ipynb #c12
-TRUST = {"score": 0.25, "lead": 1.18, "relevance": 1.41, "cover": 0.81, "missing": -0.05, "length": 0.3, "codes": 4.72, "kind": 0.49, "unnamed": -1.17}
+TRUST = {"score": 0.26, "lead": 1.1, "relevance": 1.76, "cover": 1.12, "missing": -0.05, "length": 0.24, "codes": 4.68, "kind": 0.55, "unnamed": -1.23}
 TRUST_BIAS = -12.9
 
 

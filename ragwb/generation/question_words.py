@@ -499,7 +499,7 @@ def has_figure(sentence: str, known: Collection[str] = ()) -> bool:
 
 
 OF_UNITS = re.compile(rf"{HAS_MONEY}|{QUANTITY}[\s-]{{0,2}}(?:{'|'.join(units for _, units in UNITS.values())}|million|billion)(?!\w)", re.I)  # no number of things
-TWO_PARTS = re.compile(r"\?\W+\w[^?]*\?|,? and (?:what|how|when|where|who|which|why|can|do|does|is|are)\b", re.I)
+TWO_PARTS = re.compile(r"\?\W{1,8}\w[^?]{0,300}\?|,? and (?:what|how|when|where|who|which|why|can|do|does|is|are)\b", re.I)
 
 
 def valued(question: str, sentence: str) -> bool:
