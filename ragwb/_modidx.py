@@ -5610,6 +5610,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                          'ragwb/generation/instructions.py'),
                                                'ragwb.generation.instructions.by_way': ( '07_generation/instructions.html#by_way',
                                                                                          'ragwb/generation/instructions.py'),
+                                               'ragwb.generation.instructions.first_said': ( '07_generation/instructions.html#first_said',
+                                                                                             'ragwb/generation/instructions.py'),
                                                'ragwb.generation.instructions.gained': ( '07_generation/instructions.html#gained',
                                                                                          'ragwb/generation/instructions.py'),
                                                'ragwb.generation.instructions.introduced': ( '07_generation/instructions.html#introduced',
