@@ -7,12 +7,12 @@ __all__ = ['HEAD', 'LEGAL_FORM', 'LEGAL', 'LEGAL_LINE', 'REGISTRANT', 'FILE_NUMB
            'NAMED_SYMBOL', 'PROXY', 'FORM_WORD', 'FILE_WORDS', 'TABLES', 'SCHEDULE', 'FORM_NAME', 'FORM', 'KINDS',
            'ANY_KIND', 'SPAN', 'PERIOD_LINE', 'ENDED_WORD', 'STATED', 'EVENT', 'YEAR_END', 'MEETING', 'QUARTER',
            'QUARTER_NAME', 'HEADLINE', 'YEAR_NAME', 'FILE_YEAR', 'MONTHS_OF_KIND', 'HEADER', 'BREAK', 'NOT_AFTER',
-           'VERSION', 'V_NUMBER', 'SHORT_VERSION', 'SUPERSEDED', 'ENDED_WORDS', 'ENDED', 'DRAFT', 'VALID', 'FROM',
-           'UNTIL', 'VERSION_KEYS', 'FROM_KEYS', 'FUNCTION_WORDS', 'LANGUAGES_OF', 'Identity', 'said',
-           'identity_labels', 'from_labels', 'folded', 'sought', 'name_line', 'printed_name', 'plain_case',
-           'short_name', 'initials', 'tickers', 'file_words', 'organisation_of', 'kind_of', 'called', 'named_quarter',
-           'fiscal_of', 'reported', 'named_period', 'period_of', 'cell_below', 'version_of', 'validity_of', 'state_of',
-           'language_of', 'identity_of', 'found_identity', 'telling_title']
+           'VERSION_HINT', 'VERSION', 'V_NUMBER', 'SHORT_VERSION', 'SUPERSEDED', 'ENDED_WORDS', 'ENDED', 'DRAFT',
+           'VALID', 'FROM', 'UNTIL', 'VERSION_KEYS', 'FROM_KEYS', 'FUNCTION_WORDS', 'LANGUAGES_OF', 'LETTERS',
+           'Identity', 'said', 'identity_labels', 'from_labels', 'folded', 'sought', 'name_line', 'printed_name',
+           'plain_case', 'short_name', 'initials', 'tickers', 'file_words', 'organisation_of', 'kind_of', 'called',
+           'named_quarter', 'fiscal_of', 'reported', 'named_period', 'period_of', 'cell_below', 'version_of',
+           'validity_of', 'state_of', 'language_of', 'identity_of', 'found_identity', 'telling_title']
 
 # %% ../../nbs/01_documents/26_identity.ipynb #c03
 import re
@@ -358,6 +358,7 @@ def period_of(document: Document, kind: str) -> dict[str, str]:
 HEADER = 1_200  # characters in which a header states version and validity
 BREAK = r"(?:(?<!\s\n)^|[|·/,;(–—:\[]|\s-|(?<!\s)\s{2})\s*+"  # what separates remarks
 NOT_AFTER = r"(?![\w'’.]{0,40}[A-Za-z])(?!\s+(?:or|and|of)\b)(?!\+)"  # version 3 or later, issue 2 of 2019
+VERSION_HINT = re.compile(rb"(?:version|revision|rev\.|issue|edition|release)[^a-z0-9\x80-\xff]*+(?:n(?=o|um)(?:umber|o\.?)[^a-z0-9\x80-\xff]*+)?v?(?:[0-9\x80-\xff]|[a-z](?![a-z]))")
 VERSION = re.compile(rf"{BREAK}(?i:version|revision|rev\.|issue|edition|release)\s*+"
                      r"(?i:no\.?|number)?[:.]?\s*+"
                      rf"(?:v(?=\d))?(\d{{1,9}}(?:\.\d{{1,9}}){{0,9}}[a-z]?|[A-Z]){NOT_AFTER}", re.MULTILINE)
@@ -393,7 +394,7 @@ def version_of(document: Document) -> dict[str, str]:
     if stated := next((document.metadata[key] for key in VERSION_KEYS if document.metadata.get(key)), "") or cell_below(head, VERSION_KEYS):
         found = re.search(r"\d+(?:\.\d+)*[a-z]?|\b[A-Z]\b", stated)
         return {"version": found[0]} if found else {}
-    found = sought(VERSION, head, b"version", b"revision", b"rev.", b"issue", b"edition", b"release") or sought(SHORT_VERSION, head, V_NUMBER)
+    found = sought(VERSION, head, VERSION_HINT) or sought(SHORT_VERSION, head, V_NUMBER)
     rest = re.split(r"\n|replace|supersede|until|expire", head[found.end():found.end() + 60], maxsplit=1)[0] if found else ""
     beside = next((day for _, day in dates(rest)), None)
     return ({"version": found[1]} if found else {}) | ({"valid_from": beside.isoformat()} if beside else {})
@@ -432,13 +433,19 @@ FUNCTION_WORDS = {language: frozenset(words.split()) for language, words in {
 LANGUAGES_OF = {word: [language for language, words in FUNCTION_WORDS.items() if word in words] for word in set().union(*FUNCTION_WORDS.values())}
 
 
+LETTERS = re.compile(r"[^\W\d_]+")
+
+
 def language_of(
     document: Document,
 ) -> str:  # ISO 639-1; empty: not plain
     "The language of a document."
     if stated := document.metadata.get("language", ""):
         return stated.lower()[:2]
-    words = Counter(re.findall(r"[^\W\d_]+", document.text[:4000].lower()))
+    pieces, words = Counter(document.text[:4000].lower().split()), Counter[str]()
+    for piece, count in pieces.items():
+        for word in (piece,) if piece.isalpha() else LETTERS.findall(piece):
+            words[word] += count
     spoken = Counter(dict.fromkeys(FUNCTION_WORDS, 0))
     for word in words.keys() & LANGUAGES_OF.keys():
         for language in LANGUAGES_OF[word]:
