@@ -104,7 +104,7 @@ ALONE = re.compile(r"\n*+(#{1,6}) ([^#\n]*+)(?:\n[ \t]*+)*+")
 
 def markdown_parts(text: str) -> Iterator[tuple[int, int]]:  # its lines end in a line feed
     "The parts of a Markdown text that mean the same alone as where they stand, without code between them."
-    at = 0
+    at, odd = 0, GOES_ON.search(text)
     while at < len(text):
         if fence := FENCE.match(text, at):
             mark = fence[1] or fence[2]
@@ -112,7 +112,8 @@ def markdown_parts(text: str) -> Iterator[tuple[int, int]]:  # its lines end in 
             at = end.end() + 1 if (end := next(ends, None)) else len(text)
             continue
         high = end.end() if (end := PART_END.search(text, at)) else len(text)
-        if odd := GOES_ON.search(text, at, high):
+        odd = GOES_ON.search(text, at) if odd and odd.start() < at else odd
+        if odd and odd.start() < high:
             fenced = text[odd.start() - 1] == "\n" and FENCE.match(text, odd.start()) and PROSE.fullmatch(text, at, odd.start())
             high = odd.start() if fenced else len(text)
         yield at, high

@@ -73,9 +73,9 @@ def add_up(
     starts = np.arange(len(tokens) + 1) * len(vectors)  # a number for each token of each text
     pairs = np.repeat(starts[:-1], [len(ids) // 2 for ids in tokens]) + np.frombuffer(b"".join(tokens), np.uint16)
     pairs.sort()
-    first = np.flatnonzero(np.concatenate(([True], pairs[1:] != pairs[:-1]))[:len(pairs)])
-    weights = (1 + np.log(np.diff(first, append=len(pairs)))).astype(np.float32)
-    token_of, edges = pairs[first] % len(vectors), np.searchsorted(pairs[first], starts).tolist()
+    bounds = np.flatnonzero(np.concatenate(([True], pairs[1:] != pairs[:-1], [True]))[:len(pairs) + 1])
+    first, weights = pairs[bounds[:-1]], (1 + np.log(bounds[1:] - bounds[:-1])).astype(np.float32)
+    token_of, edges = first % len(vectors), np.searchsorted(first, starts).tolist()
     gathered = np.empty((max(high - low for low, high in pairwise(edges)), vectors.shape[1]), np.float32)
     for text, (low, high) in enumerate(pairwise(edges)):
         sums[text] = np.einsum("i,ij->j", weights[low:high], np.take(vectors, token_of[low:high], axis=0, out=gathered[:high - low], mode="clip"))

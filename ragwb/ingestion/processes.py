@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['SCANNING', 'GUARD', 'TOO_MUCH_MEMORY', 'JOBS', 'Answer', 'RETIRES', 'IDLE_S', 'NEEDED', 'PLAIN', 'DEADLINES', 'CREW',
-           'Other', 'Engine', 'Budget', 'budget_of', 'Job', 'within_budget', 'limit_memory', 'limit_files',
-           'memory_peak', 'watch', 'reading', 'answered', 'serve', 'bare_environment', 'spawned', 'Child', 'Deadlines',
-           'last_words', 'died', 'Left', 'vectors_frame', 'Worker', 'processors', 'Crew', 'Taken', 'one_at_a_time',
-           'Team', 'spread', 'parse_many']
+           'AHEAD', 'MOST_AHEAD', 'Other', 'Engine', 'Budget', 'budget_of', 'Job', 'within_budget', 'limit_memory',
+           'limit_files', 'memory_peak', 'watch', 'reading', 'answered', 'serve', 'bare_environment', 'spawned',
+           'Child', 'Deadlines', 'last_words', 'died', 'Left', 'vectors_frame', 'Worker', 'processors', 'Crew', 'Taken',
+           'one_at_a_time', 'Team', 'spread', 'parse_many']
 
 # %% ../../nbs/09_ingestion/04_processes.ipynb #c03
 import faulthandler
@@ -106,8 +106,8 @@ TOO_MUCH_MEMORY = 71                             # exit code
 
 def memory_peak() -> int:
     "The most bytes of memory that this process has had, as far as the system says so; else 0."
-    with suppress(OSError), open("/proc/self/status", "rb") as status:
-        return 1_024 * next((int(line.split()[1]) for line in status if line.startswith(b"VmHWM:")), 0)
+    with suppress(OSError), open("/proc/self/status", "rb", buffering=0) as status:
+        return 1_024 * int((*(status.read(4_096) or b"").partition(b"VmHWM:")[2].split(maxsplit=1), 0)[0])
     with suppress(ImportError):
         resource = importlib.import_module("resource")
         return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)  # bytes on macOS
@@ -423,6 +423,10 @@ def one_at_a_time(embed: Embedding) -> Embedding:
     return embedded
 
 # %% ../../nbs/09_ingestion/04_processes.ipynb #c32
+AHEAD = 1_000_000  # bytes of small files that wait for a worker, so that it has work while the caller commits
+MOST_AHEAD = 200    # files, for each worker
+
+
 class Team:
     "Workers of the crew, and the documents that they have in hand."
 
@@ -430,15 +434,18 @@ class Team:
         self.count, self.running, self.embed = count, 0, one_at_a_time(embed) if embed else None
         self.threads, self.events = ThreadPoolExecutor(count), SimpleQueue[Taken | Prepared | BaseException]()
         self.lock, self.closed, self.busy = threading.Lock(), False, set[Worker]()
+        self.bytes, self.sizes = 0, dict[str, int]()  # of the files in hand: together, and by document id
 
     @property
     def full(self) -> bool:
         "Whether it should be given no more for now."
-        return self.running >= 2 * self.count
+        return self.running >= 2 * self.count and (self.bytes >= AHEAD or self.running >= MOST_AHEAD * self.count)
 
     def take(self, task: Task) -> None:
         "Gives it a task."
         self.running += 1
+        self.sizes[task.id] = len(task.content) if isinstance(task.content, bytes) else AHEAD
+        self.bytes += self.sizes[task.id]
         self.threads.submit(self.work, task)
 
     def work(self, task: Task) -> None:
@@ -473,6 +480,8 @@ class Team:
             wait, self.running = False, self.running - (not isinstance(event, Taken))
             if isinstance(event, BaseException) and not isinstance(event, DocumentError):
                 raise event
+            if not isinstance(event, Taken):
+                self.bytes -= self.sizes.pop(event.document.id if isinstance(event, Prepared) else event.document, 0)
             yield event
 
     def close(self) -> None:
