@@ -442,17 +442,14 @@ def language_of(
     "The language of a document."
     if stated := document.metadata.get("language", ""):
         return stated.lower()[:2]
-    pieces, words = Counter(document.text[:4000].lower().split()), Counter[str]()
-    for piece, count in pieces.items():
-        for word in (piece,) if piece.isalpha() else LETTERS.findall(piece):
-            words[word] += count
-    spoken = Counter(dict.fromkeys(FUNCTION_WORDS, 0))
-    for word in words.keys() & LANGUAGES_OF.keys():
+    words = LETTERS.findall(document.text[:4000].lower())
+    spoken = dict.fromkeys(FUNCTION_WORDS, 0)
+    for word, count in Counter(filter(LANGUAGES_OF.__contains__, words)).items():
         for language in LANGUAGES_OF[word]:
-            spoken[language] += words[word]
+            spoken[language] += count
     counts = sorted(((count, language) for language, count in spoken.items()), reverse=True)
     best, next_best = counts[0][0], counts[1][0]
-    return counts[0][1] if (best >= 5 or best >= 3 and 10 * best >= words.total()) and best >= 2 * next_best else ""
+    return counts[0][1] if (best >= 5 or best >= 3 and 10 * best >= len(words)) and best >= 2 * next_best else ""
 
 # %% ../../nbs/01_documents/26_identity.ipynb #c37
 def identity_of(document: Document) -> Identity:
