@@ -358,7 +358,7 @@ def period_of(document: Document, kind: str) -> dict[str, str]:
 HEADER = 1_200  # characters in which a header states version and validity
 BREAK = r"(?:(?<!\s\n)^|[|·/,;(–—:\[]|\s-|(?<!\s)\s{2})\s*+"  # what separates remarks
 NOT_AFTER = r"(?![\w'’.]{0,40}[A-Za-z])(?!\s+(?:or|and|of)\b)(?!\+)"  # version 3 or later, issue 2 of 2019
-VERSION_HINT = re.compile(rb"(?:version|revision|rev\.|issue|edition|release)[^a-z0-9\x80-\xff]*+(?:n(?=o|um)(?:umber|o\.?)[^a-z0-9\x80-\xff]*+)?v?(?:[0-9\x80-\xff]|[a-z](?![a-z]))")
+VERSION_HINT = re.compile(rb"(?:version|revision|rev\.|issue|edition|release)[^a-z0-9\x80-\xff]*+(?:n(?:umber|o)[^a-z0-9\x80-\xff]*+)?v?(?:[0-9\x80-\xff]|[a-z](?![a-z]))")
 VERSION = re.compile(rf"{BREAK}(?i:version|revision|rev\.|issue|edition|release)\s*+"
                      r"(?i:no\.?|number)?[:.]?\s*+"
                      rf"(?:v(?=\d))?(\d{{1,9}}(?:\.\d{{1,9}}){{0,9}}[a-z]?|[A-Z]){NOT_AFTER}", re.MULTILINE)

@@ -7,7 +7,7 @@ __all__ = ['MONTHS', 'MONTH', 'YEAR', 'DATE_PATTERN', 'DATE', 'ORDINALS', 'COUNT
            'TO', 'EDGE', 'PERIODS', 'LENGTH', 'NAMES', 'NTH', 'AND', 'LATER_YEAR', 'YEARS_APART', 'month_number',
            'day_of', 'dates', 'Period', 'month_span', 'full_year', 'quarter_period', 'months_period',
            'quarter_to_month', 'months_to', 'first_months', 'edge_period', 'season_period', 'fiscal_year',
-           'month_period', 'year_period', 'dated_period', 'named_periods', 'periods', 'with_years']
+           'month_period', 'year_period', 'dated_period', 'may_be_named', 'named_periods', 'periods', 'with_years']
 
 # %% ../../nbs/01_documents/25_periods.ipynb #c03
 import re
@@ -166,8 +166,10 @@ FISCAL = r"(?P<fiscal>\bfiscal(?:\s+year)?\s*|\bf\.?y\.?\s*['’]?)"
 ORDINAL = r"\b(?P<n>first|opening|last(?=\s+quarter\s+of)|second|third|fourth|final|1st|2nd|3rd|4th)"
 TO = r"\s*+(?:-|–|—|to|through|thru|until|and)\s*+"
 EDGE = r"\b(?P<edge>early|beginning of|start of|mid|middle of|late|end of|final months of|close of)"
+# Each match of a pattern has the sign before it, in small or large letters.
 PERIODS: tuple[tuple[str, re.Pattern[str], Callable[[re.Match[str]], Period]], ...] = tuple((sign, re.compile(pattern, re.IGNORECASE), made) for sign, pattern, made in (
-    ("quarter", rf"(?P<before>\bfiscal\s+)?{ORDINAL}\s+(?P<between>fiscal\s+)?quarter(?:\s+(?:of|in|for))?(?:\s+(?:the|calendar))?\s+{FISCAL}?(?:year\s+)?{SHORT_YEAR}", quarter_period),
+    ("quarter", rf"(?P<before>\bfiscal\s+)?{ORDINAL}\s+(?P<between>fiscal\s+)?quarter(?:\s+(?:of|in|for))?(?:\s+(?:the|calendar))?"
+     rf"\s+{FISCAL}?(?:year\s+)?{SHORT_YEAR}", quarter_period),
     ("quarter", rf"{FISCAL}(?P<year>\d{{4}})\s+{ORDINAL}\s+quarter", quarter_period),
     ("quarter", rf"\b(?P<year>{YEAR})[\s’'s]+{ORDINAL}[\s-]+quarter", quarter_period),
     ("q", rf"(?P<before>\bfiscal\s+)?\bQ(?P<n>[1-4])[\s,_-]*(?:of\s+)?(?:the\s+)?{FISCAL}?{SHORT_YEAR}", quarter_period),
@@ -203,6 +205,11 @@ def dated_period(text: str, match: re.Match[str], day: date) -> Period:
     return Period(day - timedelta(days=round(30.4 * months) - 1), day, text=length[0] + match[0])
 
 
+def may_be_named(text: str, small: str) -> bool:
+    "Whether a text, and the same in small letters, has a figure and a sign of a quarter, of a fiscal year, or of a year with its century."
+    return re.search(r"\d", text) is not None and ("q" in small or "f" in small or re.search(r"(?:19|20)\d", text) is not None)
+
+
 @lru_cache(4_096)  # a reader looks at a sentence several times
 def named_periods(text: str) -> tuple[Period, ...]:
     "As `periods`."
@@ -212,8 +219,7 @@ def named_periods(text: str) -> tuple[Period, ...]:
         found.append((match.start(), dated_period(text, match, day)))
         left = left[:match.start()] + "\0" * len(match[0]) + left[match.end():]
     small = text.lower()
-    named = "q" in small or "f" in small or re.search(r"(?:19|20)\d", text)  # a quarter, a fiscal year or a year with its century
-    for sign, pattern, made in PERIODS if named and re.search(r"\d", text) else ():
+    for sign, pattern, made in PERIODS if may_be_named(text, small) else ():
         for match in pattern.finditer(left) if sign in small else ():
             found.append((match.start(), made(match)))
             left = left[:match.start()] + "\0" * len(match[0]) + left[match.end():]
