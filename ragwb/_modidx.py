@@ -3309,6 +3309,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                   'ragwb/documents/periods.py'),
                                          'ragwb.documents.periods.full_year': ( '01_documents/periods.html#full_year',
                                                                                 'ragwb/documents/periods.py'),
+                                         'ragwb.documents.periods.may_be_named': ( '01_documents/periods.html#may_be_named',
+                                                                                   'ragwb/documents/periods.py'),
                                          'ragwb.documents.periods.month_number': ( '01_documents/periods.html#month_number',
                                                                                    'ragwb/documents/periods.py'),
                                          'ragwb.documents.periods.month_period': ( '01_documents/periods.html#month_period',
