@@ -7,7 +7,7 @@ __all__ = ['SCANNING', 'GUARD', 'TOO_MUCH_MEMORY', 'JOBS', 'Answer', 'RETIRES', 
            'AHEAD', 'MOST_AHEAD', 'Other', 'Engine', 'Budget', 'budget_of', 'Job', 'within_budget', 'limit_memory',
            'limit_files', 'memory_peak', 'watch', 'reading', 'answered', 'serve', 'bare_environment', 'spawned',
            'Child', 'Deadlines', 'last_words', 'died', 'Left', 'vectors_frame', 'Worker', 'processors', 'Crew', 'Taken',
-           'one_at_a_time', 'Team', 'spread', 'parse_many']
+           'one_at_a_time', 'InHand', 'Team', 'spread', 'parse_many']
 
 # %% ../../nbs/09_ingestion/04_processes.ipynb #c03
 import faulthandler
@@ -422,11 +422,27 @@ def one_at_a_time(embed: Embedding) -> Embedding:
 
     return embedded
 
-# %% ../../nbs/09_ingestion/04_processes.ipynb #c32
+# %% ../../nbs/09_ingestion/04_processes.ipynb #0fbf4dbc
 AHEAD = 1_000_000  # bytes of small files that wait for a worker, so that it has work while the caller commits
 MOST_AHEAD = 200    # files, for each worker
 
 
+class InHand:
+    "The bytes of the files that a team has in hand; a file that is read from its path counts as many."
+
+    def __init__(self) -> None:
+        self.bytes, self.sizes = 0, dict[str, int]()  # together, and by document id
+
+    def take(self, task: Task) -> None:
+        "Counts a file."
+        self.sizes[task.id] = len(task.content) if isinstance(task.content, bytes) else AHEAD
+        self.bytes += self.sizes[task.id]
+
+    def give(self, id: str) -> None:
+        "Counts it no more."
+        self.bytes -= self.sizes.pop(id, 0)
+
+# %% ../../nbs/09_ingestion/04_processes.ipynb #c32
 class Team:
     "Workers of the crew, and the documents that they have in hand."
 
@@ -434,18 +450,17 @@ class Team:
         self.count, self.running, self.embed = count, 0, one_at_a_time(embed) if embed else None
         self.threads, self.events = ThreadPoolExecutor(count), SimpleQueue[Taken | Prepared | BaseException]()
         self.lock, self.closed, self.busy = threading.Lock(), False, set[Worker]()
-        self.bytes, self.sizes = 0, dict[str, int]()  # of the files in hand: together, and by document id
+        self.hand = InHand()
 
     @property
     def full(self) -> bool:
         "Whether it should be given no more for now."
-        return self.running >= 2 * self.count and (self.bytes >= AHEAD or self.running >= MOST_AHEAD * self.count)
+        return self.running >= 2 * self.count and (self.hand.bytes >= AHEAD or self.running >= MOST_AHEAD * self.count)
 
     def take(self, task: Task) -> None:
         "Gives it a task."
         self.running += 1
-        self.sizes[task.id] = len(task.content) if isinstance(task.content, bytes) else AHEAD
-        self.bytes += self.sizes[task.id]
+        self.hand.take(task)
         self.threads.submit(self.work, task)
 
     def work(self, task: Task) -> None:
@@ -481,7 +496,7 @@ class Team:
             if isinstance(event, BaseException) and not isinstance(event, DocumentError):
                 raise event
             if not isinstance(event, Taken):
-                self.bytes -= self.sizes.pop(event.document.id if isinstance(event, Prepared) else event.document, 0)
+                self.hand.give(event.document.id if isinstance(event, Prepared) else event.document)
             yield event
 
     def close(self) -> None:
