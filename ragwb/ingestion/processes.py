@@ -428,39 +428,40 @@ MOST_AHEAD = 200    # files, for each worker
 
 
 class InHand:
-    "The bytes of the files that a team has in hand; a file that is read from its path counts as many."
+    "The files that some workers have in hand; one that is read from its path counts as large."
 
-    def __init__(self) -> None:
-        self.bytes, self.sizes = 0, dict[str, int]()  # together, and by document id
-
-    def take(self, task: Task) -> None:
-        "Counts a file."
-        self.sizes[task.id] = len(task.content) if isinstance(task.content, bytes) else AHEAD
-        self.bytes += self.sizes[task.id]
-
-    def give(self, id: str) -> None:
-        "Counts it no more."
-        self.bytes -= self.sizes.pop(id, 0)
-
-# %% ../../nbs/09_ingestion/04_processes.ipynb #c32
-class Team:
-    "Workers of the crew, and the documents that they have in hand."
-
-    def __init__(self, count: int, embed: Embedding | None = None):
-        self.count, self.running, self.embed = count, 0, one_at_a_time(embed) if embed else None
-        self.threads, self.events = ThreadPoolExecutor(count), SimpleQueue[Taken | Prepared | BaseException]()
-        self.lock, self.closed, self.busy = threading.Lock(), False, set[Worker]()
-        self.hand = InHand()
+    def __init__(self, count: int):  # workers
+        self.count, self.running, self.bytes, self.sizes = count, 0, 0, dict[str, int]()  # sizes by document id
 
     @property
     def full(self) -> bool:
-        "Whether it should be given no more for now."
-        return self.running >= 2 * self.count and (self.hand.bytes >= AHEAD or self.running >= MOST_AHEAD * self.count)
+        "Whether they should be given no more for now."
+        return self.running >= 2 * self.count and (self.bytes >= AHEAD or self.running >= MOST_AHEAD * self.count)
+
+    def count_in(self, task: Task) -> None:
+        "Counts a file."
+        self.running += 1
+        self.sizes[task.id] = len(task.content) if isinstance(task.content, bytes) else AHEAD
+        self.bytes += self.sizes[task.id]
+
+    def count_out(self, id: str) -> None:
+        "Counts it no more."
+        self.running -= 1
+        self.bytes -= self.sizes.pop(id, 0)
+
+# %% ../../nbs/09_ingestion/04_processes.ipynb #c32
+class Team(InHand):
+    "Workers of the crew, and the documents that they have in hand."
+
+    def __init__(self, count: int, embed: Embedding | None = None):
+        super().__init__(count)
+        self.embed = one_at_a_time(embed) if embed else None
+        self.threads, self.events = ThreadPoolExecutor(count), SimpleQueue[Taken | Prepared | BaseException]()
+        self.lock, self.closed, self.busy = threading.Lock(), False, set[Worker]()
 
     def take(self, task: Task) -> None:
         "Gives it a task."
-        self.running += 1
-        self.hand.take(task)
+        self.count_in(task)
         self.threads.submit(self.work, task)
 
     def work(self, task: Task) -> None:
@@ -492,11 +493,11 @@ class Team:
                 if waiting:
                     continue
                 return
-            wait, self.running = False, self.running - (not isinstance(event, Taken))
+            wait = False
             if isinstance(event, BaseException) and not isinstance(event, DocumentError):
                 raise event
             if not isinstance(event, Taken):
-                self.hand.give(event.document.id if isinstance(event, Prepared) else event.document)
+                self.count_out(event.document.id if isinstance(event, Prepared) else event.document)
             yield event
 
     def close(self) -> None:
