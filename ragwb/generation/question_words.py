@@ -75,13 +75,15 @@ def codes_of(question: str) -> list[str]:
 
 # %% ../../nbs/07_generation/04_question_words.ipynb #c12
 TEENS = "thirteen|fourteen|fifteen|sixteen|seventeen|eighteen|nineteen"
-NUMBER_WORDS = f"one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|{TEENS}|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety|hundred|thousand|million|billion|half|dozen"
+NUMBER_WORDS = f"one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|{TEENS}|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety" \
+               "|hundred|thousand|million|billion|half|dozen"
 HAS_NUMBER = rf"\d|\b(?:{NUMBER_WORDS}|several|once|twice)\b"
 MONTHS = "January|February|March|April|May|June|July|August|September|October|November|December"
 DAYS = "Monday|Tuesday|Wednesday|Thursday|Friday|Saturday|Sunday"
 HAS_DATE = rf"\d|\b(?:{MONTHS}|{DAYS}|century|decade|until|before|after)\b"
 OFTEN = r"(?<!every )(?<!each )(?<!once )(?<!twice )(?<!times )"  # "every 12 months" and "once a week" are no durations
-HAS_DURATION = (rf"{OFTEN}\b(?:\d[\d.,]{{0,20}}+|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|{TEENS}|twenty|thirty|half an?|an?)[\s-]+(?:working |business |calendar )?"
+HAS_DURATION = (rf"{OFTEN}\b(?:\d[\d.,]{{0,20}}+|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|{TEENS}|twenty|thirty|half an?|an?)"
+                r"[\s-]+(?:working |business |calendar )?"
                 r"(?:second|minute|hour|day|week|month|quarter|year|shift|century|decade)s?\b"
                 r"|\b\d[\d.,]{0,12}(?:\s?(?:secs?|mins?|hrs?|h)|\ss)\b|\b(?:until|immediately|at once|overnight)\b")
 HAS_MONEY = (r"(?:[$€£¥]|\b(?:EUR|USD|GBP|CHF|[Ee]uros?|[Dd]ollars?):?)\s?\d"
@@ -295,9 +297,11 @@ PRICE = r"(?:prices?|fees?|salary|wages?|fares?|costs?|rent)"
 CHARGE = rf"(?:{PRICE}|fine|deposit|charge|excess|penalty|surcharge|premium|subscription|dues|discount|reduction|allowance|bonus|refund)"
 SUM = re.compile(
     rf"{HAS_MONEY}|\b(?:[A-Z]{{3}}|kr\.?|zł|Rs\.?)\s?\d|\d\s?(?:[A-Z]{{3}}\b|kr\b|zł|%|percent\b)"
-    r"|(?<![\d.,])\d{1,12}[.,]\d\d(?![\d.,]?\d|\s?(?:[ap]\.?m\b|[ck]?m\b|mm\b|k?g\b|m?l\b|k?[wvah]\b|°|km\b))|\b(?:included|waived|gratis|no (?:extra|additional) (?:cost|charge|fee))\b")
+    r"|(?<![\d.,])\d{1,12}[.,]\d\d(?![\d.,]?\d|\s?(?:[ap]\.?m\b|[ck]?m\b|mm\b|k?g\b|m?l\b|k?[wvah]\b|°|km\b))"
+    r"|\b(?:included|waived|gratis|no (?:extra|additional) (?:cost|charge|fee))\b")
 CLOCK = re.compile(
-    r"\b(?:at|from|until|till|by|before|after|to|between|and) (?:[01]?\d|2[0-4])\.[0-5]\d(?![\d.]|\s?[%°€£$])|(?<![\d.])(?:[01]?\d|2[0-4])\.[0-5]\d(?=\s?(?:to|till|until|[-–])\s?\d{1,2}\.[0-5]\d)"
+    r"\b(?:at|from|until|till|by|before|after|to|between|and) (?:[01]?\d|2[0-4])\.[0-5]\d(?![\d.]|\s?[%°€£$])"
+    r"|(?<![\d.])(?:[01]?\d|2[0-4])\.[0-5]\d(?=\s?(?:to|till|until|[-–])\s?\d{1,2}\.[0-5]\d)"
     r"|(?<![\d:])\d{1,2}[:h]\d\d\b(?!\s?(?:hours|h\b|min))|\b\d{1,2}(?:[.:]\d\d)?\s?(?:[ap]\.?m\b|o['’]clock\b)"
     r"|\b(?:at|from|until|till|by|before|after) \d{1,2}(?![\d.,:%]*\d|\s?[%a-z])|\b(?:noon|midday|midnight|dawn|dusk|sunrise|sunset|morning|afternoon|evening)s?\b", re.I)
 VERSION = r"(?<![\d.])\d{1,4}(?:\.\d{1,4}){1,3}(?![\d.]*\d)"
@@ -321,7 +325,8 @@ MONTH = re.compile(rf"\b(?:{MONTHS}|(?:{'|'.join(one[:3] for one in MONTHS.split
 FREQUENCY = re.compile(
     r"\b(?:every|each|per|once|twice|times|daily|weekly|fortnightly|monthly|quarterly|yearly|biannual(?:ly)?|annual(?:ly)?|hourly|nightly|continuous(?:ly)?|regularly|always|never|seldom|rarely"
     rf"|(?:a|an) (?:minute|hour|day|week|fortnight|month|quarter|term|year)|before|after|between|when(?:ever)?|any time|(?:{DAYS})s)\b", re.I)
-SHARE = re.compile(r"%|‰|\bper ?cent\b|\bpercentage points?\b|\b(?:half|(?:one|two|three|four|a|an) (?:third|quarter|fifth|sixth|eighth|tenth)s?|(?:third|quarter|fifth|tenth)s? of)\b"
+SHARE = re.compile(r"%|‰|\bper ?cent\b|\bpercentage points?\b"
+                   r"|\b(?:half|(?:one|two|three|four|a|an) (?:third|quarter|fifth|sixth|eighth|tenth)s?|(?:third|quarter|fifth|tenth)s? of)\b"
                    r"|\b(?:free of interest|interest-free|all of|the whole|none of|out of)\b|\b\d+ in \d+\b", re.I)
 CALLED_AT = re.compile(r"(?:\d[\s()/.–-]{0,3}){3,}")
 MAILED_TO = re.compile(r"[\w.+-]@[\w-]")
@@ -332,7 +337,8 @@ LANGUAGE = re.compile(
     r"\b(?:English|German|French|Spanish|Italian|Dutch|Portuguese|Polish|Czech|Slovak|Danish|Swedish|Norwegian|Finnish|Greek|Turkish|Russian|Ukrainian|Arabic|Hebrew|Persian|Chinese"
     r"|Mandarin|Cantonese|Japanese|Korean|Hindi|Urdu|Bengali|Punjabi|Vietnamese|Thai|Welsh|Irish|Gaelic|Hungarian|Romanian|Bulgarian|Croatian|Serbian|Albanian|Latin|Esperanto"
     r"|Python|Java(?:Script)?|TypeScript|Go|Rust|Ruby|PHP|Perl|Kotlin|Swift|Scala|SQL|Bash|Lua|Haskell|Fortran|R|C)\b|\b(?:\d+|several|many|all) languages\b")
-AGED = re.compile(rf"\b(?:ages?|aged|under|over|from|older|younger|least|than|born)\b[^.]{{0,30}}?\d|(?:\d|\b(?:{NUMBER_WORDS}))\W{{0,3}}(?:years?|months?|weeks?|or (?:over|older|under)|and (?:over|older|under))\b"
+AGED = re.compile(rf"\b(?:ages?|aged|under|over|from|older|younger|least|than|born)\b[^.]{{0,30}}?\d"
+                  rf"|(?:\d|\b(?:{NUMBER_WORDS}))\W{{0,3}}(?:years?|months?|weeks?|or (?:over|older|under)|and (?:over|older|under))\b"
                   r"|\b(?:adults?|minors?|pensioners?|no (?:age|upper|lower) limit)\b", re.I)
 CLOSED = (  # what is asked, and what a sentence that answers it holds
     (re.compile(r"\b(?:what|which) year\b(?! (?:group|end|of (?:study|school|the course)))", re.I), (YEAR,)),
@@ -340,7 +346,8 @@ CLOSED = (  # what is asked, and what a sentence that answers it holds
     (re.compile(r"\b(?:what|which) months?\b", re.I), (MONTH, DATE)),
     (re.compile(r"\bhow (?:often|frequently|regularly)\b", re.I), (FREQUENCY,)),
     (re.compile(r"\b(?:what|which) (?:percentage|per ?cent|share|proportion|fraction)\b|\b(?:interest rate|rate of interest|percentage part)\b", re.I), (SHARE,)),
-    (re.compile(r"\b(?:(?:tele)?phone|mobile|fax|extension|hotline) numbers?\b|\b(?:what|which) (?:(?:tele)?phone|extension|number (?:do|can|should|must) (?:i|we|you) (?:call|ring|dial|phone))\b", re.I), (CALLED_AT,)),
+    (re.compile(r"\b(?:(?:tele)?phone|mobile|fax|extension|hotline) numbers?\b"
+                r"|\b(?:what|which) (?:(?:tele)?phone|extension|number (?:do|can|should|must) (?:i|we|you) (?:call|ring|dial|phone))\b", re.I), (CALLED_AT,)),
     (re.compile(r"\be-?mail address\b|\bwhat(?:['’]s| is) (?:the |your |their )?(?:[\w-]+ ){0,2}e-?mail\W*$", re.I), (MAILED_TO,)),
     (re.compile(r"\bweb ?(?:site )?address\b|\bwhat(?:['’]s| is) the (?:url|web ?site)\b", re.I), (WEB,)),
     (re.compile(r"\b(?:what|which) colou?rs?\b", re.I), (COLOUR,)),
@@ -400,7 +407,8 @@ def cell_holds(question: str, cell: str) -> bool:
 
 # %% ../../nbs/07_generation/04_question_words.ipynb #63e78dce
 WHO_IS = re.compile(r"^\W*who(?:['’]s| is| was| are| were) (?:(?:the|our|your|my|their|its)\b(?! (?:one|only|first|last)\b)|(?:re-?)?(?:elected|appointed|named|chosen)\b)", re.I)
-WHO_DOES = re.compile(r"^\W*(?:who(?:m|se)?\b(?! (?:am|are) (?:i|we|you)\b)|(?:what|which) (?:person|company|firm|team|department|authority|supplier|insurer|bank|body|agency)\b)", re.I)
+WHO_DOES = re.compile(r"^\W*(?:who(?:m|se)?\b(?! (?:am|are) (?:i|we|you)\b)"
+                      r"|(?:what|which) (?:person|company|firm|team|department|authority|supplier|insurer|bank|body|agency)\b)", re.I)
 NAMED = re.compile(rf"{HAS_NAME}|\b(?!(?:EUR|USD|GBP|CHF|JPY|VAT|PDF|AM|PM)\b)[A-Z]{{2,12}}\b(?!-?\d)")
 PRONOUNS = frozenset("you we they he she your our their everyone everybody anyone anybody someone somebody nobody no one those whoever".split())
 PEOPLE = tuple((  # how words for who may do something end
@@ -415,7 +423,8 @@ PEOPLE = tuple((  # how words for who may do something end
 LATIN_WORD = re.compile(r"[a-z]+")
 AGENT = re.compile(  # whoever does it, after a passive or before the verb: kept by the porter; The plumber repairs
     r"\bby (?:the|an?|our|your|their|its|one|two) (?!end|beginning|start|time|date|deadline|hour|day|week|month|year|way|post|close)(?![a-z]+ing\b)([a-z]{3,20})\b"
-    r"|(?:[a-z]ed|held|kept|made|done|given|run|led|paid|set|taken|written|chosen|sold|sent|driven) (?:only )?by (?!means|weeks|days|hours|minutes|months|years|steps|cards|letters|e-?mails)"
+    r"|(?:[a-z]ed|held|kept|made|done|given|run|led|paid|set|taken|written|chosen|sold|sent|driven) (?:only )?by "
+    r"(?!means|weeks|days|hours|minutes|months|years|steps|cards|letters|e-?mails)"
     r"(?:[a-z-]{2,20} )?[a-z]{3,20}s\b"
     r"|^\W{0,4}(?:The|An?|Our|Each|Every|Its) [a-z]{2,20}(?:er|or|ist|ian|ant|ent|eer|man|ess)s?\b")
 FIRST_WORD = re.compile(r"\W{0,12}([A-Z][a-z]{2,20})\b")
@@ -462,7 +471,8 @@ THING = r"(?:an? |the )?([\w’'&./-]+(?: (?!in\b|of\b|on\b|for\b|at\b)[\w’'&.
 DEFINITION = re.compile(rf"^\s*what(?:['’]s| is| are) {THING}(?: (?:in|of|on|for|at) [\w ]{{1,40}})?\s*+\?*\s*+$|^\s*what (?:does|do) {THING} (?:mean|do|stand for)\b", re.I)
 FOOTNOTE = re.compile(  # numbers that only name something: of a note, a line, a room, a house in a street, and those to call
     r"^\W{0,4}\d{1,2}(?:\.\d{1,2}){0,3}[).]?\s|\b(?:note|item|section|chapter|page|article|paragraph|clause|line|bay|gate|room|platform|form|step|part|plot|table|figure)\s+\d+"
-    r"|(?<!\d)\+?\d{2,6}(?:[ /-]\d{2,6}){2,5}(?!\d)|(?<!\d)0\d{3,12}(?!\d)|(?<![\d.,$€£¥])\d{1,4} (?-i:[A-Z][a-z]{2,20} (?:Street|Road|Lane|Avenue|Square|Way|Drive|Court|Row|Place|Quay|Hill))\b", re.I)
+    r"|(?<!\d)\+?\d{2,6}(?:[ /-]\d{2,6}){2,5}(?!\d)|(?<!\d)0\d{3,12}(?!\d)"
+    r"|(?<![\d.,$€£¥])\d{1,4} (?-i:[A-Z][a-z]{2,20} (?:Street|Road|Lane|Avenue|Square|Way|Drive|Court|Row|Place|Quay|Hill))\b", re.I)
 
 
 def counted(question: str, sentence: str) -> bool:
@@ -492,7 +502,7 @@ def count_of(one: str) -> re.Pattern[str]:
     behind = rf"\b{one}s? ?[:=(|] ?\d|\bnumber of (?:[\w’'-]{{1,30}} ){{0,3}}?{one}s?\b[^.]{{0,80}}\d|\b{one}s? (?:is|are|was|were|to|at|by|of) \d[\d.,]{{0,20}}(?!\s?[\w%$€£])"
     return re.compile(f"{before}|{behind}", re.I)
 
-
+# %% ../../nbs/07_generation/04_question_words.ipynb #3d82b9d2
 def has_figure(sentence: str, known: Collection[str] = ()) -> bool:
     "Whether a sentence has a number that is no date, no number of a note, and none of the terms that are known."
     return any(not set(terms(match.group())) <= set(known) for match in OWN_NUMBER.finditer(FOOTNOTE.sub("", without_periods(sentence))))
