@@ -4702,6 +4702,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                     'ragwb/experiments/benchmark_scores.py'),
                                                     'ragwb.experiments.benchmark_scores.quality_rows': ( '12_experiments/benchmark_scores.html#quality_rows',
                                                                                                          'ragwb/experiments/benchmark_scores.py'),
+                                                    'ragwb.experiments.benchmark_scores.reading_rows': ( '12_experiments/benchmark_scores.html#reading_rows',
+                                                                                                         'ragwb/experiments/benchmark_scores.py'),
                                                     'ragwb.experiments.benchmark_scores.target_row': ( '12_experiments/benchmark_scores.html#target_row',
                                                                                                        'ragwb/experiments/benchmark_scores.py'),
                                                     'ragwb.experiments.benchmark_scores.with_interval': ( '12_experiments/benchmark_scores.html#with_interval',
