@@ -21,6 +21,11 @@ if threading.current_thread() is threading.main_thread():
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str) -> str | None:
+    "Files are named by their argument: an archive holds the time at which it was made, and every worker that collects the tests makes its own."
+    return argname if isinstance(val, bytes) and len(val) > 16 else None
+
+
 def pytest_collection_finish():
     "A contributor's settings take no part, and RAGWB_REQUIRE_BROWSER, read at collection, is no setting of the workbench."
     for name in [name for name in os.environ if name.startswith("RAGWB_")]:
