@@ -4044,6 +4044,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                    'ragwb.emulator.s3.main': ('16_emulator/s3.html#main', 'ragwb/emulator/s3.py'),
                                    'ragwb.emulator.s3.s3_server': ('16_emulator/s3.html#s3_server', 'ragwb/emulator/s3.py'),
                                    'ragwb.emulator.s3.server_options': ('16_emulator/s3.html#server_options', 'ragwb/emulator/s3.py'),
+                                   'ragwb.emulator.s3.start_once': ('16_emulator/s3.html#start_once', 'ragwb/emulator/s3.py'),
                                    'ragwb.emulator.s3.start_s3_server': ('16_emulator/s3.html#start_s3_server', 'ragwb/emulator/s3.py'),
                                    'ragwb.emulator.s3.wait_until_ready': ('16_emulator/s3.html#wait_until_ready', 'ragwb/emulator/s3.py'),
                                    'ragwb.emulator.s3.weed_binary': ('16_emulator/s3.html#weed_binary', 'ragwb/emulator/s3.py')},

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -27,7 +28,7 @@ from test_faults import corpus, make, text_of
 from ragwb.answering.answer_store import AnswerError
 from ragwb.cli import main
 from ragwb.config import ChunkingConfig, PipelineConfig
-from ragwb.emulator.s3 import ADMIN, READER, STRANGER, Identity, S3Server
+from ragwb.emulator.s3 import ADMIN, READER, STRANGER, Identity, S3Server, free_ports, s3_server
 from ragwb.emulator.s3_faults import S3Fault, S3Proxy, S3Request
 from ragwb.indexing.chunking import chunk
 from ragwb.indexing.maintenance import sweep
@@ -587,3 +588,19 @@ def test_what_a_machine_keeps_is_dropped_by_one_while_another_reads(tmp_path: Pa
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+def test_a_server_takes_other_ports_where_one_was_taken_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[list[int]] = []
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+
+        def with_a_taken_one(count: int) -> list[int]:
+            tried.append(free_ports(count))
+            return [*tried[-1][:-1], other.getsockname()[1]] if len(tried) == 1 else tried[-1]
+
+        monkeypatch.setattr("ragwb.emulator.s3.free_ports", with_a_taken_one)
+        with s3_server(tmp_path) as server:
+            assert server.new_bucket("papers") == "papers"
+    assert len(tried) == 2

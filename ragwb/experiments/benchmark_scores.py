@@ -53,7 +53,8 @@ def quality(
     "The summary of answer quality: measures beside their targets, ways of cutting, weights of the vector leg, kinds of questions."
     sets = {name: [row for row in rows if row["set"] == name] for name in FUSED}
     curve = fusion_curve(about, sets)
-    return {"config": about["config"], "rows": quality_rows(about, sets, curve) + reading_rows([row for row in rows if row["set"] == READING]), "chunking": chunking_table(about, sets), "fusion": curve,
+    measures = quality_rows(about, sets, curve) + reading_rows([row for row in rows if row["set"] == READING])
+    return {"config": about["config"], "rows": measures, "chunking": chunking_table(about, sets), "fusion": curve,
             "kinds": {kind: {metric: round(value, 4) for metric, value in means([row for row in sets["sample"] if row["kind"] == kind]).items()}
                       for kind in dict.fromkeys(row["kind"] for row in sets["sample"])}}
 
