@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['ASKS_HOW', 'STEPS', 'VERBS', 'ORDER', 'PASSIVE', 'HOW_MUCH', 'ASKS_SEVERAL', 'BLOCK_ROOM', 'LEAD_IN', 'SHORT_LEAD',
-           'COUNTED_ITEM', 'DIAGRAM', 'MARK_SIGN', 'SHOWN', 'TOLD', 'TITLED', 'SAME_ACTION', 'BESIDE', 'DOING',
-           'ORDERS', 'CONDITION', 'VAGUE_ACTION', 'asks_how', 'plain_how', 'asks_several', 'list_spans', 'introduced',
-           'leads_in', 'blocks', 'way', 'action_of', 'first_said', 'block_of', 'is_led', 'with_blocks', 'spoken_of',
-           'gained', 'by_way']
+           'COUNTED_ITEM', 'DIAGRAM', 'MARK_SIGN', 'SHOWN', 'TOLD', 'TITLED', 'SAME_ACTION', 'DOING', 'ORDERS',
+           'CONDITION', 'VAGUE_ACTION', 'asks_how', 'plain_how', 'asks_several', 'list_spans', 'introduced', 'leads_in',
+           'blocks', 'way', 'action_of', 'first_said', 'block_of', 'is_led', 'with_blocks', 'spoken_of', 'gained',
+           'by_way']
 
 # %% ../../nbs/07_generation/09_instructions.ipynb #c03
 import re
@@ -104,7 +104,6 @@ def blocks(text: str, spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]
 SHOWN, TOLD = 4.0, 1.5  # log odds that a listing, and a sentence that says what to do, gain where a question asks how
 TITLED = 5.0            # log odds that a listing gains under a heading that names what is asked how to do
 SAME_ACTION = 0.8       # likeness of what is asked how to do and a word of such a heading
-BESIDE = 4.0            # log odds that a statement loses which speaks of doing nothing of the kind: people ask in other words than documents tell
 DOING = 0.4             # likeness of what is asked how to do and what a statement, or the heading above it, speaks of
 ORDERS = re.compile(rf"`[^`\n]{{2,}}`|^\W*(?:\d{{1,2}}[.)]\s+)?(?:\*\*)?(?:{VERBS})\b"
                     r"|\b(?:you|we) (?:can|must|may|need to|should|have to)\b|\bto [a-z]+\b[^.]{0,80}, (?:run|use|call|click|press|open|set|type|enter)\b", re.I)
@@ -188,7 +187,7 @@ def gained(one: RankedSentence, action: str) -> float:
 
 
 def by_way(question: str, passages: Sequence[PromptPassage], found: Sequence[RankedSentence]) -> list[RankedSentence]:
-    "Statements by how well they tell how something is done; before those that tell no way, and long before those that do not speak of doing it."
+    "Statements by how well they tell how something is done; those that tell no way only if none does, those that do not speak of doing it never."
     places = {passage.number: passage.place for passage in passages}
     action, asked = action_of(question), set(like_words(question))
     above = {one: one.above for one in found}
@@ -198,5 +197,5 @@ def by_way(question: str, passages: Sequence[PromptPassage], found: Sequence[Ran
     titled = {number for number, place in places.items() if action and alike.best(like_words(place))[0] > SAME_ACTION}
     doing = [one for one in found if one in named or one.passage in titled or alike.best(like_words(around[one]))[0] > DOING] if action else list(found)
     gains = {one: gained(one, action) + TITLED * (one in named and bool(listing_spans(one.text))) for one in doing}
-    beside = [replace(one, score=one.score - BESIDE) for one in found if one not in gains]
-    return sorted([*(replace(one, score=one.score + gain) for one, gain in gains.items()), *beside], key=lambda one: -one.score)
+    telling = [replace(one, score=one.score + gain) for one, gain in gains.items() if gain]
+    return sorted(telling or doing, key=lambda one: -one.score)

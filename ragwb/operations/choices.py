@@ -73,7 +73,6 @@ CHOICES = (
     by_hand("generation.extractive.SAYS_LESS", 0.25, "looked at on the half dev of the sample and on XQuAD: no answer was lost"),
     by_hand("generation.instructions.TITLED", 5.0, "looked at on questions of our own over the guides"),
     by_hand("generation.instructions.SAME_ACTION", 0.8),
-    by_hand("generation.instructions.BESIDE", 4.0, "looked at on the piles of experiments/data/reading: other words for doing it"),
     by_hand("generation.extractive.HEADING_SAYS", 0.5),
     by_hand("generation.extractive.WITH_TITLE", 0.9),
     by_hand("generation.extractive.DEFINED", 2),

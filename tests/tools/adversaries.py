@@ -455,9 +455,14 @@ def all_patterns(names: list[str]) -> tuple[list[Found], list[str]]:
     return list(found.values()), unknown
 
 
+def tell(line: dict[str, Any]) -> None:
+    "Prints a line in one piece: several processes write, and `print` writes the end of a line apart where nothing is buffered."
+    os.write(1, (json.dumps(line) + "\n").encode())
+
+
 def timed(one: Found, most: int) -> dict[str, Any]:
     "The line of a pattern: its place and, if it is slow, its seconds and the string. That it is begun is printed before."
-    os.write(1, (json.dumps({"begun": one.place}) + "\n").encode())  # at once and whole: several processes write
+    tell({"begun": one.place})
     slow = slow_seed(one, most, BOUNDED.get(one.place, 100_000))
     return {"place": one.place} | ({"seconds": round(slow[0], 3), "seed": slow[1], "pattern": str(one.pattern.pattern)[:300]} if slow else {})
 
@@ -469,11 +474,11 @@ def main() -> None:
     parser_.add_argument("--most", type=int, default=0)
     given = parser_.parse_args()
     found, unknown = all_patterns(given.modules)
-    print(json.dumps({"made": unknown}), flush=True)
+    tell({"made": unknown})
     hostile_ones = [one for one in found if not one.place.startswith(tuple(TRUSTED))]
     with ProcessPoolExecutor() as processes:
         for line in as_completed([processes.submit(timed, one, given.most) for one in hostile_ones]):
-            print(json.dumps(line.result()), flush=True)
+            tell(line.result())
 
 
 if __name__ == "__main__":
