@@ -116,7 +116,7 @@ def evidence(
     )
 
 # %% ../../nbs/07_generation/10_extractive.ipynb #c12
-TRUST = {"score": 0.26, "lead": 1.1, "relevance": 1.76, "cover": 1.12, "missing": -0.05, "length": 0.24, "codes": 4.68, "kind": 0.55, "unnamed": -1.23}
+TRUST = {"score": 0.26, "lead": 1.06, "relevance": 1.81, "cover": 1.07, "missing": -0.05, "length": 0.24, "codes": 4.7, "kind": 0.56, "unnamed": -1.24}
 TRUST_BIAS = -12.9
 
 
