@@ -107,7 +107,7 @@ TOO_MUCH_MEMORY = 71                             # exit code
 def memory_peak() -> int:
     "The most bytes of memory that this process has had, as far as the system says so; else 0."
     with suppress(OSError), open("/proc/self/status", "rb", buffering=0) as status:
-        return 1_024 * int((*(status.read(4_096) or b"").partition(b"VmHWM:")[2].split(maxsplit=1), 0)[0])
+        return 1_024 * int((*(status.read() or b"").partition(b"VmHWM:")[2].split(maxsplit=1), 0)[0])
     with suppress(ImportError):
         resource = importlib.import_module("resource")
         return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)  # bytes on macOS
@@ -245,14 +245,14 @@ class Deadlines:
     def killed_after(self, process: "subprocess.Popen[bytes]", seconds: float) -> Iterator[threading.Event]:
         "Kills a process that takes too long over what is done here; the event tells whether it was killed."
         late, due = threading.Event(), time.monotonic() + seconds
-        with self.change:
-            self.open[late] = (due, process)
-            if not self.thread.is_alive():  # none yet, or lost in a fork
-                self.thread = threading.Thread(target=self.watch, daemon=True)
-                self.thread.start()
-            elif due < self.wakes:
-                self.change.notify()
         try:
+            with self.change:
+                if not self.thread.is_alive():  # none yet, or lost in a fork
+                    self.thread = threading.Thread(target=self.watch, daemon=True)
+                    self.thread.start()
+                self.open[late] = (due, process)
+                if due < self.wakes:
+                    self.change.notify_all()  # of two that wait, one may have been lost in a fork
             yield late
         finally:
             with self.change:
@@ -267,7 +267,7 @@ class Deadlines:
                         late.set()
                         process.kill()
                         del self.open[late]
-                self.wakes = min((due for due, _ in self.open.values()), default=time.monotonic() + 60.0)
+                self.wakes = min([time.monotonic() + 60.0, *(due for due, _ in self.open.values())])  # a clock cannot wait for ever
                 self.change.wait(max(0.0, self.wakes - time.monotonic()))
 
 
@@ -284,7 +284,7 @@ def last_words(code: int, said: IO[bytes]) -> str:
 
 def died(id: str, budget: Budget, code: int, said: IO[bytes], late: bool) -> DocumentError:
     "The error of a document whose process ended over it."
-    if late:
+    if late or code == -getattr(signal, "SIGALRM", 0):  # the worker's own alarm sees all legs together
         return DocumentError(id, f"took longer than {budget.wall_s:g} s", "the limit is timeout_s")
     if code == -getattr(signal, "SIGPROF", 0):
         return DocumentError(id, f"reading it takes more than {budget.seconds:.0f} s of processor time, the limit for a file of its size", SMALLER)
