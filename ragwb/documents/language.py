@@ -6,10 +6,10 @@
 __all__ = ['ITEM', 'HEADING', 'SENTENCE_END', 'ABBREVIATION', 'LETTER', 'MONTH_NAMES', 'MONTH_OF', 'MONTH_WORD', 'NUMBER',
            'UNITS', 'GROUPED', 'MEASURED', 'ENDS_WITH_WORD', 'NARROW_BLANK', 'SPACED_CODE', 'NO_CODE', 'CJK',
            'POSSESSIVE', 'STEMMER', 'SCRIPTS', 'SINGLE', 'DIGRAPH', 'ENDINGS', 'LAST_OF_ENDINGS', 'script_stemmer',
-           'JOINT', 'JOINTS', 'STOP_WORDS', 'ISO_DAY', 'PIECES', 'MARKS', 'LETTERS', 'WORD', 'APART', 'KNOWN_WORDS',
-           'is_row', 'trim', 'block_spans', 'is_abbreviation', 'sentences', 'days_of', 'as_number', 'with_hyphen',
-           'unified', 'folded', 'light_stem', 'stem', 'code_of', 'word_terms', 'KnownWords', 'words', 'terms',
-           'wordllama_file', 'tokenizer', 'common_words', 'is_known_word', 'token_spans', 'count_tokens']
+           'JOINT', 'JOINTS', 'STOP_WORDS', 'ISO_DAY', 'PIECES', 'MARKS', 'LETTERS', 'WORD', 'APART', 'LONGEST_KNOWN',
+           'KNOWN_WORDS', 'is_row', 'trim', 'block_spans', 'is_abbreviation', 'sentences', 'days_of', 'as_number',
+           'with_hyphen', 'unified', 'folded', 'light_stem', 'stem', 'code_of', 'word_terms', 'KnownWords', 'words',
+           'terms', 'wordllama_file', 'tokenizer', 'common_words', 'is_known_word', 'token_spans', 'count_tokens']
 
 # %% ../../nbs/01_documents/03_language.ipynb #c03
 import re
@@ -282,13 +282,16 @@ WORD = re.compile(rf"{LETTERS}(?:[-./'’_]{LETTERS})*")
 
 
 APART = {code: " " for code in range(128) if not chr(code).isalnum() and not JOINT.match(chr(code))}  # ASCII that is in no word
+LONGEST_KNOWN = 60  # characters of a piece whose terms are remembered
 
 
 class KnownWords(dict[str, tuple[str, ...]]):
-    "What blanks separate, with the terms of the words in it, each cut when it is first asked for."
+    "Pieces of texts with the terms of the words in them, each cut when it is first asked for."
 
     def __missing__(self, piece: str) -> tuple[str, ...]:
-        found = self[piece] = tuple(chain.from_iterable(map(word_terms, WORD.findall(piece))))
+        found = tuple(chain.from_iterable(map(word_terms, WORD.findall(piece))))
+        if len(piece) <= LONGEST_KNOWN:
+            self[piece] = found
         return found
 
 
@@ -307,7 +310,7 @@ def terms(
     if len(KNOWN_WORDS) > 500_000:
         KNOWN_WORDS.clear()
     text = unified(text)
-    pieces = (text.translate(APART) if text.isascii() else text).split()
+    pieces = text.translate(APART).split() if text.isascii() else WORD.findall(text)
     return list(chain.from_iterable(map(KNOWN_WORDS.__getitem__, pieces)))
 
 # %% ../../nbs/01_documents/03_language.ipynb #c25

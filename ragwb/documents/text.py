@@ -104,14 +104,15 @@ ALONE = re.compile(r"\n*+(#{1,6}) ([^#\n]*+)(?:\n[ \t]*+)*+")
 
 def markdown_parts(text: str) -> Iterator[tuple[int, int]]:  # its lines end in a line feed
     "The parts of a Markdown text that mean the same alone as where they stand, without code between them."
-    at, odd = 0, GOES_ON.search(text)
+    at, odd, end = 0, GOES_ON.search(text), PART_END.search(text)
     while at < len(text):
         if fence := FENCE.match(text, at):
             mark = fence[1] or fence[2]
-            ends = (end for end in FENCE_END.finditer(text, fence.end() - 1) if end[1][0] == mark[0] and len(end[1]) >= len(mark))
-            at = end.end() + 1 if (end := next(ends, None)) else len(text)
+            closings = (closing for closing in FENCE_END.finditer(text, fence.end() - 1) if closing[1][0] == mark[0] and len(closing[1]) >= len(mark))
+            at = closing.end() + 1 if (closing := next(closings, None)) else len(text)
             continue
-        high = end.end() if (end := PART_END.search(text, at)) else len(text)
+        end = PART_END.search(text, at) if end and end.start() < at else end
+        high = end.end() if end else len(text)
         odd = GOES_ON.search(text, at) if odd and odd.start() < at else odd
         if odd and odd.start() < high:
             fenced = text[odd.start() - 1] == "\n" and FENCE.match(text, odd.start()) and PROSE.fullmatch(text, at, odd.start())

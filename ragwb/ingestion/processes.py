@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['SCANNING', 'GUARD', 'TOO_MUCH_MEMORY', 'JOBS', 'Answer', 'RETIRES', 'IDLE_S', 'NEEDED', 'PLAIN', 'DEADLINES', 'CREW',
-           'AHEAD', 'MOST_AHEAD', 'Other', 'Engine', 'Budget', 'budget_of', 'Job', 'within_budget', 'limit_memory',
-           'limit_files', 'memory_peak', 'watch', 'reading', 'answered', 'serve', 'bare_environment', 'spawned',
-           'Child', 'Deadlines', 'last_words', 'died', 'Left', 'vectors_frame', 'Worker', 'processors', 'Crew', 'Taken',
-           'one_at_a_time', 'InHand', 'Team', 'spread', 'parse_many']
+           'Other', 'Engine', 'Budget', 'budget_of', 'Job', 'within_budget', 'limit_memory', 'limit_files',
+           'memory_peak', 'watch', 'reading', 'answered', 'serve', 'bare_environment', 'spawned', 'Child', 'Deadlines',
+           'last_words', 'died', 'Left', 'vectors_frame', 'Worker', 'processors', 'Crew', 'Taken', 'one_at_a_time',
+           'Team', 'spread', 'parse_many']
 
 # %% ../../nbs/09_ingestion/04_processes.ipynb #c03
 import faulthandler
@@ -107,7 +107,7 @@ TOO_MUCH_MEMORY = 71                             # exit code
 def memory_peak() -> int:
     "The most bytes of memory that this process has had, as far as the system says so; else 0."
     with suppress(OSError), open("/proc/self/status", "rb", buffering=0) as status:
-        return 1_024 * int((*(status.read(4_096) or b"").partition(b"VmHWM:")[2].split(maxsplit=1), 0)[0])
+        return 1_024 * int((*(status.read() or b"").partition(b"VmHWM:")[2].split(maxsplit=1), 0)[0])
     with suppress(ImportError):
         resource = importlib.import_module("resource")
         return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)  # bytes on macOS
@@ -245,14 +245,14 @@ class Deadlines:
     def killed_after(self, process: "subprocess.Popen[bytes]", seconds: float) -> Iterator[threading.Event]:
         "Kills a process that takes too long over what is done here; the event tells whether it was killed."
         late, due = threading.Event(), time.monotonic() + seconds
-        with self.change:
-            self.open[late] = (due, process)
-            if not self.thread.is_alive():  # none yet, or lost in a fork
-                self.thread = threading.Thread(target=self.watch, daemon=True)
-                self.thread.start()
-            elif due < self.wakes:
-                self.change.notify()
         try:
+            with self.change:
+                if not self.thread.is_alive():  # none yet, or lost in a fork
+                    self.thread = threading.Thread(target=self.watch, daemon=True)
+                    self.thread.start()
+                self.open[late] = (due, process)
+                if due < self.wakes:
+                    self.change.notify_all()  # of two that wait, one may have been lost in a fork
             yield late
         finally:
             with self.change:
@@ -267,7 +267,7 @@ class Deadlines:
                         late.set()
                         process.kill()
                         del self.open[late]
-                self.wakes = min((due for due, _ in self.open.values()), default=time.monotonic() + 60.0)
+                self.wakes = min([time.monotonic() + 60.0, *(due for due, _ in self.open.values())])  # a clock cannot wait for ever
                 self.change.wait(max(0.0, self.wakes - time.monotonic()))
 
 
@@ -284,7 +284,7 @@ def last_words(code: int, said: IO[bytes]) -> str:
 
 def died(id: str, budget: Budget, code: int, said: IO[bytes], late: bool) -> DocumentError:
     "The error of a document whose process ended over it."
-    if late:
+    if late or code == -getattr(signal, "SIGALRM", 0):  # the worker's own alarm sees all legs together
         return DocumentError(id, f"took longer than {budget.wall_s:g} s", "the limit is timeout_s")
     if code == -getattr(signal, "SIGPROF", 0):
         return DocumentError(id, f"reading it takes more than {budget.seconds:.0f} s of processor time, the limit for a file of its size", SMALLER)
@@ -422,46 +422,23 @@ def one_at_a_time(embed: Embedding) -> Embedding:
 
     return embedded
 
-# %% ../../nbs/09_ingestion/04_processes.ipynb #0fbf4dbc
-AHEAD = 1_000_000  # bytes of small files that wait for a worker, so that it has work while the caller commits
-MOST_AHEAD = 200    # files, for each worker
-
-
-class InHand:
-    "The files that some workers have in hand; one that is read from its path counts as large."
-
-    def __init__(self, count: int):  # workers
-        self.count, self.running, self.bytes, self.sizes = count, 0, 0, dict[str, int]()  # sizes by document id
-
-    @property
-    def full(self) -> bool:
-        "Whether they should be given no more for now."
-        return self.running >= 2 * self.count and (self.bytes >= AHEAD or self.running >= MOST_AHEAD * self.count)
-
-    def count_in(self, task: Task) -> None:
-        "Counts a file."
-        self.running += 1
-        self.sizes[task.id] = len(task.content) if isinstance(task.content, bytes) else AHEAD
-        self.bytes += self.sizes[task.id]
-
-    def count_out(self, id: str) -> None:
-        "Counts it no more."
-        self.running -= 1
-        self.bytes -= self.sizes.pop(id, 0)
-
 # %% ../../nbs/09_ingestion/04_processes.ipynb #c32
-class Team(InHand):
+class Team:
     "Workers of the crew, and the documents that they have in hand."
 
     def __init__(self, count: int, embed: Embedding | None = None):
-        super().__init__(count)
-        self.embed = one_at_a_time(embed) if embed else None
+        self.count, self.running, self.embed = count, 0, one_at_a_time(embed) if embed else None
         self.threads, self.events = ThreadPoolExecutor(count), SimpleQueue[Taken | Prepared | BaseException]()
         self.lock, self.closed, self.busy = threading.Lock(), False, set[Worker]()
 
+    @property
+    def full(self) -> bool:
+        "Whether it should be given no more for now."
+        return self.running >= 2 * self.count
+
     def take(self, task: Task) -> None:
         "Gives it a task."
-        self.count_in(task)
+        self.running += 1
         self.threads.submit(self.work, task)
 
     def work(self, task: Task) -> None:
@@ -493,11 +470,9 @@ class Team(InHand):
                 if waiting:
                     continue
                 return
-            wait = False
+            wait, self.running = False, self.running - (not isinstance(event, Taken))
             if isinstance(event, BaseException) and not isinstance(event, DocumentError):
                 raise event
-            if not isinstance(event, Taken):
-                self.count_out(event.document.id if isinstance(event, Prepared) else event.document)
             yield event
 
     def close(self) -> None:
