@@ -21,9 +21,9 @@ from benchmarks import REPORTS, SAMPLE
 from ragwb.answering.pipeline import Pipeline
 from ragwb.config import ChunkingConfig, PipelineConfig
 from ragwb.evaluation.benchmark import evaluate_dataset, index_dataset
-from ragwb.evaluation.datasets import anchor_questions, load_dataset
+from ragwb.evaluation.datasets import REPORTING, anchor_questions, load_dataset
 from ragwb.evaluation.evaluate import evaluate
-from ragwb.experiments.benchmark_scores import FUSED
+from ragwb.experiments.benchmark_scores import FUSED, READING
 from ragwb.experiments.benchmarks import read_rows, write_benchmark
 from ragwb.indexing.embedding import embedder
 
@@ -33,6 +33,7 @@ CHUNKINGS = [ChunkingConfig("tokens", 300), ChunkingConfig("tokens", 400), *(Chu
              ChunkingConfig("sentences", 1_400, 200), ChunkingConfig("headings", 1_400), ChunkingConfig("semantic", 1_400), ChunkingConfig("parents", 400)]
 PUBLISHED = {  # the scores that are kept of a set; of the sample questions all
     "xquad": ("ndcg@10", "answer_contained", "citation_precision"), "chunking": ("evidence_recall@5", "evidence_iou@5", "citation_precision"),
+    READING: ("evidence_cited", "citation_precision", "unanswerable_refused", "answerable_refused"),
 }
 Scores = dict[str, list[Any]]  # question -> one entry per arm that was tried
 
@@ -66,6 +67,9 @@ def cut(path: Path) -> Scores:
 
 def rows_of(name: str, path: Path) -> Iterator[dict[str, Any]]:
     """The rows of one set."""
+    if name == READING:
+        yield from reading_rows(path)
+        return
     answered, fused = answered_and_fused(path, FUSED[name][1])
     pieces = {} if name == "xquad" else cut(path)
     styles = {} if name != "sample" else {line["id"]: line.get("style", "") for line in map(json.loads, (SAMPLE / "questions.jsonl").read_text("utf-8").splitlines())}
@@ -73,6 +77,16 @@ def rows_of(name: str, path: Path) -> Iterator[dict[str, Any]]:
         scores = {metric: score for metric, score in row["scores"].items() if metric in PUBLISHED.get(name, row["scores"])}
         yield {"set": name, **{part: row[part] for part in ("id", "document", "split", "kind")}, "scores": scores, "style": styles.get(row["id"], ""),
                "fusion": fused.get(row["id"], []), "chunking": pieces.get(row["id"], [])}
+
+
+def reading_rows(path: Path) -> Iterator[dict[str, Any]]:
+    """The questions of the piles that are held out, each pile an index of its own."""
+    for pile in sorted(path.iterdir()):
+        if {question.split for question in load_dataset(pile).questions} == {REPORTING}:
+            for row in evaluate_dataset(pile, CONFIG, with_ladder=False).rows:
+                scores = {metric: score for metric, score in row["scores"].items() if metric in PUBLISHED[READING]}
+                yield {"set": READING, **{part: row[part] for part in ("id", "split", "kind")}, "document": f"{pile.name}/{row['document']}", "scores": scores,
+                       "style": "", "fusion": [], "chunking": []}
 
 
 def kept_rows(about: dict[str, Any]) -> list[dict[str, Any]]:
@@ -86,13 +100,14 @@ def kept_rows(about: dict[str, Any]) -> list[dict[str, Any]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--bench", type=Path, required=True, help="folder with xquad/ and chunking/")
-    parser.add_argument("--only", action="append", choices=list(FUSED), help="measure this set and keep the rows of the others, which must be of the same config; may be repeated")
+    parser.add_argument("--only", action="append", choices=[*FUSED, READING],
+                        help="measure this set and keep the rows of the others, which must be of the same config; may be repeated")
     given = parser.parse_args()
-    paths = {"xquad": given.bench / "xquad" / "xquad.en.json", "chunking": given.bench / "chunking", "sample": SAMPLE}
+    paths = {"xquad": given.bench / "xquad" / "xquad.en.json", "chunking": given.bench / "chunking", "sample": SAMPLE, READING: SAMPLE.parent / READING}
     about = {"config": CONFIG.fingerprint, "weight": CONFIG.retrieval.vector_weight, "weights": WEIGHTS,
              "chunkings": [{"strategy": one.strategy, "size": one.size, "overlap": one.overlap} for one in CHUNKINGS]}
     kept = kept_rows(about) if given.only else []
-    rows = [row for name, path in paths.items() for row in (rows_of(name, path) if name in (given.only or FUSED) else (row for row in kept if row["set"] == name))]
+    rows = [row for name, path in paths.items() for row in (rows_of(name, path) if name in (given.only or paths) else (row for row in kept if row["set"] == name))]
     result = write_benchmark(REPORTS, "quality", about, rows)
     table = Table("measure", "target", "measured", "met", "note", box=None)
     for line in result["rows"]:

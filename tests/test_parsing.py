@@ -22,8 +22,9 @@ from ragwb.documents import parsing
 from ragwb.documents.document import Document, DocumentError
 from ragwb.documents.files import find_files, safe_name
 from ragwb.documents.parsing import Limits, parse
+from ragwb.ingestion import processes
 from ragwb.ingestion.preparation import Prepared
-from ragwb.ingestion.processes import CREW, Worker, parse_many
+from ragwb.ingestion.processes import CREW, Budget, Deadlines, Worker, died, memory_peak, parse_many
 
 CRASHING = """
 import os, time
@@ -254,6 +255,70 @@ def test_memory_stays_bounded_and_progress_is_told(monkeypatch: pytest.MonkeyPat
         time.sleep(0.1)  # a consumer slower than the parser
         most = max(most, begun - taken)
     assert most <= 3 and told == [(n, 12) for n in range(1, 13)]
+
+
+def test_the_memory_of_a_user_in_many_groups_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    status = tmp_path / "status"
+    status.write_text(f"Name:\tpython\nGroups:\t{' '.join(map(str, range(1_000_000, 1_001_000)))}\nVmHWM:\t   12345 kB\nVmRSS:\t   12 kB\n")
+    monkeypatch.setattr(processes, "open", lambda path, *how, **more: open(status, *how, **more), raising=False)  # noqa: SIM115
+    assert memory_peak() == 12_345 * 1_024
+
+
+def test_a_deadline_whose_thread_cannot_start_kills_no_later_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    deadlines, process = Deadlines(), subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    with monkeypatch.context() as patched, pytest.raises(RuntimeError, match="new thread"):
+        patched.setattr(threading.Thread, "start", refused)
+        with deadlines.killed_after(process, 0.2):
+            pass
+    with deadlines.killed_after(process, 30) as late, pytest.raises(subprocess.TimeoutExpired):  # the next job of the same worker
+        process.wait(0.6)
+    process.kill()
+    process.communicate()
+    assert not late.is_set() and process.returncode == -signal.SIGKILL and not deadlines.open
+
+
+def test_deadlines_hold_after_a_fork() -> None:
+    script = textwrap.dedent("""
+        import os, subprocess, sys, time
+        from ragwb.ingestion.processes import DEADLINES
+
+        def late(limit, seconds):
+            process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+            with DEADLINES.killed_after(process, limit) as event:
+                try:
+                    process.wait(seconds)
+                except subprocess.TimeoutExpired:
+                    pass
+            process.kill()
+            process.communicate()
+            return event.is_set()
+
+        late(20, 0.3)  # its thread waits from now on
+        if child := os.fork():
+            sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+        late(20, 0.3)  # and its own
+        os._exit(0 if late(0.2, 8) else 9)
+    """)
+    assert subprocess.run([sys.executable, "-c", script], timeout=60).returncode == 0
+
+
+def test_a_deadline_may_be_further_away_than_a_clock_can_wait() -> None:
+    deadlines, process = Deadlines(), subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    with deadlines.killed_after(process, 1e10), pytest.raises(subprocess.TimeoutExpired):
+        process.wait(0.3)
+    assert deadlines.thread.is_alive()
+    with deadlines.killed_after(process, 0.2) as late:
+        process.wait(8)
+    process.communicate()
+    assert late.is_set()
+
+
+def test_a_worker_that_its_own_alarm_ended_took_too_long() -> None:
+    error = died("a.pdf", Budget(1, 4, 1, 1), -signal.SIGALRM, io.BytesIO(), late=False)
+    assert (error.reason, error.hint) == ("took longer than 4 s", "the limit is timeout_s")
 
 
 def test_imports_of_a_worker_are_light() -> None:

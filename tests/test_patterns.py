@@ -18,7 +18,7 @@ from ragwb.documents.identity import identity_of
 from ragwb.documents.language import sentences, terms
 from ragwb.documents.mail import parse_mail
 from ragwb.documents.periods import periods, with_years
-from ragwb.documents.text import parse_csv, parse_markdown, parse_text
+from ragwb.documents.text import markdown_headings, parse_csv, parse_markdown, parse_text
 from ragwb.evaluation.quotes import row_occurrences
 from ragwb.generation.question_words import answers_kind, codes_of, defines, has_figure, without_periods
 from ragwb.generation.replies import plain, statements, without_thoughts
@@ -77,6 +77,7 @@ def test_slow_patterns_are_found(pattern: str) -> None:
     lambda: sentences("." * 50_000), lambda: parse_markdown(b"# a" + b" " * 100_000 + b"b", "a.md", "0"), lambda: parse_markdown(b"# " + b"[" * 100_000, "a.md", "0"),
     lambda: periods("ended July 1, 2023 " * 420), lambda: answers_kind("how much does it cost", "1," * 4_000), lambda: answers_kind("how long does it take", "0," * 20_000), lambda: has_figure("1," * 4_000), lambda: codes_of("a1-b2 " * 1_300),
     lambda: list(statements(["\n" * 8_000 + "-"])), lambda: row_occurrences("1 " * 400, "1 | 1 | 1 | 1 | 1 | 2"),
+    lambda: markdown_headings("Step\n```\nrun\n```\n" * 12_000),
 ])  # fmt: skip
 def test_strings_that_once_stopped_a_server(work: Callable[[], object]) -> None:
     assert adversaries.best(work, 0.5, 10) < 2

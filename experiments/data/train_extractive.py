@@ -2,11 +2,12 @@
 
 Usage: python experiments/data/train_extractive.py
 
-Learns on the half dev of the sample questions alone, as they are and in the other words of experiments/data/cache/sample_paraphrases.jsonl, and prints, to one
-decimal, the weights that nbs/07_generation/05_sentence_ranking.ipynb (WEIGHTS) and 10_extractive.ipynb (TRUST, TRUST_BIAS) hold. When not to answer is learned
-from three kinds of questions: those that no document answers, those whose evidence is taken away from what was found, and those that ask for something else
-with nearly the same words (`trap`). The same questions, documents and code give the same weights; tests/test_choices.py compares them.
-What they reach is measured on the half test: `ragwb eval experiments/data/sample --split test`.
+Learns on the half dev of the sample questions, as they are and in the other words of experiments/data/cache/sample_paraphrases.jsonl, and on the twelve piles
+of experiments/data/reading whose questions are of that half, each pile an index of its own. Prints, to one decimal, the weights that
+nbs/07_generation/05_sentence_ranking.ipynb (WEIGHTS) and 10_extractive.ipynb (TRUST, TRUST_BIAS) hold. When not to answer is learned from three kinds of
+questions: those that no document answers, those whose evidence is taken away from what was found, and those that ask for something else with nearly the same
+words (`trap`). The same questions, documents and code give the same weights; tests/test_choices.py compares them.
+What they reach is measured on the half test: `ragwb eval experiments/data/sample --split test`, and the four piles of that half.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from ragwb.answering.pipeline import Pipeline
 from ragwb.config import PipelineConfig
 from ragwb.documents.document import Span
 from ragwb.evaluation.benchmark import index_dataset
-from ragwb.evaluation.datasets import CHOOSING, GoldenQuestion, anchor_questions, for_choosing, load_dataset, with_split
+from ragwb.evaluation.datasets import CHOOSING, Dataset, GoldenQuestion, anchor_questions, for_choosing, load_dataset, with_split
 from ragwb.evaluation.metrics import is_evidence
 from ragwb.generation.extractive import Evidence, evidence, readings, select_sentences
 from ragwb.generation.fit import about, candidates
@@ -37,10 +38,12 @@ from ragwb.generation.sentence_ranking import WEIGHTS, Features, PromptPassage, 
 from ragwb.indexing.embedding import embedder
 
 SAMPLE = Path(__file__).resolve().parent / "sample"
+READING = SAMPLE.parent / "reading"
 PARAPHRASES = Path(__file__).resolve().parent / "cache" / "sample_paraphrases.jsonl"
 NAMES = [field.name for field in fields(Features)]
 TRUST_NAMES = [field.name for field in fields(Evidence)]
 MADE, SILENCED = 0.5, 0.1  # what a question in other words counts, and one that is not answered: few of the questions that people ask are
+PILED = 0.3                # and one of the piles, which are harder than what most people ask: by cross-validation over both, better for both than none or all
 
 
 @dataclass
@@ -70,7 +73,7 @@ class Example:
         if not 0 < len(left) < len(self.passages):
             return None
         best = max(p.relevance for p in left)  # the best of what is left is the best passage now: else its relevance would tell what was taken away
-        return replace(self, passages=[replace(p, relevance=p.relevance / best) for p in left], evidence=(), weight=SILENCED)
+        return replace(self, passages=[replace(p, relevance=p.relevance / best) for p in left], evidence=(), weight=SILENCED * self.weight)
 
 
 def asked(question: GoldenQuestion, wordings: dict[str, Any]) -> Iterator[tuple[str, float, bool]]:
@@ -84,10 +87,9 @@ def asked(question: GoldenQuestion, wordings: dict[str, Any]) -> Iterator[tuple[
         yield str(wordings[question.id]["trap"]), SILENCED, True
 
 
-def examples() -> Iterator[Example]:
-    """The questions to choose on as the local model sees them."""
-    dataset, config = for_choosing(with_split(load_dataset(SAMPLE), CHOOSING)), PipelineConfig()
-    wordings = {line["id"]: line for line in map(json.loads, PARAPHRASES.read_text("utf-8").splitlines()) if line["split"] == CHOOSING}
+def seen(dataset: Dataset, wordings: dict[str, Any], share: float = 1.0) -> Iterator[Example]:
+    """The questions of a data set as the local model sees them."""
+    config = PipelineConfig()
     with tempfile.TemporaryDirectory() as home:
         collection = index_dataset(dataset, config, Path(home), None, None)
         pipeline = Pipeline(collection, config, embedder(config.embedder, None))
@@ -95,7 +97,23 @@ def examples() -> Iterator[Example]:
         for question in anchor_questions(dataset, {id: collection.document(id).text for id in dataset.documents}).questions:
             for query, weight, trap in asked(question, wordings):
                 passages = prompt_passages(reader, pipeline.retrieve(query), config.context_tokens)
-                yield Example(query, passages, tuple(question.evidence), weight, trap)
+                yield Example(query, passages, tuple(question.evidence), share * weight, trap)
+
+
+def piles(half: str) -> Iterator[Dataset]:
+    """The piles of documents whose questions are of a half."""
+    for folder in sorted(READING.iterdir()):
+        dataset = load_dataset(folder)
+        if {question.split for question in dataset.questions} == {half}:
+            yield dataset
+
+
+def examples() -> Iterator[Example]:
+    """The questions to choose on."""
+    wordings = {line["id"]: line for line in map(json.loads, PARAPHRASES.read_text("utf-8").splitlines()) if line["split"] == CHOOSING}
+    yield from seen(for_choosing(with_split(load_dataset(SAMPLE), CHOOSING)), wordings)
+    for pile in piles(CHOOSING):
+        yield from seen(for_choosing(pile), {}, PILED)
 
 
 def descend(loss: Callable[[np.ndarray], tuple[float, np.ndarray]], size: int) -> np.ndarray:

@@ -9,7 +9,7 @@ __all__ = ['REMARKS', 'Span', 'Page', 'Heading', 'PageRun', 'Document', 'documen
 import json
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
@@ -98,8 +98,10 @@ class Document:
 
     def maps(self) -> str:
         "Everything but the text as JSON, to be stored beside it."
-        values = asdict(self) | {"runs": [[r.start, r.length, r.page, r.index] for r in self.runs]}
-        del values["text"]
+        values = {name: getattr(self, name) for name in ("id", "format", "content_hash", "title")} | {"metadata": dict(self.metadata)}
+        values["pages"] = [{name: getattr(page, name) for name in Page.__slots__} for page in self.pages]
+        values["headings"] = [{name: getattr(heading, name) for name in Heading.__slots__} for heading in self.headings]
+        values["runs"] = [[r.start, r.length, r.page, r.index] for r in self.runs]
         return json.dumps(values, ensure_ascii=False, sort_keys=True)
 
     @classmethod

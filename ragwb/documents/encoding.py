@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['BOMS', 'EASTERN', 'CODE_PAGES', 'RARE_PAGES', 'TOKENS', 'ACCENTS', 'SIGN_INSIDE', 'ODD_INSIDE', 'LAST_INSIDE',
-           'FOREIGN', 'HIGH', 'CONTROL', 'WIDER', 'MARKED_LETTER', 'Decoded', 'damage', 'decode_as', 'unmarked_utf16',
-           'eastern_utf16', 'script', 'faults', 'strangeness', 'sample_of', 'guess', 'mixed', 'wider', 'decode',
-           'composed']
+           'FOREIGN', 'HIGH', 'CONTROL', 'WIDER', 'JOINED_MARK', 'MARKED_LETTER', 'Decoded', 'damage', 'decode_as',
+           'unmarked_utf16', 'eastern_utf16', 'script', 'faults', 'strangeness', 'sample_of', 'guess', 'mixed', 'wider',
+           'decode', 'composed']
 
 # %% ../../nbs/01_documents/05_encoding.ipynb #c03
 import codecs
@@ -219,11 +219,12 @@ def decode(
     return mixed(data, id) or guess(data, id)
 
 # %% ../../nbs/01_documents/05_encoding.ipynb #n09
+JOINED_MARK = re.compile(r"[\u0300-\u036f\u3099\u309a\u1100-\u11ff]")
 MARKED_LETTER = re.compile(r"[A-Za-zͰ-ӿ][\u0300-\u036f]+|[\u3041-\u30ff][\u3099\u309a]|[\u1100-\u11ff]+")
 
 
 def composed(text: str) -> str:
     "A text whose letters and accents stand apart throughout, with them joined (NFC); any other text as it is."
-    if text.isascii() or not unicodedata.is_normalized("NFD", text):
+    if text.isascii() or not JOINED_MARK.search(text) or not unicodedata.is_normalized("NFD", text):
         return text
     return MARKED_LETTER.sub(lambda found: unicodedata.normalize("NFC", found[0]), text)

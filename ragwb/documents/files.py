@@ -341,6 +341,6 @@ def find_files(paths: Iterable[str | Path]) -> FoundFiles:
             id = unicodedata.normalize("NFC", root.name if path == root else path.relative_to(root).as_posix())
             if path != root and (reason := why_skip_name(id) or ("" if path.is_file() else "no regular file")):
                 skipped.append((path, reason))
-            elif files.setdefault(id, path).resolve() != path.resolve():
+            elif (other := files.setdefault(id, path)) is not path and other.resolve() != path.resolve():
                 raise DocumentError(id, f"two files would have this id: {files[id]} and {path}", "name the folder above both")
     return FoundFiles(tuple(sorted(files.items())), tuple(skipped))

@@ -4,11 +4,12 @@
 
 # %% auto #0
 __all__ = ['HEAD', 'LEGAL_FORM', 'LEGAL', 'LEGAL_LINE', 'REGISTRANT', 'FILE_NUMBER', 'REPORTS', 'NO_NAME', 'WRITTEN', 'SYMBOL',
-           'NAMED_SYMBOL', 'PROXY', 'FORM_WORD', 'FILE_WORDS', 'TABLES', 'SCHEDULE', 'FORM', 'KINDS', 'ANY_KIND',
-           'SPAN', 'PERIOD_LINE', 'STATED', 'EVENT', 'YEAR_END', 'MEETING', 'QUARTER', 'QUARTER_NAME', 'HEADLINE',
-           'YEAR_NAME', 'FILE_YEAR', 'MONTHS_OF_KIND', 'HEADER', 'BREAK', 'NOT_AFTER', 'VERSION', 'SHORT_VERSION',
-           'SUPERSEDED', 'ENDED_WORDS', 'ENDED', 'DRAFT', 'VALID', 'FROM', 'UNTIL', 'VERSION_KEYS', 'FROM_KEYS',
-           'FUNCTION_WORDS', 'Identity', 'said', 'identity_labels', 'from_labels', 'name_line', 'printed_name',
+           'NAMED_SYMBOL', 'PROXY', 'FORM_WORD', 'FILE_WORDS', 'TABLES', 'SCHEDULE', 'FORM_NAME', 'FORM', 'KINDS',
+           'ANY_KIND', 'SPAN', 'PERIOD_LINE', 'ENDED_WORD', 'STATED', 'EVENT', 'YEAR_END', 'MEETING', 'QUARTER',
+           'QUARTER_NAME', 'HEADLINE', 'YEAR_NAME', 'FILE_YEAR', 'MONTHS_OF_KIND', 'HEADER', 'BREAK', 'NOT_AFTER',
+           'VERSION_HINT', 'VERSION', 'V_NUMBER', 'SHORT_VERSION', 'SUPERSEDED', 'ENDED_WORDS', 'ENDED', 'DRAFT',
+           'VALID', 'FROM', 'UNTIL', 'VERSION_KEYS', 'FROM_KEYS', 'FUNCTION_WORDS', 'LANGUAGES_OF', 'LETTERS',
+           'Identity', 'said', 'identity_labels', 'from_labels', 'folded', 'sought', 'name_line', 'printed_name',
            'plain_case', 'short_name', 'initials', 'tickers', 'file_words', 'organisation_of', 'kind_of', 'called',
            'named_quarter', 'fiscal_of', 'reported', 'named_period', 'period_of', 'cell_below', 'version_of',
            'validity_of', 'state_of', 'language_of', 'identity_of', 'found_identity', 'telling_title']
@@ -19,6 +20,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import lru_cache
 from typing import Any
 
 from .document import Document
@@ -100,8 +102,26 @@ def from_labels(labels: Iterable[str]) -> Identity:
     plain = {key: values[0] for key, values in found.items() if key in Identity.__dataclass_fields__ and key != "aliases"}
     return Identity(organisation=names[0], aliases=tuple(names[1:]), **plain)
 
-# %% ../../nbs/01_documents/26_identity.ipynb #c14
+# %% ../../nbs/01_documents/26_identity.ipynb #01601992
 HEAD = 6_000  # characters in which a cover says what a document is
+
+
+@lru_cache(8)  # one beginning is looked through for many words
+def folded(text: str) -> bytes:
+    "The bytes of a text, its ASCII letters small."
+    return text.encode("utf-8", "surrogatepass").lower()
+
+
+def sought(
+    pattern: re.Pattern[str],
+    text: str,
+    *hints: bytes | re.Pattern[bytes],  # small letters; each match of the pattern has one of them
+) -> re.Match[str] | None:
+    "The first match of a pattern, looked for only where there can be one."
+    small = folded(text)
+    return pattern.search(text) if any(hint in small if isinstance(hint, bytes) else hint.search(small) for hint in hints) else None
+
+# %% ../../nbs/01_documents/26_identity.ipynb #c14
 LEGAL_FORM = r"inc(?:orporated)?|corp(?:oration)?|compan(?:y|ies)|co|plc|ltd|limited|llc|llp|l\.?p|gmbh|ag|se|n\.?v|s\.?a|group|holdings?"
 LEGAL = re.compile(rf"(?<![,\s])[,\s]++(?:{LEGAL_FORM}|the|&)\.?\s*+$", re.IGNORECASE)
 LEGAL_LINE = re.compile(
@@ -125,10 +145,10 @@ def printed_name(
     kind: str,
 ) -> str:  # empty where none is plain
     "The organisation's name on a cover or in a heading."
-    if label := REGISTRANT.search(head):
+    if label := sought(REGISTRANT, head, b"registrant"):
         above = head[max(0, label.start() - 300):label.start()].replace("|", "\n").split("\n")[::-1]
         return name_line(above) or name_line(head[label.end():label.end() + 300].replace("|", "\n").split("\n"))
-    if (label := FILE_NUMBER.search(head)) and (named := name_line(head[label.end():label.end() + 300].split("\n"))):
+    if (label := sought(FILE_NUMBER, head, b"commission file ")) and (named := name_line(head[label.end():label.end() + 300].split("\n"))):
         return named
     if found := LEGAL_LINE.search(head[:3000]):
         return found[0]
@@ -210,6 +230,7 @@ def organisation_of(
 # %% ../../nbs/01_documents/26_identity.ipynb #c21
 TABLES = ("csv", "tsv", "xlsx", "xls", "ods", "json", "jsonl")  # formats whose first line is no title
 SCHEDULE = re.compile(r"^[ \t]*+(?:schedule|definitive)\s++(?:14A|proxy statement)\b", re.IGNORECASE | re.MULTILINE)  # before a form that its text refers to
+FORM_NAME = re.compile(rb"form\W++(?:[0-9]|s-1|def)")
 FORM = re.compile(r"\bform\s+(10-?[KQ](?:/A|T)?|8-?K(?:/A)?|20-?F|6-?K|40-?F|S-1|DEF\s?14A|11-?K)(?![\w-])", re.IGNORECASE)
 KINDS = tuple((kind, re.compile(rf"\b(?:{words})\b", re.IGNORECASE)) for kind, words in (
     (PROXY, r"proxy statement|DEF ?14A"),
@@ -228,7 +249,8 @@ def kind_of(
 ) -> str:  # empty: no word says so
     "The kind of a document."
     stated = " ".join((document.metadata.get("subject", ""), document.title, file_words(document)))
-    form, schedule = FORM.search(document.text[:3000]), SCHEDULE.search(document.text[:3000])
+    head = document.text[:3000]
+    form, schedule = sought(FORM, head, FORM_NAME), sought(SCHEDULE, head, b"14a", b"proxy")
     if schedule and (not form or schedule.start() < form.start()):
         return PROXY
     if found := form or FORM_WORD.search(stated):
@@ -241,6 +263,7 @@ def kind_of(
 # %% ../../nbs/01_documents/26_identity.ipynb #c24
 SPAN = r"(?:(?:quarterly|annual|fiscal|monthly)\s+)?(?:period|quarter|year|(?:three|six|nine|twelve)\s+months)\s+(?:ended|ending)[:|\s_]*"
 PERIOD_LINE = re.compile(rf"(?:^[^\w\n]*+|\bfor the )({SPAN})(?:{DATE_PATTERN})", re.IGNORECASE | re.MULTILINE)
+ENDED_WORD = re.compile(rb"end(?:ed(?<![a-z]ended)|ing(?<![a-z]ending))")
 STATED = re.compile(rf"(period (?:ended|ending)\s+)(?:{DATE_PATTERN})", re.IGNORECASE)
 EVENT = re.compile(rf"date of (?:report|earliest event)[\s\S]{{0,80}}?(?:{DATE_PATTERN})", re.IGNORECASE)
 YEAR_END = re.compile(rf"(?:10-K[^.\n]{{0,40}}?|fiscal\s+)year\s+(?:ended|ending)\s+(?:{DATE_PATTERN})", re.IGNORECASE)
@@ -297,7 +320,7 @@ def fiscal_of(
 def reported(document: Document, kind: str) -> dict[str, str]:
     "The period that a cover, or the metadata, states."
     head = document.text[:HEAD]
-    found = PERIOD_LINE.search(head) or STATED.search(document.metadata.get("subject", "")) or STATED.search(document.title)
+    found = sought(PERIOD_LINE, head, ENDED_WORD) or STATED.search(document.metadata.get("subject", "")) or STATED.search(document.title)
     end = next((day for _, day in dates(found[0])), None) if found else None
     if not found or not end:
         return {}
@@ -335,9 +358,11 @@ def period_of(document: Document, kind: str) -> dict[str, str]:
 HEADER = 1_200  # characters in which a header states version and validity
 BREAK = r"(?:(?<!\s\n)^|[|·/,;(–—:\[]|\s-|(?<!\s)\s{2})\s*+"  # what separates remarks
 NOT_AFTER = r"(?![\w'’.]{0,40}[A-Za-z])(?!\s+(?:or|and|of)\b)(?!\+)"  # version 3 or later, issue 2 of 2019
+VERSION_HINT = re.compile(rb"(?:version|revision|rev\.|issue|edition|release)[^a-z0-9\x80-\xff]*+(?:n(?:umber|o)[^a-z0-9\x80-\xff]*+)?v?(?:[0-9\x80-\xff]|[a-z](?![a-z]))")
 VERSION = re.compile(rf"{BREAK}(?i:version|revision|rev\.|issue|edition|release)\s*+"
                      r"(?i:no\.?|number)?[:.]?\s*+"
                      rf"(?:v(?=\d))?(\d{{1,9}}(?:\.\d{{1,9}}){{0,9}}[a-z]?|[A-Z]){NOT_AFTER}", re.MULTILINE)
+V_NUMBER = re.compile(rb"v[0-9\x80-\xff]")
 SHORT_VERSION = re.compile(rf"{BREAK}v(\d+(?:\.\d+)+)\s*(?:$|[|·/,;)])", re.MULTILINE)
 SUPERSEDED = re.compile(r"\b(?:superseded|replaced)\s+by\s++([^\n;,|()]{2,60}?)(?=(?<!\s)\s+(?:on|from|as of|with effect)\b|\.\s|[;,\n|()]|$)", re.IGNORECASE)
 ENDED_WORDS = r"(?:superseded|withdrawn|obsolete|no longer (?:in force|valid|applicable)|repealed|archived)"
@@ -354,7 +379,8 @@ def cell_below(
     names: Iterable[str],  # lower case
 ) -> str:                  # empty: there is no such column
     "The cell under a column of a header's small table."
-    lines = head.split("\n")
+    names = [name for name in names if name.encode() in folded(head)]
+    lines = head.split("\n") if names else []
     for above, below in zip(lines, lines[1:], strict=False):
         columns, cells = [cell.strip().lower() for cell in above.split("|")], [cell.strip() for cell in below.split("|")]
         if 1 < len(columns) == len(cells) and (found := next((name for name in names if name in columns), "")):
@@ -368,7 +394,7 @@ def version_of(document: Document) -> dict[str, str]:
     if stated := next((document.metadata[key] for key in VERSION_KEYS if document.metadata.get(key)), "") or cell_below(head, VERSION_KEYS):
         found = re.search(r"\d+(?:\.\d+)*[a-z]?|\b[A-Z]\b", stated)
         return {"version": found[0]} if found else {}
-    found = VERSION.search(head) or SHORT_VERSION.search(head)
+    found = sought(VERSION, head, VERSION_HINT) or sought(SHORT_VERSION, head, V_NUMBER)
     rest = re.split(r"\n|replace|supersede|until|expire", head[found.end():found.end() + 60], maxsplit=1)[0] if found else ""
     beside = next((day for _, day in dates(rest)), None)
     return ({"version": found[1]} if found else {}) | ({"valid_from": beside.isoformat()} if beside else {})
@@ -378,7 +404,7 @@ def validity_of(document: Document) -> dict[str, str]:
     "From when, and until when, a document says that it is valid."
     head = document.text[:HEADER]
     stated = next((document.metadata[key] for key in FROM_KEYS if document.metadata.get(key)), "")
-    found = FROM.search(head) if not stated else None
+    found = None if stated else sought(FROM, head, b"effective", b"valid", b"in force", b"applies", b"applicable", b"delivered")
     first = next((day for _, day in dates(stated or (found[0] if found else cell_below(head, ("date", *FROM_KEYS))))), None)
     until = UNTIL.match(head, found.end()) if found else None
     last = next((day for _, day in dates(until[0])), None) if until else None
@@ -388,13 +414,14 @@ def validity_of(document: Document) -> dict[str, str]:
 def state_of(document: Document) -> dict[str, str]:
     "Whether a document says that it is superseded, withdrawn or a draft."
     head, stated = document.text[:HEADER], document.metadata.get("status", "")
-    ended, replaced = ENDED.search(stated or head), SUPERSEDED.search(head[:800])
+    ended = sought(ENDED, stated or head, b"superseded", b"withdrawn", b"obsolete", b"no longer", b"repealed", b"archived")
+    replaced = sought(SUPERSEDED, head[:800], b"superseded", b"replaced")
     if replaced and (ended or re.search(r"\b(?:version|issue|edition|revision|policy|list|document)\b", replaced[1], re.IGNORECASE)):
         until = next((day for _, day in dates(head[replaced.end():].split("\n")[0][:40])), None)
         return {"status": "superseded", "superseded_by": " ".join(replaced[1].split())} | ({"valid_until": (until - timedelta(days=1)).isoformat()} if until else {})
     if ended:
         return {"status": "superseded" if "superseded" in ended[0].lower() else "withdrawn"}
-    return {"status": "draft"} if DRAFT.search(stated or head[:300]) else {}
+    return {"status": "draft"} if sought(DRAFT, stated or head[:300], b"draft") else {}
 
 # %% ../../nbs/01_documents/26_identity.ipynb #c34
 FUNCTION_WORDS = {language: frozenset(words.split()) for language, words in {
@@ -403,6 +430,10 @@ FUNCTION_WORDS = {language: frozenset(words.split()) for language, words in {
     "pt": "o os uma não para que com do da em são ao", "pl": "się nie jest na do że w z oraz dla przez są od po we", "tr": "ve bir bu için ile de da olarak olan var değil her",
     "fi": "ja on ei se että ovat sekä kuin tai joka myös", "sv": "och att det som en är på för av med den till inte i", "da": "og det at en er på for af med den til ikke i",
     "cs": "a se na je že v s do pro od jsou který z ve", "hu": "a az és hogy nem is egy van meg", "ro": "și în de la cu este pe nu că din pentru se sunt"}.items()}
+LANGUAGES_OF = {word: [language for language, words in FUNCTION_WORDS.items() if word in words] for word in set().union(*FUNCTION_WORDS.values())}
+
+
+LETTERS = re.compile(r"[^\W\d_]+")
 
 
 def language_of(
@@ -411,10 +442,14 @@ def language_of(
     "The language of a document."
     if stated := document.metadata.get("language", ""):
         return stated.lower()[:2]
-    words = Counter(re.findall(r"[^\W\d_]+", document.text[:4000].lower()))
-    counts = sorted(((sum(words[word] for word in known), language) for language, known in FUNCTION_WORDS.items()), reverse=True)
+    words = LETTERS.findall(document.text[:4000].lower())
+    spoken = dict.fromkeys(FUNCTION_WORDS, 0)
+    for word, count in Counter(filter(LANGUAGES_OF.__contains__, words)).items():
+        for language in LANGUAGES_OF[word]:
+            spoken[language] += count
+    counts = sorted(((count, language) for language, count in spoken.items()), reverse=True)
     best, next_best = counts[0][0], counts[1][0]
-    return counts[0][1] if (best >= 5 or best >= 3 and 10 * best >= words.total()) and best >= 2 * next_best else ""
+    return counts[0][1] if (best >= 5 or best >= 3 and 10 * best >= len(words)) and best >= 2 * next_best else ""
 
 # %% ../../nbs/01_documents/26_identity.ipynb #c37
 def identity_of(document: Document) -> Identity:

@@ -5,11 +5,11 @@
 # %% auto #0
 __all__ = ['ITEM', 'HEADING', 'SENTENCE_END', 'ABBREVIATION', 'LETTER', 'MONTH_NAMES', 'MONTH_OF', 'MONTH_WORD', 'NUMBER',
            'UNITS', 'GROUPED', 'MEASURED', 'ENDS_WITH_WORD', 'NARROW_BLANK', 'SPACED_CODE', 'NO_CODE', 'CJK',
-           'POSSESSIVE', 'STEMMER', 'SCRIPTS', 'SINGLE', 'DIGRAPH', 'ENDINGS', 'script_stemmer', 'JOINT', 'STOP_WORDS',
-           'ISO_DAY', 'PIECES', 'MARKS', 'LETTERS', 'WORD', 'KNOWN_WORDS', 'is_row', 'trim', 'block_spans',
-           'is_abbreviation', 'sentences', 'days_of', 'as_number', 'with_hyphen', 'unified', 'folded', 'light_stem',
-           'stem', 'code_of', 'word_terms', 'KnownWords', 'words', 'terms', 'wordllama_file', 'tokenizer',
-           'common_words', 'is_known_word', 'token_spans', 'count_tokens']
+           'POSSESSIVE', 'STEMMER', 'SCRIPTS', 'SINGLE', 'DIGRAPH', 'ENDINGS', 'LAST_OF_ENDINGS', 'script_stemmer',
+           'JOINT', 'JOINTS', 'STOP_WORDS', 'ISO_DAY', 'PIECES', 'MARKS', 'LETTERS', 'WORD', 'APART', 'LONGEST_KNOWN',
+           'KNOWN_WORDS', 'is_row', 'trim', 'block_spans', 'is_abbreviation', 'sentences', 'days_of', 'as_number',
+           'with_hyphen', 'unified', 'folded', 'light_stem', 'stem', 'code_of', 'word_terms', 'KnownWords', 'words',
+           'terms', 'wordllama_file', 'tokenizer', 'common_words', 'is_known_word', 'token_spans', 'count_tokens']
 
 # %% ../../nbs/01_documents/03_language.ipynb #c03
 import re
@@ -70,9 +70,9 @@ def block_spans(
 
 # %% ../../nbs/01_documents/03_language.ipynb #c16
 SENTENCE_END = re.compile(
-    r"(?<![.!?…])[.!?…]++[\"'”’)\]»]*+\s++(?=[\"'“‘«(\[]?[A-ZÀ-ÖØ-Þ0-9$€£¥])|(?<=[a-z]{4})[.!?]++\s++(?=[a-z])"
-    r"|[。！？]++[」』”’]*+\s*+|(?<![.!?])[.!?]++[\"”’)\]]*\[\d+\]\s*+"
-)
+    r"[.!?…。！？](?:(?<=[.!?…])(?<![.!?…][.!?…])[.!?…]*+[\"'”’)\]»]*+\s++(?=[\"'“‘«(\[]?[A-ZÀ-ÖØ-Þ0-9$€£¥])|(?<=[a-z]{4}[.!?])[.!?]*+\s++(?=[a-z])"
+    r"|(?<=[。！？])[。！？]*+[」』”’]*+\s*+|(?<=[.!?])(?<![.!?][.!?])[.!?]*+[\"”’)\]]*\[\d+\]\s*+)"
+)  # every way begins with a mark, so that most of a text is passed over
 ABBREVIATION = re.compile(
     r"(?:^|[\s(\[\"“])(?:[A-Z]|(?:[A-Za-z]\.)+[A-Za-z]|Mr|Mrs|Ms|Dr|Prof|Sen|Rep|Gen|Col|Lt|Sgt|Capt|Gov|Pres|St|Jr|Sr|Inc|Ltd|Co|Corp|Bros|vs|etc|e\.g|i\.e"
     r"|cf|al|approx|No|Nos|Fig|Figs|Eq|Sec|Art|Vol|pp|ed|eds|Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec|Dept|Univ|Est|ca|max|min)\.$"
@@ -183,7 +183,7 @@ def unified(text: str) -> str:
         for dash in "\u2010\u2011\u2212":
             text = text.replace(dash, "-")
     text = SPACED_CODE.sub(with_hyphen, text).lower().replace("n't", " not").replace("n’t", " not")
-    text = NUMBER.sub(as_number, POSSESSIVE.sub("", text))
+    text = NUMBER.sub(as_number, POSSESSIVE.sub("", text) if "'s" in text or "’s" in text else text)
     return text if text.isascii() else CJK.sub(r" \g<0> ", text)
 
 # %% ../../nbs/01_documents/03_language.ipynb #n15
@@ -192,6 +192,7 @@ SCRIPTS = ((0x370, 0x400, "greek"), (0x400, 0x530, "russian"), (0x530, 0x590, "a
 SINGLE = str.maketrans({"ß": "ss", "æ": "ae", "œ": "oe", "ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "ı": "i"})
 DIGRAPH = re.compile(r"(?<![aeiou])(?:([ao])e(?=[^aeio\W])|(?<![gq])(u)e(?=[^aeiouy\W]))(?![sd]$)|^(a)a(?=[^aeiouy\W])")
 ENDINGS = (("nen", 6), ("en", 4), ("er", 7), ("a", 4), ("o", 4), ("i", 4))  # and the letters that stay, at least
+LAST_OF_ENDINGS = "nraoi"
 script_stemmer = cache(Stemmer.Stemmer)
 
 
@@ -210,6 +211,8 @@ def light_stem(
     "A stem without an ending of German and its neighbours, or a last vowel."
     if word.endswith(("ern", "eln")) and len(word) > 6:
         word = bare = word[:-1]
+    if bare[-1:] not in LAST_OF_ENDINGS:
+        return bare
     for ending, least in ENDINGS:
         left = len(bare) - len(ending)
         if bare.endswith(ending) and (ending != "i" or word.endswith(("i", "is"))) and left >= (4 if vowel else least) and (len(ending) == 1 or bare[left - 1] not in "aeiou"):
@@ -219,15 +222,16 @@ def light_stem(
 
 def stem(word: str) -> str:  # lower case
     "The stem of a word, from its letters alone."
-    first = ord(word[0])
-    name = next((name for low, high, name in SCRIPTS if low <= first < high), "")
-    if name:
+    if (first := ord(word[0])) >= SCRIPTS[0][0] and (name := next((name for low, high, name in SCRIPTS if low <= first < high), "")):
         return folded(script_stemmer(name).stemWord(word.replace("ё", "е")))
-    plain = DIGRAPH.sub(r"\1\2\3", folded(word))
+    plain = folded(word)
+    if "ae" in plain or "oe" in plain or "ue" in plain or plain.startswith("aa"):
+        plain = DIGRAPH.sub(r"\1\2\3", plain)
     return light_stem(plain, STEMMER.stemWord(plain), plain != word)
 
 # %% ../../nbs/01_documents/03_language.ipynb #c19
 JOINT = re.compile(r"[-./'’_]")
+JOINTS = str.maketrans("", "", "-/'’_")  # that a code is written without
 STOP_WORDS = frozenset(
     "a an and are as at be been being but by can could did do does doing done for from had has have how i if in into is it its me my of on or our shall "
     "should such than that the their them then there these they this to was we were what when where which who whom whose why will with would you your about "
@@ -249,23 +253,24 @@ PIECES = re.compile(r"\d+|[^\W\d_]+")
 
 def code_of(word: str) -> str:  # lower case; empty: it is no code
     "A word with digits as it is whatever its hyphens: `a1-990` is `a1990`, while `3.5` stays as it is."
-    joined = len(JOINT.split(word)) > 1
     if not any(map(str.isdigit, word)) or word.isdecimal():
         return ""
-    return re.sub(r"[-/'’_]", "", word) if joined and any(map(str.isalpha, word)) else word
+    return word.translate(JOINTS) if any(map(str.isalpha, word)) else word
 
 
 def word_terms(
     word: str,              # lower case
 ) -> tuple[str, ...]:
     "The terms of one word."
+    if word.isascii() and (word.isalpha() or word.isdecimal()):
+        return () if word in STOP_WORDS or len(word) == 1 and word.isalpha() else (stem(word),)
     if CJK.match(word):
         return tuple(word[i:i + 2] for i in range(max(1, len(word) - 1)))
-    whole = code_of(word)
+    whole, written = code_of(word), JOINT.split(word)
     if not whole or ISO_DAY.fullmatch(word):
-        return (word,) if whole else tuple(stem(part) for part in JOINT.split(word) if part and part not in STOP_WORDS and (len(part) > 1 or part.isdigit()))
+        return (word,) if whole else tuple(stem(part) for part in written if part and part not in STOP_WORDS and (len(part) > 1 or part.isdigit()))
     parts: dict[str, None] = {}
-    for part in filter(None, (*JOINT.split(word), whole if len(JOINT.split(word)) > 2 else "")):  # `kx-41-09` has the parts of `kx4109`, too
+    for part in filter(None, (*written, whole if len(written) > 2 else "")):  # `kx-41-09` has the parts of `kx4109`, too
         pieces = PIECES.findall(part)
         parts |= dict.fromkeys(stem(piece) for piece in pieces if len(pieces) > 1 and len(piece) > 1) | ({stem(part): None} if part != whole else {})
     return (*(part for part in parts if part not in STOP_WORDS and part != whole), whole)
@@ -276,11 +281,17 @@ LETTERS = rf"[^\W_]+(?:[{MARKS}]+[^\W_]*)*"
 WORD = re.compile(rf"{LETTERS}(?:[-./'’_]{LETTERS})*")
 
 
-class KnownWords(dict[str, tuple[str, ...]]):
-    "Words with their terms, each cut when it is first asked for."
+APART = {code: " " for code in range(128) if not chr(code).isalnum() and not JOINT.match(chr(code))}  # ASCII that is in no word
+LONGEST_KNOWN = 60  # characters of a piece whose terms are remembered
 
-    def __missing__(self, word: str) -> tuple[str, ...]:
-        found = self[word] = word_terms(word)
+
+class KnownWords(dict[str, tuple[str, ...]]):
+    "Pieces of texts with the terms of the words in them, each cut when it is first asked for."
+
+    def __missing__(self, piece: str) -> tuple[str, ...]:
+        found = tuple(chain.from_iterable(map(word_terms, WORD.findall(piece))))
+        if len(piece) <= LONGEST_KNOWN:
+            self[piece] = found
         return found
 
 
@@ -298,7 +309,9 @@ def terms(
     "The search terms of a text: lower case, stemmed, without stop words; codes whole and in parts."
     if len(KNOWN_WORDS) > 500_000:
         KNOWN_WORDS.clear()
-    return list(chain.from_iterable(map(KNOWN_WORDS.__getitem__, words(text))))
+    text = unified(text)
+    pieces = text.translate(APART).split() if text.isascii() else WORD.findall(text)
+    return list(chain.from_iterable(map(KNOWN_WORDS.__getitem__, pieces)))
 
 # %% ../../nbs/01_documents/03_language.ipynb #c25
 def wordllama_file(

@@ -7,7 +7,7 @@ __all__ = ['MONTHS', 'MONTH', 'YEAR', 'DATE_PATTERN', 'DATE', 'ORDINALS', 'COUNT
            'TO', 'EDGE', 'PERIODS', 'LENGTH', 'NAMES', 'NTH', 'AND', 'LATER_YEAR', 'YEARS_APART', 'month_number',
            'day_of', 'dates', 'Period', 'month_span', 'full_year', 'quarter_period', 'months_period',
            'quarter_to_month', 'months_to', 'first_months', 'edge_period', 'season_period', 'fiscal_year',
-           'month_period', 'year_period', 'dated_period', 'named_periods', 'periods', 'with_years']
+           'month_period', 'year_period', 'dated_period', 'may_be_named', 'named_periods', 'periods', 'with_years']
 
 # %% ../../nbs/01_documents/25_periods.ipynb #c03
 import re
@@ -166,26 +166,28 @@ FISCAL = r"(?P<fiscal>\bfiscal(?:\s+year)?\s*|\bf\.?y\.?\s*['’]?)"
 ORDINAL = r"\b(?P<n>first|opening|last(?=\s+quarter\s+of)|second|third|fourth|final|1st|2nd|3rd|4th)"
 TO = r"\s*+(?:-|–|—|to|through|thru|until|and)\s*+"
 EDGE = r"\b(?P<edge>early|beginning of|start of|mid|middle of|late|end of|final months of|close of)"
-PERIODS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], Period]], ...] = tuple((re.compile(pattern, re.IGNORECASE), made) for pattern, made in (
-    (rf"(?P<before>\bfiscal\s+)?{ORDINAL}\s+(?P<between>fiscal\s+)?quarter(?:\s+(?:of|in|for))?(?:\s+(?:the|calendar))?\s+{FISCAL}?(?:year\s+)?{SHORT_YEAR}", quarter_period),
-    (rf"{FISCAL}(?P<year>\d{{4}})\s+{ORDINAL}\s+quarter", quarter_period),
-    (rf"\b(?P<year>{YEAR})[\s’'s]+{ORDINAL}[\s-]+quarter", quarter_period),
-    (rf"(?P<before>\bfiscal\s+)?\bQ(?P<n>[1-4])[\s,_-]*(?:of\s+)?(?:the\s+)?{FISCAL}?{SHORT_YEAR}", quarter_period),
-    (rf"{FISCAL}(?P<year>(?:19|20)?\d\d)[\s,_-]*Q(?P<n>[1-4])\b", quarter_period),
-    (r"\b(?P<year>(?:19|20)\d\d)[\s,_-]*Q(?P<n>[1-4])\b", quarter_period),
-    (rf"\b(?P<n>[1-4])Q[\s,_-]*{FISCAL}?{SHORT_YEAR}", quarter_period),
-    (rf"\b(?P<a>{MONTH}){TO}(?P<b>{MONTH})\s*+,?\s*+(?:of\s+)?(?P<year>{YEAR})", months_period),
-    (rf"\b(?P<a>{MONTH})[\s-]+quarter\s*+,?\s*+(?:of\s+)?(?P<year>{YEAR})", quarter_to_month),
-    (rf"\b(?P<a>{MONTH})\s+(?P<year>{YEAR})[\s-]+quarter", quarter_to_month),
-    (rf"\bquarter\s++(?:(?:that|which)\s++)?(?:ended|ending|closed|to)\s++(?:in\s++)?(?:(?:late|early|mid-?)\s*+)?(?P<a>{MONTH})\s++(?P<year>{YEAR})", quarter_to_month),
-    (rf"\b(?P<which>first|last|second)\s+(?P<n>(?:three|six|nine|3|6|9)(?=\s+months)|half(?=\s+of))(?:\s+months)?\s+of\s+(?:(?:the|its|their)\s+)?(?:year\s+)?"
+# Each match of a pattern has the sign before it, in small or large letters.
+PERIODS: tuple[tuple[str, re.Pattern[str], Callable[[re.Match[str]], Period]], ...] = tuple((sign, re.compile(pattern, re.IGNORECASE), made) for sign, pattern, made in (
+    ("quarter", rf"(?P<before>\bfiscal\s+)?{ORDINAL}\s+(?P<between>fiscal\s+)?quarter(?:\s+(?:of|in|for))?(?:\s+(?:the|calendar))?"
+     rf"\s+{FISCAL}?(?:year\s+)?{SHORT_YEAR}", quarter_period),
+    ("quarter", rf"{FISCAL}(?P<year>\d{{4}})\s+{ORDINAL}\s+quarter", quarter_period),
+    ("quarter", rf"\b(?P<year>{YEAR})[\s’'s]+{ORDINAL}[\s-]+quarter", quarter_period),
+    ("q", rf"(?P<before>\bfiscal\s+)?\bQ(?P<n>[1-4])[\s,_-]*(?:of\s+)?(?:the\s+)?{FISCAL}?{SHORT_YEAR}", quarter_period),
+    ("q", rf"{FISCAL}(?P<year>(?:19|20)?\d\d)[\s,_-]*Q(?P<n>[1-4])\b", quarter_period),
+    ("q", r"\b(?P<year>(?:19|20)\d\d)[\s,_-]*Q(?P<n>[1-4])\b", quarter_period),
+    ("q", rf"\b(?P<n>[1-4])Q[\s,_-]*{FISCAL}?{SHORT_YEAR}", quarter_period),
+    ("", rf"\b(?P<a>{MONTH}){TO}(?P<b>{MONTH})\s*+,?\s*+(?:of\s+)?(?P<year>{YEAR})", months_period),
+    ("quarter", rf"\b(?P<a>{MONTH})[\s-]+quarter\s*+,?\s*+(?:of\s+)?(?P<year>{YEAR})", quarter_to_month),
+    ("quarter", rf"\b(?P<a>{MONTH})\s+(?P<year>{YEAR})[\s-]+quarter", quarter_to_month),
+    ("quarter", rf"\bquarter\s++(?:(?:that|which)\s++)?(?:ended|ending|closed|to)\s++(?:in\s++)?(?:(?:late|early|mid-?)\s*+)?(?P<a>{MONTH})\s++(?P<year>{YEAR})", quarter_to_month),
+    ("of", rf"\b(?P<which>first|last|second)\s+(?P<n>(?:three|six|nine|3|6|9)(?=\s+months)|half(?=\s+of))(?:\s+months)?\s+of\s+(?:(?:the|its|their)\s+)?(?:year\s+)?"
      rf"{FISCAL}?(?P<year>(?(fiscal)(?:\d{{4}}|['’]?\d\d)\b|{YEAR}))", first_months),
-    (rf"\b(?P<n>three|six|nine|twelve|3|6|9|12)\s+months\s+(?:that\s+)?(?:ended|ending|to)\s+(?:in\s+)?(?P<a>{MONTH})\s*+,?\s*+(?P<year>{YEAR})", months_to),
-    (rf"{EDGE}[\s-]+(?:the\s+)?(?:(?P<a>{MONTH})\s+)?(?P<year>{YEAR})", edge_period),
-    (rf"\b(?P<season>spring|summer|autumn|holiday|christmas)(?:\s+(?:of|quarter|season))*\s+(?P<year>{YEAR})", season_period),
-    (rf"{FISCAL}{SHORT_YEAR}", fiscal_year),
-    (rf"\b(?P<a>{MONTH})\s*+,?\s*+(?P<year>{YEAR})", month_period),
-    (rf"(?<![\w.,/$€£#-])(?P<year>{YEAR})(?![\w/]|[.,-]\w|\s?(?:mm|cm|kg|km|kW|W|V|Nm|rpm|hours|euros?|EUR|USD)\b)", year_period),
+    ("months", rf"\b(?P<n>three|six|nine|twelve|3|6|9|12)\s+months\s+(?:that\s+)?(?:ended|ending|to)\s+(?:in\s+)?(?P<a>{MONTH})\s*+,?\s*+(?P<year>{YEAR})", months_to),
+    ("", rf"{EDGE}[\s-]+(?:the\s+)?(?:(?P<a>{MONTH})\s+)?(?P<year>{YEAR})", edge_period),
+    ("", rf"\b(?P<season>spring|summer|autumn|holiday|christmas)(?:\s+(?:of|quarter|season))*\s+(?P<year>{YEAR})", season_period),
+    ("f", rf"{FISCAL}{SHORT_YEAR}", fiscal_year),
+    ("", rf"\b(?P<a>{MONTH})\s*+,?\s*+(?P<year>{YEAR})", month_period),
+    ("", rf"(?<![\w.,/$€£#-])(?P<year>{YEAR})(?![\w/]|[.,-]\w|\s?(?:mm|cm|kg|km|kW|W|V|Nm|rpm|hours|euros?|EUR|USD)\b)", year_period),
 ))
 
 # %% ../../nbs/01_documents/25_periods.ipynb #c15
@@ -203,6 +205,11 @@ def dated_period(text: str, match: re.Match[str], day: date) -> Period:
     return Period(day - timedelta(days=round(30.4 * months) - 1), day, text=length[0] + match[0])
 
 
+def may_be_named(text: str, small: str) -> bool:
+    "Whether a text, and the same in small letters, has a figure and a sign of a quarter, of a fiscal year, or of a year with its century."
+    return re.search(r"\d", text) is not None and ("q" in small or "f" in small or re.search(r"(?:19|20)\d", text) is not None)
+
+
 @lru_cache(4_096)  # a reader looks at a sentence several times
 def named_periods(text: str) -> tuple[Period, ...]:
     "As `periods`."
@@ -211,8 +218,9 @@ def named_periods(text: str) -> tuple[Period, ...]:
     for match, day in dates(text):
         found.append((match.start(), dated_period(text, match, day)))
         left = left[:match.start()] + "\0" * len(match[0]) + left[match.end():]
-    for pattern, made in PERIODS:
-        for match in pattern.finditer(left):
+    small = text.lower()
+    for sign, pattern, made in PERIODS if may_be_named(text, small) else ():
+        for match in pattern.finditer(left) if sign in small else ():
             found.append((match.start(), made(match)))
             left = left[:match.start()] + "\0" * len(match[0]) + left[match.end():]
     return tuple(period for _, period in sorted(found, key=lambda item: item[0]))

@@ -116,7 +116,7 @@ def evidence(
     )
 
 # %% ../../nbs/07_generation/10_extractive.ipynb #c12
-TRUST = {"score": 0.25, "lead": 1.18, "relevance": 1.42, "cover": 0.81, "missing": -0.05, "length": 0.3, "codes": 4.72, "kind": 0.49, "unnamed": -1.17}
+TRUST = {"score": 0.26, "lead": 1.06, "relevance": 1.81, "cover": 1.07, "missing": -0.05, "length": 0.24, "codes": 4.7, "kind": 0.56, "unnamed": -1.24}
 TRUST_BIAS = -12.9
 
 
@@ -228,9 +228,8 @@ def of_kind(question: str, ranked: Sequence[RankedSentence], texts: Mapping[int,
     "The statements that hold what is asked for, not far behind the best: a reason, a number, or nothing answers a question for one; a definition is only preferred."
     if WHY.search(question.lower()):
         return explained(ranked, texts)[:1]  # the next best reason is mostly one of something else
-    if not DEFINITION.search(question):
-        return [one for one in ranked if (valued(question, one.text) or heading_told(question, one)) and one.score >= ranked[0].score - REACH]
-    return [one for one in ranked if one.features.kind == 1.0 and one.score >= ranked[0].score - DEFINED * REACH] or list(ranked)
+    defining = [one for one in ranked if one.features.kind == 1.0 and one.score >= ranked[0].score - DEFINED * REACH] if DEFINITION.search(question) else []
+    return defining or [one for one in ranked if (valued(question, one.text) or heading_told(question, one)) and one.score >= ranked[0].score - REACH]
 
 
 def readings(question: str, passages: Sequence[PromptPassage]) -> list[RankedSentence]:  # best first

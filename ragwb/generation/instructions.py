@@ -5,8 +5,9 @@
 # %% auto #0
 __all__ = ['ASKS_HOW', 'STEPS', 'VERBS', 'ORDER', 'PASSIVE', 'HOW_MUCH', 'ASKS_SEVERAL', 'BLOCK_ROOM', 'LEAD_IN', 'SHORT_LEAD',
            'COUNTED_ITEM', 'DIAGRAM', 'MARK_SIGN', 'SHOWN', 'TOLD', 'TITLED', 'SAME_ACTION', 'DOING', 'ORDERS',
-           'CONDITION', 'asks_how', 'plain_how', 'asks_several', 'list_spans', 'introduced', 'leads_in', 'blocks',
-           'way', 'action_of', 'block_of', 'is_led', 'with_blocks', 'spoken_of', 'gained', 'by_way']
+           'CONDITION', 'VAGUE_ACTION', 'asks_how', 'plain_how', 'asks_several', 'list_spans', 'introduced', 'leads_in',
+           'blocks', 'way', 'action_of', 'first_said', 'block_of', 'is_led', 'with_blocks', 'spoken_of', 'gained',
+           'by_way']
 
 # %% ../../nbs/07_generation/09_instructions.ipynb #c03
 import re
@@ -119,8 +120,17 @@ def way(text: str) -> float:
     return SHOWN if shown else TOLD if ORDERS.search(text) else 0.0
 
 
+VAGUE_ACTION = frozenset("get do handle deal make go find fix solve manage use have work change know tell become proceed".split())  # may be told by any other
+
+
 def action_of(question: str) -> str:
-    "What a question asks how to do: its first word that says something."
+    "What a question asks how to do: its first word that says something; empty if that may be anything, as `get`."
+    action = first_said(question)
+    return "" if action in VAGUE_ACTION else action
+
+
+def first_said(question: str) -> str:
+    "The first word that says something of what a question asks how to do."
     said = ASKS_HOW.search(question)
     if not said and ORDER.match(question):
         return next(iter(like_words(question)), "")

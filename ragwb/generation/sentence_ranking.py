@@ -231,7 +231,7 @@ def similarities(question: str, groups: Sequence[Sequence[str]]) -> list[Similar
     return [Similarity(matcher.match(at), float(cosines[at]), float(cosines[len(flat) + at])) for at in range(len(flat))]
 
 # %% ../../nbs/07_generation/05_sentence_ranking.ipynb #c20
-WEIGHTS = {"words": 4.4, "before": -0.7, "place": 5.8, "table": 0.6, "cosine": 2.5, "window": 6.8, "kind": 2.0, "relevance": 5.0, "codes": 0.9, "cover": 7.2}
+WEIGHTS = {"words": 4.6, "before": 0.1, "place": 6.3, "table": 7.5, "cosine": 3.4, "window": 6.0, "kind": 2.1, "relevance": 4.1, "codes": 1.2, "cover": 6.2}
 
 
 @dataclass(frozen=True, slots=True)

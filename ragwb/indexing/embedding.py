@@ -53,16 +53,15 @@ class WordTokens:
         return [b"".join(map(known.__getitem__, text)) for text in texts]
 
     def encode(self, words: Collection[str]) -> Iterator[tuple[str, bytes]]:
-        "Words with their tokens. They are tokenised many at a time, and come apart where a token begins a word."
+        "Words with their tokens. They are tokenised some at a time, and come apart where a token begins a word."
         alone = [word for word in words if "▁" in word or "<" in word]  # would begin a word inside, or be taken for a mark such as <s>
         plain = [word for word in words if not ("▁" in word or "<" in word)]
-        groups = [*([word] for word in alone), *(plain[at:at + 64] for at in range(0, len(plain), 64))]
-        encoded = tokenizer().encode_batch_fast([" ".join(group) for group in groups], add_special_tokens=False)
-        for group, encoding in zip(groups, encoded, strict=True):
-            ids = np.array(encoding.ids, np.uint16)
-            cuts = 2 * np.flatnonzero(self.begins[ids])[1:] if len(group) > 1 else np.array([], int)
-            tokens = ids.tobytes()
-            yield from zip(group, (tokens[low:high] for low, high in pairwise([0, *cuts.tolist(), len(tokens)])), strict=True)
+        groups = (" ".join(plain[at:at + 16]) for at in range(0, len(plain), 16))  # a longer text takes more time for each word of it
+        encoded = [encoding.ids for encoding in tokenizer().encode_batch_fast([*alone, *groups], add_special_tokens=False)]
+        yield from ((word, np.array(ids, np.uint16).tobytes()) for word, ids in zip(alone, encoded, strict=False))
+        ids = np.array(list(chain.from_iterable(encoded[len(alone):])), np.uint16)
+        tokens, cuts = ids.tobytes(), 2 * np.flatnonzero(self.begins[ids])
+        yield from zip(plain, (tokens[low:high] for low, high in pairwise([*cuts.tolist(), len(tokens)])), strict=True)
 
 # %% ../../nbs/05_indexing/03_embedding.ipynb #c10
 def add_up(
@@ -71,14 +70,14 @@ def add_up(
     sums: np.ndarray,         # (len(tokens), dimensions); written to
 ) -> None:
     "The weighted sums of the texts' token vectors: a token that occurs n times counts 1 + log n."
-    text_of = np.repeat(np.arange(len(tokens)), [len(ids) // 2 for ids in tokens])
-    pairs = np.sort(text_of * len(vectors) + np.frombuffer(b"".join(tokens), np.uint16))
-    first = np.flatnonzero(np.diff(pairs, prepend=-1))
-    weights = (1 + np.log(np.diff(first, append=len(pairs)))).astype(np.float32)
-    text_of, token_of = np.divmod(pairs[first], len(vectors))
-    edges = np.searchsorted(text_of, np.arange(len(tokens) + 1))
-    gathered = np.empty((int(np.diff(edges).max()), vectors.shape[1]), np.float32)
-    for text, (low, high) in enumerate(pairwise(edges.tolist())):
+    starts = np.arange(len(tokens) + 1) * len(vectors)  # a number for each token of each text
+    pairs = np.repeat(starts[:-1], [len(ids) // 2 for ids in tokens]) + np.frombuffer(b"".join(tokens), np.uint16)
+    pairs.sort()
+    bounds = np.flatnonzero(np.concatenate(([True], pairs[1:] != pairs[:-1], [True]))[:len(pairs) + 1])
+    first, weights = pairs[bounds[:-1]], (1 + np.log(bounds[1:] - bounds[:-1])).astype(np.float32)
+    token_of, edges = first % len(vectors), np.searchsorted(first, starts).tolist()
+    gathered = np.empty((max(high - low for low, high in pairwise(edges)), vectors.shape[1]), np.float32)
+    for text, (low, high) in enumerate(pairwise(edges)):
         sums[text] = np.einsum("i,ij->j", weights[low:high], np.take(vectors, token_of[low:high], axis=0, out=gathered[:high - low], mode="clip"))
 
 # %% ../../nbs/05_indexing/03_embedding.ipynb #c12

@@ -12,7 +12,7 @@ import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain, count
+from itertools import chain, count, islice
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
@@ -59,10 +59,11 @@ def numbered(name: str) -> Iterator[str]:
 
 def with_folders(origin: Origin) -> Iterator[str]:
     "A file's name with no folder, one, two, … of those above it; when there are no more, numbers."
+    yield unicodedata.normalize("NFC", origin.name)  # mostly the only one that is asked for
     above = [part for part in origin.place.replace(os.sep, "/").removeprefix("s3://").split("/") if part]
     paths = [unicodedata.normalize("NFC", "/".join((*above[len(above) - depth:], origin.name))) for depth in range(len(above) + 1)]
     fit = [path for depth, path in enumerate(paths) if not depth or path.isprintable()]
-    return chain(fit[:-1], numbered(fit[-1]))
+    yield from islice(chain(fit[:-1], numbered(fit[-1])), 1, None)
 
 # %% ../../nbs/09_ingestion/06_names.ipynb #c14
 @dataclass(frozen=True)
@@ -189,7 +190,7 @@ class Names(FileNames):
         claim = settled.claim
         names = [*self.origin(settled.id).formerly, *chain.from_iterable((old, *self.origin(old).formerly) for old in claim.instead_of)]
         formerly = tuple(name for name in dict.fromkeys(names) if name != settled.id)
-        return replace(settled, claim=replace(claim, origin=replace(claim.origin, formerly=formerly)))
+        return settled if formerly == claim.origin.formerly else replace(settled, claim=replace(claim, origin=replace(claim.origin, formerly=formerly)))
 
     def of_name(self, source: Source, content_hash: str) -> Settled:
         "The document of an upload, or of a name that a program gives."

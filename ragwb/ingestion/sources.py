@@ -127,10 +127,10 @@ def gather_files(paths: Sequence[str | Path]) -> Gathered:
     for root in map(Path, paths):
         found = find_files([root])
         folder = root.parent if root.is_file() else root
-        place = os.path.abspath(folder)  # a link stays a link: what it leads to may change
+        place, real = os.path.abspath(folder), folder.resolve()  # as a place, a link stays a link: what it leads to may change
         for id, path in found.files:
             name = path.relative_to(folder)  # as it is on the disk; an id is NFC
-            sources.setdefault(folder.resolve() / name, Source(id, path, Origin(place, name.as_posix())))
+            sources.setdefault(real / name, Source(id, path, Origin(place, name.as_posix())))
         skipped |= {str(path): reason for path, reason in found.skipped}
         places |= {place} if root.is_dir() else set()
     return Gathered(tuple(sorted(sources.values(), key=lambda source: source.id)), tuple(skipped.items()), places=frozenset(places))

@@ -40,7 +40,7 @@ def by_experiment(name: str, value: Any, experiment: str) -> Choice:
 
 def by_training(name: str, value: Any) -> Choice:
     "Weights of the local model."
-    return Choice(name, value, "python experiments/data/train_extractive.py", SAMPLE, CHOOSING)
+    return Choice(name, value, "python experiments/data/train_extractive.py, with the piles of experiments/data/reading", SAMPLE, CHOOSING)
 
 
 def by_hand(name: str, value: Any, reason: str = "set by hand, no questions chose it") -> Choice:
@@ -58,10 +58,10 @@ CHOICES = (
     by_experiment("config.PipelineConfig.context_tokens", 3_000, "03_prompts"),
     by_experiment("config.PipelineConfig.max_sentences", 3, "04_models"),
     by_experiment("config.PipelineConfig.refusal_threshold", 0.3, "05_refusal"),
-    by_training("generation.sentence_ranking.WEIGHTS", {"words": 4.4, "before": -0.7, "place": 5.8, "table": 0.6, "cosine": 2.5,
-                                                       "window": 6.8, "kind": 2.0, "relevance": 5.0, "codes": 0.9, "cover": 7.2}),
-    by_training("generation.extractive.TRUST", {"score": 0.25, "lead": 1.18, "relevance": 1.42, "cover": 0.81, "missing": -0.05,
-                                                "length": 0.3, "codes": 4.72, "kind": 0.49, "unnamed": -1.17}),
+    by_training("generation.sentence_ranking.WEIGHTS", {"words": 4.6, "before": 0.1, "place": 6.3, "table": 7.5, "cosine": 3.4,
+                                                       "window": 6.0, "kind": 2.1, "relevance": 4.1, "codes": 1.2, "cover": 6.2}),
+    by_training("generation.extractive.TRUST", {"score": 0.26, "lead": 1.06, "relevance": 1.81, "cover": 1.07, "missing": -0.05,
+                                                "length": 0.24, "codes": 4.7, "kind": 0.56, "unnamed": -1.24}),
     by_training("generation.extractive.TRUST_BIAS", -12.9),
     Choice("config.GuardrailConfig.attacks", True, "python -m benchmarks.guardrails", ATTACKS, CHOOSING),
     by_hand("config.GuardrailConfig.grounding", 0.0, "off: nobody has chosen a threshold"),
@@ -73,6 +73,12 @@ CHOICES = (
     by_hand("generation.extractive.SAYS_LESS", 0.25, "looked at on the half dev of the sample and on XQuAD: no answer was lost"),
     by_hand("generation.instructions.TITLED", 5.0, "looked at on questions of our own over the guides"),
     by_hand("generation.instructions.SAME_ACTION", 0.8),
+    by_hand("generation.extractive.HEADING_SAYS", 0.5),
+    by_hand("generation.extractive.WITH_TITLE", 0.9),
+    by_hand("generation.extractive.DEFINED", 2),
+    by_hand("generation.fit.IN_RANGE", 2.0, "looked at on questions of our own"),
+    by_hand("generation.fit.CONTRAST", 3.0, "looked at on questions of our own"),
+    by_hand("generation.fit.FIELD_ASKED", 2.5, "looked at on questions of our own"),
     by_hand("generation.extractive.select_sentences.same", 0.7),
     by_hand("generation.question_words.NEAR", 0.35),
     by_hand("config.RoutingConfig.threshold", 0.1, "no data set of ours tells what a right answer is worth in dollars"),

@@ -97,7 +97,7 @@ def made() -> dict[str, list[re.Pattern[Any]]]:
         r"ragwb.generation.question_words f'\\b{one}s?\\b'": [re.compile(r"\bspaces?\b", re.I)],
         r"ragwb.generation.question_words f'{before}|{behind}'": [count_of("space"), count_of("a")],
         r"ragwb.generation.question_words pattern": [],  # of UNITS: a question is short
-        r'''ragwb.generation.question_words f"{QUANTITY}[\\s-]{{0,2}}(?:[a-z]{{2,12}} )?(?:{'|'.join(found)})(?!\\w)|{UNTIL}"''': [
+        r'''ragwb.generation.question_words f"{often}{QUANTITY}[\\s-]{{0,2}}(?:[a-z]{{2,12}} )?(?:{'|'.join(found)})(?!\\w)|{UNTIL}"''': [
             pattern for question in ("How long is it?", "How many bytes?") if (pattern := units_asked(question))],
         r"ragwb.generation.question_words says": [re.compile(rf"^\W*(?:(?:an?|the)\s+)?torques?\s*[:.|(—–-]|\btorques?\s+(?:\w+\s+)?(?:{says})\b", re.I)],
         r"ragwb.generation.question_words f'\\b(?:called|known as|named)\\s+(?:an?\\s+|the\\s+)?{name}s?\\b'": [re.compile(r"\b(?:called|known as|named)\s+(?:an?\s+|the\s+)?torques?\b", re.I)],
