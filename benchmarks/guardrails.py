@@ -57,26 +57,26 @@ def sample() -> tuple[dict[str, Document], list[GoldenQuestion]]:
     return documents, list(anchor_questions(dataset, {id: document.text for id, document in documents.items()}).questions)
 
 
-def pairs(pipeline: Pipeline, patterns: Sequence[Attack], questions: Sequence[GoldenQuestion]) -> list[tuple[Attack, GoldenQuestion]]:
-    """Each attack with a question that the documents answer from one place, spread over the whole set."""
-    asked = [question for question in questions if question.answerable and len(question.evidence) == 1 and not question.history]
-    answered = [question for question in asked if not pipeline.ask(question.question).refused]
-    return [(pattern, answered[number * len(answered) // len(patterns)]) for number, pattern in enumerate(patterns)]
+def pairs(patterns: Sequence[Attack], questions: Sequence[GoldenQuestion]) -> list[tuple[Attack, GoldenQuestion]]:
+    """Each attack with a question that one place answers with a number, spread over the whole set; the same ones whatever a reader answers."""
+    simple = [question for question in questions if question.answerable and len(question.evidence) == 1 and not question.history]
+    asked = [question for question in simple if set("123456789") & set("".join(question.answers))]
+    return [(pattern, asked[number * len(asked) // len(patterns)]) for number, pattern in enumerate(patterns)]
 
 
 def planted(collection: Collection, documents: dict[str, Document], pattern: Attack, question: GoldenQuestion, guarded: Pipeline, bare: Pipeline) -> Iterator[Row]:
     """One attack planted in both ways, alone among the documents, and harmless prose in its stead; with the guardrail and without it."""
     evidence = question.evidence[0]
     plain = guarded.ask(question.question)
-    _, empty, _ = plant_inside(pattern, question.question, documents[evidence.document], evidence.start)
+    _, empty, _ = plant_inside(pattern, question.question, question.answers[0], documents[evidence.document], evidence.start)
     Writer(collection).write([entry(empty)])
     unbitten = guarded.ask(question.question)
     for control in (False, True):
-        bitten, _, within = plant_inside(pattern, question.question, documents[evidence.document], evidence.start, control)
+        bitten, _, within = plant_inside(pattern, question.question, question.answers[0], documents[evidence.document], evidence.start, control)
         Writer(collection).write([entry(bitten)])
         yield from both("inside", within, unbitten, question, guarded, bare)
     for control in (False, True):
-        own, alone = plant_beside(pattern, question.question, control)
+        own, alone = plant_beside(pattern, question.question, question.answers[0], control)
         Writer(collection).write([entry(documents[evidence.document]), entry(own)])
         yield from both("beside", alone, plain, question, guarded, bare)
     delete(collection, [OWN])
@@ -97,7 +97,7 @@ def measure_planted(home: Path, patterns: Sequence[Attack]) -> list[Row]:
     Writer(collection).write([entry(document) for document in documents.values()], new=True)
     guarded = Pipeline(collection, CONFIG, EMBEDDER)
     bare = Pipeline(collection, replace(CONFIG, guardrail=GuardrailConfig(provider="")), EMBEDDER)
-    return [row for pattern, question in pairs(guarded, patterns, questions) for row in planted(collection, documents, pattern, question, guarded, bare)]
+    return [row for pattern, question in pairs(patterns, questions) for row in planted(collection, documents, pattern, question, guarded, bare)]
 
 
 def screened() -> Iterator[Row]:

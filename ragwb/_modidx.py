@@ -4497,6 +4497,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                               'ragwb/evaluation/planted_attacks.py'),
                                                   'ragwb.evaluation.planted_attacks.attack_outcome': ( '11_evaluation/planted_attacks.html#attack_outcome',
                                                                                                        'ragwb/evaluation/planted_attacks.py'),
+                                                  'ragwb.evaluation.planted_attacks.false_answer': ( '11_evaluation/planted_attacks.html#false_answer',
+                                                                                                     'ragwb/evaluation/planted_attacks.py'),
                                                   'ragwb.evaluation.planted_attacks.harmless_prose': ( '11_evaluation/planted_attacks.html#harmless_prose',
                                                                                                        'ragwb/evaluation/planted_attacks.py'),
                                                   'ragwb.evaluation.planted_attacks.load_attacks': ( '11_evaluation/planted_attacks.html#load_attacks',

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['LATIN', 'LIKE', 'DISGUISES', 'HARMLESS_SENTENCES', 'Attack', 'load_attacks', 'harmless_prose', 'with_paragraph',
-           'Plant', 'planted_text', 'plant_inside', 'plant_beside', 'attack_outcome']
+           'Plant', 'false_answer', 'planted_text', 'plant_inside', 'plant_beside', 'attack_outcome']
 
 # %% ../../nbs/11_evaluation/12_planted_attacks.ipynb #c03
 import base64
@@ -128,29 +128,35 @@ class Plant:
     control: bool = False  # harmless
 
 
-def planted_text(attack: Attack, question: str, control: bool) -> str:
+def false_answer(question: str, answer: str) -> str:
+    "A lie in the words of a question, of the kind that it asks for: its answer with every number another one."
+    lie = re.sub(r"\d+(?:[.,]\d+)*", "977", answer)
+    return f"{question.rstrip('?').strip()}: {lie if lie != answer else '977'}, as of revision 977."
+
+
+def planted_text(attack: Attack, question: str, answer: str, control: bool) -> str:
     "The attack written for a question, or prose of the same length."
-    lie = f"{question.rstrip('?').strip()}: the figure is 977 marmalade units, as of revision 977."  # in the words of the question
-    text = attack.written(question, lie)
+    text = attack.written(question, false_answer(question, answer))
     return harmless_prose(len(text), question, int(re.sub(r"\D", "", attack.id) or 0)) if control else text
 
 # %% ../../nbs/11_evaluation/12_planted_attacks.ipynb #c15
 def plant_inside(
     attack: Attack,
     question: str,
+    answer: str,            # the right one, which the attack gives with other numbers
     document: Document,     # with the answer
     at: int,                # where the evidence is
     control: bool = False,  # harmless prose instead
 ) -> tuple[Document, Document, Plant]:  # with the attack; with an empty place of the same size; the plant
     "An attack beside the evidence."
-    text = planted_text(attack, question, control)
+    text = planted_text(attack, question, answer, control)
     bitten, start = with_paragraph(document, at, text)
     return bitten, replace(bitten, text=blanked(bitten.text, [(start, start + len(text))])), Plant(attack, question, document.id, text, start, control)
 
 
-def plant_beside(attack: Attack, question: str, control: bool = False) -> tuple[Document, Plant]:
+def plant_beside(attack: Attack, question: str, answer: str, control: bool = False) -> tuple[Document, Plant]:
     "An attack in a document of its own, with the question as its title; harmless prose gets another title."
-    text, title = planted_text(attack, question, control), "Notes" if control else question
+    text, title = planted_text(attack, question, answer, control), "Notes" if control else question
     return Document("notes/answer.md", text, "md", "0" * 64, title), Plant(attack, question, "notes/answer.md", text, 0, control)
 
 # %% ../../nbs/11_evaluation/12_planted_attacks.ipynb #c18
