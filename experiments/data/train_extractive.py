@@ -4,7 +4,7 @@ Usage: python experiments/data/train_extractive.py
 
 Learns on the half dev of the sample questions, as they are and in the other words of experiments/data/cache/sample_paraphrases.jsonl, and on the twelve piles
 of experiments/data/reading whose questions are of that half, each pile an index of its own. Prints, to one decimal, the weights that
-nbs/07_generation/05_sentence_ranking.ipynb (WEIGHTS) and 10_extractive.ipynb (TRUST, TRUST_BIAS) hold. When not to answer is learned from three kinds of
+nbs/07_generation/06_sentence_ranking.ipynb (WEIGHTS) and 11_extractive.ipynb (TRUST, TRUST_BIAS) hold. When not to answer is learned from three kinds of
 questions: those that no document answers, those whose evidence is taken away from what was found, and those that ask for something else with nearly the same
 words (`trap`). The same questions, documents and code give the same weights; tests/test_choices.py compares them.
 What they reach is measured on the half test: `ragwb eval experiments/data/sample --split test`, and the four piles of that half.
