@@ -269,7 +269,7 @@ def test_what_a_killed_writer_left_is_swept_up_and_nothing_else(tmp_path: Path) 
 
 PARSING = ("builder", "encoding", "epub", "html", "mail", "office", "page_blocks", "page_columns", "page_rows", "page_tables", "pdf", "pdf_letters", "reflow", "rtf",
            "tables", "text", "word", "word_numbering")
-ANSWERING = ("indexing/chunking", "generation/extractive", "generation/question_words", "generation/sentence_ranking")
+ANSWERING = ("indexing/chunking", "generation/answer_kinds", "generation/extractive", "generation/question_words", "generation/sentence_ranking")
 
 
 @pytest.mark.parametrize("module", [*(f"documents/{name}" for name in PARSING), *ANSWERING])

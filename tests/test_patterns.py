@@ -20,7 +20,8 @@ from ragwb.documents.mail import parse_mail
 from ragwb.documents.periods import periods, with_years
 from ragwb.documents.text import markdown_headings, parse_csv, parse_markdown, parse_text
 from ragwb.evaluation.quotes import row_occurrences
-from ragwb.generation.question_words import answers_kind, codes_of, defines, has_figure, without_periods
+from ragwb.generation.answer_kinds import answers_kind, defines, has_figure
+from ragwb.generation.question_words import codes_of, without_periods
 from ragwb.generation.replies import plain, statements, without_thoughts
 from ragwb.guardrails.attack_rules import pattern_of
 from ragwb.guardrails.personal_data import DETECTORS
@@ -95,7 +96,8 @@ FUNCTIONS: dict[str, Callable[[str], object]] = {
     "sentences": sentences,
     "terms": terms,
     "periods": lambda text: periods(with_years(text)),
-    "question words": lambda text: (codes_of(text), without_periods(text), answers_kind(text, text), has_figure(text), defines("torque", text)),
+    "question words": lambda text: (codes_of(text), without_periods(text)),
+    "kinds of answers": lambda text: (answers_kind(text, text), has_figure(text), defines("torque", text)),
     "spelling": ordinary_words,
     "organisations": Organisations({}).named,
     "replies": lambda text: [plain(statement.text) for statement in statements(without_thoughts([text]))],

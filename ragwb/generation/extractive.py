@@ -28,22 +28,11 @@ from ..documents.language import HEADING, ITEM, count_tokens, is_row, terms
 from ..documents.table_rows import is_number
 from ..documents.table_words import asking
 from ..documents.timetables import FIRST, LAST, asks_order, first_or_last
+from .answer_kinds import DATE, DEFINITION, WHY, cell_holds, explains, holds_wanted, valued, versions_of
 from .fit import about, all_named, candidates, figure_fits, of_reports, other_name_beside, rows_of, tells_names, unnamed
 from .instructions import asks_several, plain_how, with_blocks
 from .prompts import NO_ANSWER, PASSAGES_END
-from ragwb.generation.question_words import (
-    DATE,
-    DEFINITION,
-    WHY,
-    Coverage,
-    cell_holds,
-    codes_of,
-    explains,
-    holds_wanted,
-    valued,
-    versions_of,
-    without_periods,
-)
+from .question_words import Coverage, codes_of, without_periods
 from ragwb.generation.sentence_ranking import (
     PromptPassage,
     RankedSentence,

@@ -30,19 +30,8 @@ from ..documents.ranges import amounts_in, holding, is_outside
 from ..documents.report_facts import MODAL, fact_asked, reasons
 from ..documents.table_rows import TableRow, tables_of
 from ..documents.table_words import lines_of, measure_said, table_stems
-from ragwb.generation.question_words import (
-    AMOUNT,
-    ASKS_VALUE,
-    Likeness,
-    codes_of,
-    has_figure,
-    like_words,
-    of_amounts,
-    row_measures,
-    without_periods,
-    word_stems,
-    word_weight,
-)
+from .answer_kinds import AMOUNT, ASKS_VALUE, has_figure, of_amounts, row_measures
+from .question_words import Likeness, codes_of, like_words, without_periods, word_stems, word_weight
 from .sentence_ranking import PromptPassage, RankedSentence, is_listing, looks_like_heading, rank_sentences
 from .table_answers import IN_WORDS, MONEY, by_organisation
 from .table_cells import NAME_SAID, VAGUE, VAGUELY, TableQuestion, initials_of

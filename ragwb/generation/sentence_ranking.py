@@ -17,7 +17,8 @@ from functools import lru_cache
 from itertools import pairwise
 
 from ..documents.language import HEADING, ITEM, is_row, sentences, terms, trim
-from .question_words import Coverage, WordMatcher, codes_of, kind_of_answer, question_weights
+from .answer_kinds import kind_of_answer
+from .question_words import Coverage, WordMatcher, codes_of, question_weights
 from ..indexing.embedding import WordLlamaEmbedder, embedder
 
 # %% ../../nbs/07_generation/06_sentence_ranking.ipynb #c06

@@ -24,7 +24,8 @@ from ..documents.report_facts import MODAL, fact_asked, sentences_of
 from ..documents.table_rows import PERIODIC, UNIT, YEAR, TableRow, is_number, split_row, tables_of
 from ..documents.table_words import lines_of
 from ..documents.timetables import TimeCell, minutes_of
-from .question_words import ASKS_VALUE, Likeness, answers_kind, like_words, of_amounts
+from .answer_kinds import ASKS_VALUE, answers_kind, of_amounts
+from .question_words import Likeness, like_words
 from .sentence_ranking import PromptPassage
 from .table_cells import FoundCell, TableQuestion, column_dated, find_cells
 

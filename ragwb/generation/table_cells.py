@@ -21,7 +21,8 @@ from ..documents.period_fit import COMPARES, SLACK, asked_periods, joins_two, mo
 from ..documents.periods import MONTHS, Period, periods, with_years
 from ..documents.table_rows import CHANGE, PERIODIC, YEAR, TableRow, is_number, tables_of
 from ..documents.table_words import asking, table_stems
-from .question_words import LIGHT, Likeness, counted, like_words, word_stems, word_weight
+from .answer_kinds import counted
+from .question_words import LIGHT, Likeness, like_words, word_stems, word_weight
 from .sentence_ranking import PromptPassage
 
 # %% ../../nbs/07_generation/07_table_cells.ipynb #c07a

@@ -55,13 +55,12 @@ BOUNDED = {  # place -> characters to which the code beside it cuts what the pat
 def made() -> dict[str, list[re.Pattern[Any]]]:
     "Patterns that are put together when they are used: module and expression -> examples; none where module-level values hold them all."
     from ragwb.api.access import RULES
+    from ragwb.generation.answer_kinds import SAYS_WHAT, count_of, units_asked
     from ragwb.generation.fit import BESIDE
-    from ragwb.generation.question_words import count_of, units_asked
     from ragwb.guardrails.attack_rules import ATTACK_RULES, pattern_of
     from ragwb.network.aws import CAUSES
     from ragwb.network.model_servers import SERVER_CAUSES, SERVICE_CAUSES
     rules = [pattern_of(rule, joined) for rules in ATTACK_RULES.values() for _, rule in rules for joined in (False, True)]
-    says = r"is|are|means?|stands? for|refers? to|describes?|defines?|provides?|lets?|allows?|contains?|controls?|represents?|consists? of"
     return {
         r"ragwb.answering.agreement pattern": [],
         r"ragwb.answering.contradictions f'\\b{end}\\b(?! wh)'": [re.compile(r"\bfrom\b(?! wh)")],
@@ -86,21 +85,21 @@ def made() -> dict[str, list[re.Pattern[Any]]]:
         r"ragwb.emulator.service_model limits['pattern']": [],  # the service's own model
         r"ragwb.emulator.service_model path": [],
         r"ragwb.evaluation.quotes row": [],  # timed in tests/test_patterns.py: a line of a document and a person's quote
+        r"ragwb.generation.answer_kinds asked": [],
+        r"ragwb.generation.answer_kinds answer": [],
+        r"ragwb.generation.answer_kinds f'\\b{one}s?\\b'": [re.compile(r"\bspaces?\b", re.I)],
+        r"ragwb.generation.answer_kinds f'{before}|{behind}'": [count_of("space"), count_of("a")],
+        r"ragwb.generation.answer_kinds labels": [],
+        r'''ragwb.generation.answer_kinds f"{often}{QUANTITY}[\\s-]{{0,2}}(?:[a-z]{{2,12}} )?(?:{found})(?!\\w)|{UNTIL}"''': [
+            pattern for question in ("How long is it?", "How many bytes?") if (pattern := units_asked(question))],
+        r"ragwb.generation.answer_kinds says": [re.compile(rf"^\W*(?:(?:an?|the)\s+)?torques?\s*[:.|(—–-]|\btorques?\s+(?:\w+\s+)?(?:{SAYS_WHAT})\b", re.I)],
+        r"ragwb.generation.answer_kinds f'\\b(?:called|known as|named)\\s+(?:an?\\s+|the\\s+)?{name}s?\\b'": [re.compile(r"\b(?:called|known as|named)\s+(?:an?\s+|the\s+)?torques?\b", re.I)],
         r"ragwb.generation.fit f'\\b({BESIDE}) {own}\\b'": [re.compile(rf"\b({BESIDE}) Gold\b")],
         r"ragwb.generation.fit f'\\b{own} ({BESIDE})\\b'": [re.compile(rf"\bGold ({BESIDE})\b")],
         r"ragwb.generation.fit f'\\b{short[0]}[a-z]+ (?:of )?(?:the )?{short[1]}[a-z]'": [re.compile(r"\bU[a-z]+ (?:of )?(?:the )?S[a-z]")],
         r"ragwb.generation.fit f'(?:^|[^\\w ]) ?{re.escape(thing)}'": [re.compile(r"(?:^|[^\w ]) ?members")],
         r"ragwb.generation.fit f'\\b{re.escape(label)}\\b'": [re.compile(r"\bmarathon\b")],
         r"ragwb.generation.fit slot": [re.compile(r"\bcontracts? ([A-Z][\w-]+)"), re.compile(r"(?<=[a-z,] )([A-Z][\w-]+) contract")],
-        r"ragwb.generation.question_words asked": [],
-        r"ragwb.generation.question_words answer": [],
-        r"ragwb.generation.question_words f'\\b{one}s?\\b'": [re.compile(r"\bspaces?\b", re.I)],
-        r"ragwb.generation.question_words f'{before}|{behind}'": [count_of("space"), count_of("a")],
-        r"ragwb.generation.question_words pattern": [],  # of UNITS: a question is short
-        r'''ragwb.generation.question_words f"{often}{QUANTITY}[\\s-]{{0,2}}(?:[a-z]{{2,12}} )?(?:{'|'.join(found)})(?!\\w)|{UNTIL}"''': [
-            pattern for question in ("How long is it?", "How many bytes?") if (pattern := units_asked(question))],
-        r"ragwb.generation.question_words says": [re.compile(rf"^\W*(?:(?:an?|the)\s+)?torques?\s*[:.|(—–-]|\btorques?\s+(?:\w+\s+)?(?:{says})\b", re.I)],
-        r"ragwb.generation.question_words f'\\b(?:called|known as|named)\\s+(?:an?\\s+|the\\s+)?{name}s?\\b'": [re.compile(r"\b(?:called|known as|named)\s+(?:an?\s+|the\s+)?torques?\b", re.I)],
         r"ragwb.guardrails.attack_rules BLANKS.sub(read, rule)": rules,
         r"ragwb.guardrails.obfuscation pattern": [re.compile(r"(?<!\w)competitor\ ltd(?!\w)")],
         r"ragwb.guardrails.personal_data pattern": [],
