@@ -90,7 +90,7 @@ def made() -> dict[str, list[re.Pattern[Any]]]:
         r"ragwb.generation.answer_kinds f'\\b{one}s?\\b'": [re.compile(r"\bspaces?\b", re.I)],
         r"ragwb.generation.answer_kinds f'{before}|{behind}'": [count_of("space"), count_of("a")],
         r"ragwb.generation.answer_kinds labels": [],
-        r'''ragwb.generation.answer_kinds f"{often}{QUANTITY}[\\s-]{{0,2}}(?:[a-z]{{2,12}} )?(?:{found})(?!\\w)|{UNTIL}"''': [
+        r"ragwb.generation.answer_kinds f'{often}{QUANTITY}[\\s-]{{0,2}}(?:[a-z]{{2,12}} )?(?:{found})(?!\\w)|{UNTIL}'": [
             pattern for question in ("How long is it?", "How many bytes?") if (pattern := units_asked(question))],
         r"ragwb.generation.answer_kinds says": [re.compile(rf"^\W*(?:(?:an?|the)\s+)?torques?\s*[:.|(—–-]|\btorques?\s+(?:\w+\s+)?(?:{SAYS_WHAT})\b", re.I)],
         r"ragwb.generation.answer_kinds f'\\b(?:called|known as|named)\\s+(?:an?\\s+|the\\s+)?{name}s?\\b'": [re.compile(r"\b(?:called|known as|named)\s+(?:an?\s+|the\s+)?torques?\b", re.I)],
