@@ -4797,6 +4797,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                        'ragwb/experiments/decisions.py'),
                                              'ragwb.experiments.decisions.against_shipped': ( '12_experiments/decisions.html#against_shipped',
                                                                                               'ragwb/experiments/decisions.py'),
+                                             'ragwb.experiments.decisions.change_to': ( '12_experiments/decisions.html#change_to',
+                                                                                        'ragwb/experiments/decisions.py'),
                                              'ragwb.experiments.decisions.decide': ( '12_experiments/decisions.html#decide',
                                                                                      'ragwb/experiments/decisions.py'),
                                              'ragwb.experiments.decisions.glossary_html': ( '12_experiments/decisions.html#glossary_html',

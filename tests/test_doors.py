@@ -344,6 +344,7 @@ def said_by(port: int) -> tuple[int, dict[str, Any]]:
     for _ in range(200):
         with contextlib.suppress(httpx.TransportError):
             found = httpx.get(f"http://127.0.0.1:{port}/healthz", timeout=20)
+            assert found.headers["content-length"] == str(len(found.content))
             return found.status_code, found.json()
         time.sleep(0.05)
     raise AssertionError("nobody answers probes")

@@ -35,6 +35,8 @@ from ragwb.experiments.grid import chosen_questions, run_grid
 from ragwb.experiments.notebooks import Run
 from ragwb.experiments.paid_models import CachedChatModel
 from ragwb.indexing.embedding import provider_embedder
+from ragwb.operations.ab_serving import start_test
+from ragwb.operations.config_registry import Registry
 from ragwb.operations.feedback import Candidates, Decisions
 from ragwb.operations.tracking import log_answer, log_run, tracker
 from ragwb.settings import Settings
@@ -44,7 +46,7 @@ from ragwb.workbench import Workbench
 WORDS = {"text": "Quorvexil", "title": "Zanthropodal", "name": "wumpelknack", "cell": "7741-KRYBDEN", "person": "oxfordsnail", "attack": "Brimblewort",
          "earlier": "Flonkeritis"}  # fmt: skip
 PLACES = {"answers", "cache.sqlite", "candidates", "cells", "conversations", "documents", "grids", "lancedb", "mlflow", "mlflow.sqlite", "passing", "replay.ipynb",
-          "replies.sqlite"}  # fmt: skip
+          "replies.sqlite", "runs"}  # fmt: skip
 NAME = "wumpelknack.md"
 SECRET = """# Zanthropodal handbook
 
@@ -109,6 +111,11 @@ def use_over_http(workbench: Workbench, ids: list[str]) -> None:
         assert client.post("/v1/feedback", json=told).status_code == 200
         client.get(f"/v1/answers/{answer['id']}/notebook")
         client.post("/v1/chat/completions", json={"model": "ragwb", "messages": [{"role": "user", "content": QUESTIONS[0]}]})
+        start_test(workbench, "trial", "", [("control", "now"), ("brief", Registry(workbench.store.objects).add(PipelineConfig(max_sentences=1)))])
+        for person in ("ann", "ben", "cy", "dora"):
+            ids.append(client.post("/v1/query", json={"question": QUESTIONS[1], "user": person}).json()["id"])
+        assert client.get("/v1/experiments/trial").status_code == 200
+        assert client.post("/v1/experiments/trial/stop", json={"reason": "enough"}).status_code == 200
         for path in (f"/v1/documents/{NAME}?text=true&chunks=true", "/v1/documents", "/metrics"):
             assert client.get(path).status_code == 200
 
@@ -161,6 +168,9 @@ def use_elsewhere(settings: Settings, data: Path, ids: list[str]) -> None:
     assert "Quorvexil" in json.dumps(rows)
     (data / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (data / "report.html").write_text(f"<p>{rows[0]['answer']}</p>")
+    (settings.home / "runs/by-hand").mkdir(parents=True, exist_ok=True)
+    for name in ("rows.jsonl", "report.html"):  # as a notebook that is opened by hand leaves them
+        shutil.copy(data / name, settings.home / "runs/by-hand")
     assert log_run(mlflow, "chunking", {"size": 800}, {"recall": 0.9}, [data / "rows.jsonl", data / "report.html"])
     replies = ["Under it. [[1|under the Quorvexil cabinet, behind the third door]]", "It is that. [[1|7741-KRYBDEN]]", "It takes 43 N m. [[1|takes 43 N m]]"]
     inner = FakeListChatModel(responses=replies)

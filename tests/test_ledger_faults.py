@@ -112,6 +112,11 @@ def test_a_full_disk_keeps_charges_in_memory_and_in_the_log(tmp_path: Path, capl
     with caplog.at_level(logging.ERROR, logger="ragwb"):
         assert not ahead.book(made("a", "b"))
     assert len(ahead.memory) == 2 and any("charges are not booked" in record.getMessage() and '"id": "a"' in record.getMessage() for record in caplog.records)
+    monkeypatch.setattr(write_ahead, "appended", appended)
+    assert not ahead.book(made("c")) and (len(ahead.memory), ahead.waiting) == (0, 3), "with room for a file, what was in memory is in it"
+    ahead.ledger, ahead.again = lambda: Ledger(tmp_path / "ledger.sqlite"), 0.0
+    assert ahead.book(made("d")) and ahead.waiting == 0
+    assert [row.key for row in ahead.ledger().sums("answer")] == [("a",), ("b",), ("c",), ("d",)]
 
 
 KILLED = """

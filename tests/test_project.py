@@ -2,6 +2,7 @@
 
 import ast
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+import targets
 from notebooks import NOTEBOOKS, PAGES, ROOT, readme
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -196,3 +198,13 @@ def test_sample_is_what_its_sources_give():
     for option in ("--check", "--check-questions"):
         done = subprocess.run([sys.executable, ROOT / "experiments/data/build_sample.py", option], capture_output=True, text=True)
         assert done.returncode == 0, f"build_sample.py {option}: {done.stdout}{done.stderr}"
+
+
+def test_what_needs_an_account_says_which_variable_it_lacks(tmp_path):
+    "As `make targets` expects it of them; nothing is installed or changed before."
+    assert {"deploy", "rollback", "data-sync", "plan", "apply", "pause", "resume"} <= targets.REFUSED.keys() <= {*targets.listed()}
+    plain = {name: value for name, value in os.environ.items() if name not in ("ENV", "IMAGE", "URL", "MAKEFLAGS", "MAKELEVEL")}
+    for target, told in targets.REFUSED.items():
+        done = subprocess.run(["make", target, f"VENV={tmp_path}/venv"], cwd=ROOT, capture_output=True, text=True, env=plain)
+        assert done.returncode == 2 and done.stderr.startswith(told), done.stdout + done.stderr
+    assert not list(tmp_path.iterdir())

@@ -106,5 +106,11 @@ def test_a_language_model(checkout):
     assert answer["citations"] and answer["model"] == config["fast"]["fallbacks"][0]
 
 
+def test_the_sample_is_as_large_as_it_is_said_to_be():
+    documents = sum(path.is_file() for path in (ROOT / "experiments/data/sample/docs").rglob("*"))
+    for page in ("README.md", "nbs/index.ipynb", "nbs/guides/01_first_answer.ipynb", "CHANGELOG.md"):
+        assert re.findall(r"sample company of (\d+) documents", (ROOT / page).read_text("utf-8")) == [str(documents)], page
+
+
 def test_no_other_commands():
     assert len(COMMANDS) == 3, f"a command that no test here runs: {COMMANDS[3:]}"

@@ -385,6 +385,7 @@ FIGURE = re.compile(r"""
     (?<![\w.$/-])(?:\d+(?:,\d{3})*(?:\.\d+)?|\.\d+)(?:\ ?%|\ ?×|\ (?:ms|s|seconds|minutes|hours|KB|MB|GB)\b)  # with a unit
     | (?<![\w.$/-])\d*\.\d+(?![\w.]*\w)                                                                  # a decimal
     | (?<![\w,.])\d{1,3}(?:,\d{3})+(?!\w)                                                                 # of four digits or more
+    | (?<![\w.$/-])\d+(?=\s+of\s+(?:the\s+)?\d)                                                             # so many of so many
 """, re.VERBOSE)
 SOURCE = re.compile(r"\s?<!-- (\S+\.(?:json|py)) (.+?) (\S+) -->")  # file, path to the value, format
 

@@ -18,10 +18,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 KEPT = re.compile(r"PATH|LANG|TERM|CI|PIP_\w+|\w+_proxy|SSL_CERT_\w+|REQUESTS_CA_BUNDLE", re.IGNORECASE)  # of the environment: what a machine needs to install packages
 VARIABLES = {"demo": {"DEMO_SERVE": "0"}}
-# What only a cluster can do says which variable it lacks, before anything is installed or changed.
-REFUSED = {"deploy": "ENV is missing", "rollback": "ENV is missing", "data-sync": "ENV is missing", "pause": "ENV is missing", "resume": "ENV is missing"}
+# What only an account or a cluster can do says which variable it lacks, before anything is installed or changed.
+REFUSED = {target: f"{variable} is missing" for target, variable in re.findall(r"^([a-z-]+): given-(\w+)", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)}
 # A command that ends with 0 where a target can be run.
-NEEDS = {"image": ["docker", "info"], "sbom": ["syft", "version"]}
+NEEDS = {"image": ["docker", "info"], "image-try": ["unshare", "--mount", "sh", "-c", "command -v buildah && command -v debootstrap"], "sbom": ["syft", "version"]}
 DATA = ("quality", "chunking-bench")  # want the public data of --bench
 
 
