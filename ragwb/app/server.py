@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['PICTURE_WIDTH', 'APP_POLICY', 'POLICY_HEADERS', 'TICK_MS', 'APP_RULES', 'PAGE_SESSIONS', 'CONNECTIONS', 'HEAD_S',
            'not_there', 'page_response', 'original_response', 'conversation_response', 'component_response',
-           'ContentPolicyMiddleware', 'WindowSocket', 'session_of', 'add_app', 'PortTaken', 'check_port',
-           'ImpatientProtocol', 'create_server', 'run_server']
+           'ContentPolicyMiddleware', 'WindowSocket', 'session_of', 'add_app', 'PortTaken', 'check_port', 'crowded',
+           'allow_files', 'ImpatientProtocol', 'create_server', 'run_server']
 
 # %% ../../nbs/15_app/21_server.ipynb #c03
 import os
@@ -14,7 +14,8 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
+from importlib import import_module
 from secrets import token_bytes
 from typing import Any
 from urllib.parse import quote
@@ -225,7 +226,7 @@ def add_app(
             page.include_in_schema = False  # pages for people are no part of the API's description
 
 # %% ../../nbs/15_app/21_server.ipynb #c17
-CONNECTIONS = 1_000  # at once; more are answered with 503
+CONNECTIONS = 1_000  # at once; a further one is refused
 HEAD_S = 20.0  # seconds that a connection may take for the head of a request
 
 
@@ -246,8 +247,25 @@ def check_port(
             raise PortTaken(f"cannot listen on {host}:{port} ({error.strerror or error}): stop the program that uses it, or choose another port with --port") from None
 
 # %% ../../nbs/15_app/21_server.ipynb #c18p
+def crowded() -> bytes:
+    "The response to a connection beyond the limit."
+    told = f"{CONNECTIONS:,} connections are open already: try again in a moment"
+    response = problem_response("/", Problem(503, "busy", told, {"Retry-After": "2", "Connection": "close"}))
+    return b"HTTP/1.1 503 Service Unavailable\r\n" + b"".join(name + b": " + value + b"\r\n" for name, value in response.raw_headers) + b"\r\n" + bytes(response.body)
+
+
+def allow_files() -> None:
+    "Lets this process open more files than it takes connections, where the system can."
+    with suppress(ImportError, ValueError, OSError):  # Windows; a limit that cannot be raised
+        resource = import_module("resource")
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        wanted = 4 * CONNECTIONS if hard == resource.RLIM_INFINITY else min(4 * CONNECTIONS, hard)
+        if soft != resource.RLIM_INFINITY and soft < wanted:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
 class ImpatientProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
-    "Uvicorn's protocol, which also closes a connection that does not finish the head of a request in time."
+    "Uvicorn's protocol, which also refuses a connection beyond the limit, and closes one that does not finish the head of a request in time."
     timer: Any = None
     upgraded = False  # the connection is another protocol's, or over
 
@@ -271,6 +289,9 @@ class ImpatientProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
+        if len(self.connections) > CONNECTIONS:
+            transport.write(crowded())
+            return transport.close()
         self.watch()
 
     def data_received(self, data: bytes) -> None:
@@ -310,6 +331,7 @@ def run_server(
 
     for port in (settings.port, settings.probe_port):
         check_port(settings.host, port)
+    allow_files()
     server = create_server(settings, config)
     keep_responsive()
     crew = Crew(processes, answer_for, settings, config) if processes > 1 else None
@@ -320,5 +342,5 @@ def run_server(
     with crew or nullcontext(), probe_port(settings.host, settings.probe_port) if settings.probe_port else nullcontext() as beat:
         if beat:
             server.router.lifespan_context = beating(server.router.lifespan_context, beat)
-        uvicorn.run(server, host=settings.host, port=settings.port, log_level="warning", timeout_graceful_shutdown=5, timeout_keep_alive=10, limit_concurrency=CONNECTIONS,
+        uvicorn.run(server, host=settings.host, port=settings.port, log_level="warning", timeout_graceful_shutdown=5, timeout_keep_alive=10,
                     http=ImpatientProtocol, proxy_headers="FORWARDED_ALLOW_IPS" in os.environ)
