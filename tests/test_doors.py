@@ -205,7 +205,8 @@ def test_a_connection_beyond_the_limit_is_refused_in_words_and_takes_nothing_fro
                 assert refused.json()["type"] == "urn:ragwb:problem:busy" and "5 connections are open already" in refused.json()["detail"]
             with socket.create_connection(address, timeout=30) as window:  # a socket of the app is a connection too
                 with contextlib.suppress(OSError):
-                    window.sendall(b"GET /ask/ws HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: eHg=\r\n\r\n")
+                    head = "GET /ask/ws HTTP/1.1", "Host: 127.0.0.1", "Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: eHg=", "", ""
+                    window.sendall("\r\n".join(head).encode())
                 assert window.recv(4096).startswith(b"HTTP/1.1 503 ")
             assert "42 N m" in first.post("/v1/query", json={"question": TORQUE}).text and len(running.server_state.connections) == 5
         assert eventually(lambda: len(running.server_state.connections) == 1)
@@ -398,7 +399,8 @@ def test_a_picture_in_a_document_or_a_question_is_loaded_by_no_notebook_and_no_e
 
 
 SOURCES = {  # what each kind of page may load and run; Bokeh builds functions of texts in the app, and nothing else does
-    "/ask": {"default-src": "'self'", "script-src": "'self' 'unsafe-inline' 'unsafe-eval' blob:", "connect-src": "'self' blob: data:", "img-src": "'self' data: blob:", "object-src": "'none'", "frame-ancestors": "'none'"},
+    "/ask": {"default-src": "'self'", "script-src": "'self' 'unsafe-inline' 'unsafe-eval' blob:", "connect-src": "'self' blob: data:", "img-src": "'self' data: blob:",
+             "object-src": "'none'", "frame-ancestors": "'none'"},
     "/docs": {"default-src": "'self'", "script-src": "'self' 'unsafe-inline'", "img-src": "'self' data:", "frame-ancestors": "'self'"},
     "/signin": {"default-src": "'none'", "form-action": "'self'", "base-uri": "'none'", "frame-ancestors": "'none'", "script-src": None},
     "/v1/collections": {"default-src": "'none'", "base-uri": "'none'", "frame-ancestors": "'none'", "script-src": None, "style-src": None},
@@ -423,9 +425,12 @@ def test_a_page_may_load_and_run_what_its_kind_needs(tmp_path: Path, path: str) 
 def test_nothing_that_is_not_there_tells_where_the_data_lies(server: Server) -> None:
     "On a server that asks nobody for a key, too."
     app = create_server(server.workbench.settings)
-    paths = ["/pages?collection=nope&document=a.pdf&page=1", "/pages?collection=docs&document=nope.pdf&page=1", "/pages?collection=..%2f..&document=a.pdf&page=1", "/pages?collection=docs&document=seals.md&page=9",
-             "/originals?collection=nope&document=a.pdf", "/originals?collection=docs&document=nope", "/conversations/nope/AAAAAAAAAAAAAAAAAAAAAA", "/conversations/docs/AAAAAAAAAAAAAAAAAAAAAA",
-             "/v1/documents?collection=nope", "/v1/documents/nope", "/v1/answers/20261126-101010-" + "0" * 24 + "/notebook", "/v1/answers/nope/notebook", "/v1/models/nope", "/components/nope", "/static/nope"]  # fmt: skip
+    paths = ["/pages?collection=nope&document=a.pdf&page=1", "/pages?collection=docs&document=nope.pdf&page=1", "/pages?collection=..%2f..&document=a.pdf&page=1",
+             "/pages?collection=docs&document=seals.md&page=9",
+             "/originals?collection=nope&document=a.pdf", "/originals?collection=docs&document=nope", "/conversations/nope/AAAAAAAAAAAAAAAAAAAAAA",
+             "/conversations/docs/AAAAAAAAAAAAAAAAAAAAAA",
+             "/v1/documents?collection=nope", "/v1/documents/nope", "/v1/answers/20261126-101010-" + "0" * 24 + "/notebook", "/v1/answers/nope/notebook", "/v1/models/nope",
+             "/components/nope", "/static/nope"]  # fmt: skip
     with TestClient(app, base_url="http://127.0.0.1:8321") as client:
         for path in paths:
             reply = client.get(path)
@@ -437,8 +442,10 @@ def test_a_failure_names_no_exception_of_python(server: Server, monkeypatch: pyt
     def broken(*given: object, **more: object) -> None:
         raise KeyError("inside")
 
-    damaged = {"a.docx": b"PK\x03\x04 and no more", "b.pdf": b"%PDF-1.7 and no more", "c.xlsx": zipped({"xl/workbook.xml": b"<a/>"}), "d.docx": zipped({"word/document.xml": b"<a/>"}),
-               "e.epub": zipped({"META-INF/container.xml": b"<a/>"}), "f.pptx": zipped({"ppt/presentation.xml": b"<a/>"}), "g.json": b"{", "h.ipynb": b"[]", "i.odt": zipped({"content.xml": b"<a/>"})}  # fmt: skip
+    damaged = {"a.docx": b"PK\x03\x04 and no more", "b.pdf": b"%PDF-1.7 and no more", "c.xlsx": zipped({"xl/workbook.xml": b"<a/>"}),
+               "d.docx": zipped({"word/document.xml": b"<a/>"}),
+               "e.epub": zipped({"META-INF/container.xml": b"<a/>"}), "f.pptx": zipped({"ppt/presentation.xml": b"<a/>"}), "g.json": b"{", "h.ipynb": b"[]",
+               "i.odt": zipped({"content.xml": b"<a/>"})}  # fmt: skip
     told = server.client.post("/v1/documents", files=files(*damaged.items()), timeout=60).json()
     reasons = [each["reason"] for each in told["files"]]
     with monkeypatch.context() as patch:
@@ -449,10 +456,12 @@ def test_a_failure_names_no_exception_of_python(server: Server, monkeypatch: pyt
 
 
 @pytest.mark.parametrize(("method", "path", "body", "told"), [
-    ("PUT", "/v1/documents/seals.md", None, (405, "DELETE, GET")), ("DELETE", "/v1/query", None, (405, "POST")), ("POST", "/v1/documents/seals.md", None, (405, "DELETE, GET")), ("GET", "/v1/feedback", None, (405, "POST")),
+    ("PUT", "/v1/documents/seals.md", None, (405, "DELETE, GET")), ("DELETE", "/v1/query", None, (405, "POST")), ("POST", "/v1/documents/seals.md", None, (405,
+        "DELETE, GET")), ("GET", "/v1/feedback", None, (405, "POST")),
     ("POST", "/v1/chat/completions", {"model": "ragwb", "stream": 0, "messages": [{"role": "user", "content": TORQUE}]}, (422, None)),
     ("POST", "/v1/chat/completions", {"model": "ragwb", "stream": "true", "messages": [{"role": "user", "content": TORQUE}]}, (422, None)),
-    ("POST", "/v1/query", {"question": ""}, (422, None)), ("POST", "/v1/query", {"question": "?!"}, (422, None)), ("POST", "/v1/query", {"question": TORQUE, "more": 1}, (422, None)),
+    ("POST", "/v1/query", {"question": ""}, (422, None)), ("POST", "/v1/query", {"question": "?!"}, (422, None)), ("POST", "/v1/query", {"question": TORQUE, "more": 1}, (422,
+        None)),
 ])  # fmt: skip
 def test_what_the_description_rules_out_is_refused(server: Server, method: str, path: str, body: object, told: tuple[int, str | None]) -> None:
     reply = server.client.request(method, path, json=body)
@@ -469,14 +478,17 @@ def test_what_the_description_rules_out_is_refused(server: Server, method: str, 
 
 def test_nothing_is_remembered_without_an_end_of_what_comes_from_outside() -> None:
     "Each function that remembers without a limit is named here, with the few things that it can be asked for."
-    few = {"places": "a limit of the settings", "answer_markdown": "", "breaker": "services", "server_at": "the Redis of the settings", "new_client": "services and endpoints of the settings", "reranker": "configs",
-           "dictionary": "languages that there are dictionaries of", "projection": "dimensions of a config", "operations": "", "statuses": "", "guardrail": "configs", "writer": "", "code_version": "commits",
-           "synonym_groups": "", "word_vectors": "", "wordllama_embedder": "", "provider_embedder": "configs", "tokenizer": "", "common_words": "", "script": "characters of Unicode"}  # fmt: skip
+    few = {"places": "a limit of the settings", "answer_markdown": "", "breaker": "services", "server_at": "the Redis of the settings",
+           "new_client": "services and endpoints of the settings", "reranker": "configs",
+           "dictionary": "languages that there are dictionaries of", "projection": "dimensions of a config", "operations": "", "statuses": "", "guardrail": "configs",
+           "writer": "", "code_version": "commits",
+           "synonym_groups": "", "word_vectors": "", "wordllama_embedder": "", "provider_embedder": "configs", "tokenizer": "", "common_words": "",
+           "script": "characters of Unicode"}  # fmt: skip
     endless = set()
     for path in (ROOT / "ragwb").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-            said = [ast.unparse(each) for each in getattr(node, "decorator_list", ())] + ([ast.unparse(node.func)] if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("lru_cache(") else [])
-            if any(re.fullmatch(r"(functools\.)?(cache|lru_cache|lru_cache\((maxsize=)?None\))", each) for each in said):
+            decorators = getattr(node, "decorator_list", [node.func] if isinstance(node, ast.Call) else [])
+            if any(re.fullmatch(r"(functools\.)?(cache|lru_cache\((maxsize=)?None\))", ast.unparse(each)) for each in decorators):
                 endless.add(getattr(node, "name", str(path)))
     assert endless == few.keys()
     for remembering, size in ((rarity, 65_536), (attacks, 10_000)):

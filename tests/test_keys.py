@@ -189,7 +189,8 @@ def test_pages_pictures_originals_and_conversations_need_a_key_too(tenants):
         if path.endswith("/ws"):
             for way in WAYS:
                 tenants.app.state.wrong_keys.seen.clear()
-                with pytest.raises(WebSocketDisconnect) as refused, tenants.client.websocket_connect(f"{SOCKET}{address}", subprotocols=["bokeh", "x"], headers=tenants.shown(way, "ask")):
+                with pytest.raises(WebSocketDisconnect) as refused, tenants.client.websocket_connect(f"{SOCKET}{address}", subprotocols=["bokeh", "x"],
+                    headers=tenants.shown(way, "ask")):
                     pass
                 assert refused.value.code == 1008 and "key" in refused.value.reason, (path, way)
             continue

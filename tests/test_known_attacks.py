@@ -23,9 +23,8 @@ from ragwb.api.routes import create_api
 from ragwb.app.answer_view import with_chips
 from ragwb.app.server import create_server
 from ragwb.documents.parsing import parse
-from ragwb.operations.keys import KeyRing, KeyStore, add_key, new_session, session_id
+from ragwb.operations.keys import KeyRing, add_key, new_session, session_id
 from ragwb.settings import Settings
-from ragwb.storage.folder import Folder
 from ragwb.workbench import Workbench
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -39,7 +38,8 @@ def tenants(tmp_path_factory: pytest.TempPathFactory) -> Tenants:
 # Bokeh CVE-2026-21883: an origin that only begins like an allowed one opened the socket of somebody who is signed in
 
 ORIGINS = ("http://127.0.0.1:8321.evil.example", "http://evil.example", "http://evil.example/?127.0.0.1:8321", "http://evil.example#127.0.0.1:8321", "null", "", "http://127.0.0.1",
-           "http://127.0.0.1:83210", "http://x@127.0.0.1:8321", "http://127.0.0.1:8321@evil.example", "http://localhost:8321", "http://evil-127.0.0.1:8321", "127.0.0.1:8321")  # fmt: skip
+           "http://127.0.0.1:83210", "http://x@127.0.0.1:8321", "http://127.0.0.1:8321@evil.example", "http://localhost:8321", "http://evil-127.0.0.1:8321",
+           "127.0.0.1:8321")  # fmt: skip
 
 
 def test_the_socket_of_the_app_is_open_to_pages_of_this_server_only(tenants: Tenants) -> None:
@@ -59,7 +59,8 @@ def test_the_socket_of_the_app_is_open_to_pages_of_this_server_only(tenants: Ten
 
 # Open WebUI 2026-45349 and later: ids of others, limits that another header skips, sockets of revoked users are in test_keys, test_tenants and test_doors; redirects
 
-ELSEWHERE = ("https://evil.example", "//evil.example", "///evil.example", "/\\evil.example", "\\\\evil.example", "/\t/evil.example", "/\n/evil.example", "javascript:alert(1)", "https:evil.example",
+ELSEWHERE = ("https://evil.example", "//evil.example", "///evil.example", "/\\evil.example", "\\\\evil.example", "/\t/evil.example", "/\n/evil.example", "javascript:alert(1)",
+             "https:evil.example",
              "/%2f/evil.example", "//evil.example/%2e%2e", " //evil.example", "/signin", "/signout")  # fmt: skip
 
 
@@ -104,7 +105,8 @@ def test_nothing_of_the_package_reads_what_could_run() -> None:
         names |= {(node.module or "").partition(".")[0] for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and not node.level}
         assert names.isdisjoint(RUNS_WHAT_IT_READS), (path, names & RUNS_WHAT_IT_READS)
         given = {(word.arg, ast.unparse(word.value)) for node in ast.walk(tree) if isinstance(node, ast.Call) for word in node.keywords}
-        assert given.isdisjoint({("allow_pickle", "True"), ("shell", "True"), ("trust_remote_code", "True"), ("allow_dangerous_deserialization", "True"), ("weights_only", "False")}), path
+        assert given.isdisjoint({("allow_pickle", "True"), ("shell", "True"), ("trust_remote_code", "True"), ("allow_dangerous_deserialization", "True"), ("weights_only",
+            "False")}), path
 
 
 @pytest.mark.parametrize("tag", ["!!python/object/apply:os.mkdir", "!!python/object/new:os.mkdir", "!!python/name:os.mkdir", "!!python/module:os"])
@@ -121,8 +123,10 @@ def test_no_text_in_the_place_of_a_key_is_read_as_anything_else(tenants: Tenants
     key = ring.named("admin")[0]
     real = tenants.admin.rpartition("_")[2]
     wrong = (
-        "' OR '1'='1", "x' UNION SELECT hash FROM keys --", f"ragwb_{key.id}_%", f"ragwb_{key.id}_{'_' * 40}", "ragwb_%_%", f"ragwb_{key.id}_{real}'--", f"ragwb_{key.id}_{real} ", key.hash, key.id, key.name,
-        f"ragwb_{key.id}_{key.hash}", f"ragwb_{key.id}_{key.hash[:40]}", f"ragwb_{key.id}_" + "0" * 40, "{}", '{"$ne": ""}', "[1]", "null", "*", ".*", "(?:)", "../access/keys.json", "\x00", "None", "Bearer", "ragwb_" * 5_000,
+        "' OR '1'='1", "x' UNION SELECT hash FROM keys --", f"ragwb_{key.id}_%", f"ragwb_{key.id}_{'_' * 40}", "ragwb_%_%", f"ragwb_{key.id}_{real}'--",
+        f"ragwb_{key.id}_{real} ", key.hash, key.id, key.name,
+        f"ragwb_{key.id}_{key.hash}", f"ragwb_{key.id}_{key.hash[:40]}", f"ragwb_{key.id}_" + "0" * 40, "{}", '{"$ne": ""}', "[1]", "null", "*", ".*", "(?:)",
+        "../access/keys.json", "\x00", "None", "Bearer", "ragwb_" * 5_000,
         f"ragwb_{key.id}_{real.upper()}" if real.upper() != real else "x", f"RAGWB_{key.id}_{real}", f"ragwb_{key.id}_{real}{real}", f"{tenants.admin},{tenants.ask}",
     )  # fmt: skip
     said = set()
@@ -143,8 +147,10 @@ def test_no_text_in_the_place_of_a_key_is_read_as_anything_else(tenants: Tenants
 
 # Langflow: a way out of the folder was closed in one place, and open in the next
 
-WAYS_OUT = ("../outside.txt", "../../outside.txt", "../../../outside.txt", "..\\..\\outside.txt", "....//....//outside.txt", "%2e%2e%2foutside.txt", "..%2f..%2foutside.txt", "{home}/../outside.txt", "{home}/access/keys.json",
-            "file://{home}/../outside.txt", "../access/keys.json", "../../access/keys.json", "access/keys.json", "../anton/seals.md", "../../../../../../../../etc/passwd", "/etc/passwd", "..", ".", "/", "~/outside.txt", "\x00", "a\x00../outside.txt")  # fmt: skip
+WAYS_OUT = ("../outside.txt", "../../outside.txt", "../../../outside.txt", "..\\..\\outside.txt", "....//....//outside.txt", "%2e%2e%2foutside.txt", "..%2f..%2foutside.txt",
+            "{home}/../outside.txt", "{home}/access/keys.json",
+            "file://{home}/../outside.txt", "../access/keys.json", "../../access/keys.json", "access/keys.json", "../anton/seals.md", "../../../../../../../../etc/passwd",
+            "/etc/passwd", "..", ".", "/", "~/outside.txt", "\x00", "a\x00../outside.txt")  # fmt: skip
 
 
 def leaves(given: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
@@ -197,7 +203,8 @@ def test_no_text_of_any_request_leads_out_of_what_the_key_may_see(tmp_path: Path
         for route in [*listed(tenants), *pages]:
             given = pages[route] if route in pages else tenants.requests("anton")[route]
             for way in WAYS_OUT:
-                for address, more in with_way_out(route, given, described.get(route, {}) | ({"parameters": [{"in": "query", "name": "document"}]} if route in pages else {}), way.replace("{home}", str(home))):
+                for address, more in with_way_out(route, given, described.get(route, {}) | ({"parameters": [{"in": "query", "name": "document"}]} if route in pages else {}),
+                                                  way.replace("{home}", str(home))):
                     reply, count = client.request(route[0], address, headers={"Authorization": f"Bearer {key}"}, **more), count + 1
                     assert reply.status_code < 500, (route, address, more, reply.text)
                     assert "zyxwvut" not in reply.text and "root:" not in reply.text and tenants.answers["berta"] not in reply.text, (route, address, more)
@@ -208,7 +215,8 @@ def test_no_text_of_any_request_leads_out_of_what_the_key_may_see(tmp_path: Path
 
 # M365 "EchoLeak": a document made the answer load a picture, whose address told what was asked
 
-EVIL = ("![seen](https://evil.example/x.png)", "[here](https://evil.example/x)", "<img src=https://evil.example/y.png>", "![seen][z]\n\n[z]: https://evil.example/z.png\n\n", "<https://evil.example/a>",
+EVIL = ("![seen](https://evil.example/x.png)", "[here](https://evil.example/x)", "<img src=https://evil.example/y.png>", "![seen][z]\n\n[z]: https://evil.example/z.png\n\n",
+        "<https://evil.example/a>",
         "[![seen](https://evil.example/b.png)](https://evil.example)")  # fmt: skip
 
 
