@@ -276,9 +276,7 @@ class Library(Intake):
     def delete(self, ids: Sequence[str], collection: str = "", elsewhere: Callable[[str], Any] = lambda place: None) -> int:
         "Deletes documents from everything that ragwb has written; returns how many there were. Tells of each copy out of reach. Raises NotEverywhere."
         opened = self.store.open(collection or self.settings.collection)
-        there = delete_everywhere(Deletion(self.store, opened, tuple(dict.fromkeys(ids)), elsewhere=elsewhere))
-        self.audit.note("delete", self.payer.key, collection=opened.name, deleted=there, documents=marks_of(ids))
-        return there
+        return delete_everywhere(Deletion(self.store, opened, tuple(dict.fromkeys(ids)), by=self.payer.key, elsewhere=elsewhere))
 
     def delete_gone(self, paths: Sequence[str | Path], collection: str = "", elsewhere: Callable[[str], Any] = lambda place: None) -> list[str]:
         "Deletes the documents whose files are gone from folders and prefixes; returns their ids. Raises DocumentError for a place that is empty now."

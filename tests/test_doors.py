@@ -4,13 +4,16 @@ import ast
 import asyncio
 import contextlib
 import gc
+import io
 import os
 import re
+import resource
 import socket
 import subprocess
 import sys
 import threading
 import time
+import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,7 +24,7 @@ import pytest
 import uvicorn
 from panel.io.resources import component_resource_path
 from panel_material_ui.base import MaterialComponent
-from servers import free_port
+from servers import free_port, served
 from starlette.responses import Response
 from starlette.testclient import TestClient
 from test_api import LEAVE, SEALS, TORQUE, Server, eventually, files, slow
@@ -32,11 +35,14 @@ from ragwb.answering.answer_index import SUFFIX, TOGETHER
 from ragwb.answering.conversations import Conversations, conversation_markdown, new_conversation_id
 from ragwb.api import gate, probe, routes, service
 from ragwb.api.routes import create_api
+from ragwb.app.conversation import failure_of
 from ragwb.app.documents_page import WindowUploads
 from ragwb.app.server import ImpatientProtocol, create_server, run_server
-from ragwb.app.uploads import Uploads
+from ragwb.app.uploads import Uploads, ingest_batch
 from ragwb.documents.document import DocumentError
 from ragwb.documents.parsing import parse
+from ragwb.generation.question_words import rarity
+from ragwb.guardrails.prompt_attacks import attacks
 from ragwb.operations.keys import KeyStore, add_key
 from ragwb.operations.limits import Buckets, Meters
 from ragwb.settings import Settings
@@ -44,6 +50,14 @@ from ragwb.storage.folder import RESERVE, Folder
 from ragwb.workbench import Workbench
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+def zipped(entries: dict[str, bytes]) -> bytes:
+    "An archive."
+    with zipfile.ZipFile(made := io.BytesIO(), "w") as archive:
+        for name, data in entries.items():
+            archive.writestr(name, data)
+    return made.getvalue()
 
 
 @pytest.fixture
@@ -162,6 +176,63 @@ def test_a_connection_that_does_not_finish_a_head_is_closed(server: Server, said
         thread.join(10)
 
 
+@contextlib.contextmanager
+def impatient(app: Any) -> Iterator[tuple[uvicorn.Server, tuple[str, int]]]:
+    "An app served as `ragwb serve` does, and its address."
+    running = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error", http=ImpatientProtocol, timeout_keep_alive=60))
+    thread = threading.Thread(target=running.run)
+    thread.start()
+    while not running.started:
+        time.sleep(0.01)
+    try:
+        yield running, running.servers[0].sockets[0].getsockname()
+    finally:
+        running.should_exit = True
+        thread.join(10)
+
+
+def test_a_connection_beyond_the_limit_is_refused_in_words_and_takes_nothing_from_the_others(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ragwb.app.server, "CONNECTIONS", 5)
+    with impatient(server.app) as (running, address), httpx.Client(base_url=f"http://127.0.0.1:{address[1]}", timeout=30) as first:
+        assert first.get("/healthz").status_code == 200  # and the connection stays
+        with contextlib.ExitStack() as open_ones:
+            for _ in range(4):
+                open_ones.enter_context(socket.create_connection(address, timeout=30))
+            assert eventually(lambda: len(running.server_state.connections) == 5)
+            for method, path in (("GET", "/healthz"), ("POST", "/v1/query"), ("POST", "/v1/query/stream")):
+                refused = httpx.request(method, f"http://127.0.0.1:{address[1]}{path}", json=None if method == "GET" else {"question": TORQUE}, timeout=30)
+                assert (refused.status_code, refused.headers["retry-after"], refused.headers["content-type"]) == (503, "2", "application/problem+json")
+                assert refused.json()["type"] == "urn:ragwb:problem:busy" and "5 connections are open already" in refused.json()["detail"]
+            with socket.create_connection(address, timeout=30) as window:  # a socket of the app is a connection too
+                with contextlib.suppress(OSError):
+                    head = "GET /ask/ws HTTP/1.1", "Host: 127.0.0.1", "Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: eHg=", "", ""
+                    window.sendall("\r\n".join(head).encode())
+                assert window.recv(4096).startswith(b"HTTP/1.1 503 ")
+            assert "42 N m" in first.post("/v1/query", json={"question": TORQUE}).text and len(running.server_state.connections) == 5
+        assert eventually(lambda: len(running.server_state.connections) == 1)
+        assert httpx.get(f"http://127.0.0.1:{address[1]}/healthz", timeout=30).status_code == 200
+
+
+def test_connections_that_say_nothing_leave_a_server_the_files_that_a_question_needs(tmp_path: Path) -> None:
+    "Where a process begins with fewer files than a server takes connections; 1,100 are opened."
+    limit, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < 2_000:
+        pytest.skip("this process may not open so many files")
+    settings = Settings(home=tmp_path / "home", port=free_port(), workers=1, model_servers="")
+    Workbench(settings).ingest_files([("seals.md", SEALS)])
+    resource.setrlimit(resource.RLIMIT_NOFILE, (900, hard))  # the server inherits it
+    try:
+        with served(settings, tmp_path) as url, httpx.Client(base_url=url, timeout=60) as first, contextlib.ExitStack() as silent:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (max(limit, 2_000), hard))
+            assert first.get("/healthz").status_code == 200
+            connections = [silent.enter_context(socket.create_connection(("127.0.0.1", settings.port), timeout=30)) for _ in range(1_100)]
+            assert b"503" in connections[-1].recv(4096).splitlines()[0]
+            assert "42 N m" in first.post("/v1/query", json={"question": TORQUE}).text
+            assert first.get("/readyz").status_code == 200
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+
+
 # waiting
 
 
@@ -271,6 +342,34 @@ def test_a_deletion_frees_a_disk_that_is_full_to_the_last_byte(tiny_disk: Path) 
     assert "43 N m" in workbench.ask("What does the second take?").text and not list(home.glob("deletions/*"))
 
 
+@pytest.mark.parametrize("fault", ["full", "read-only"])
+def test_an_answer_that_cannot_be_kept_is_given_all_the_same(tiny_disk: Path, fault: str) -> None:  # noqa: F811
+    home = tiny_disk / "home"
+    assert subprocess.run(["mount", "-o", "remount,size=16m", str(tiny_disk)], check=False).returncode == 0
+    workbench = Workbench(Settings(home=home, workers=1, model_servers=""))
+    workbench.ingest_files([("seals.md", SEALS)])
+    chat = {"model": "ragwb", "messages": [{"role": "user", "content": TORQUE}]}
+    asked = (("/v1/query", {"question": TORQUE}), ("/v1/query/stream", {"question": TORQUE}), ("/v1/chat/completions", chat), ("/v1/chat/completions", chat | {"stream": True}))
+    with TestClient(create_api(workbench), base_url="http://127.0.0.1:8321") as client:
+        kept = client.post("/v1/query", json={"question": TORQUE}).json()
+        if fault == "full":
+            with contextlib.suppress(OSError), (tiny_disk / "film.avi").open("wb", buffering=0) as film:
+                while film.write(bytes(4096)) == 4096:
+                    pass
+        else:
+            assert subprocess.run(["mount", "-o", "remount,ro", str(tiny_disk)], check=False).returncode == 0
+        for path, body in asked:
+            reply = client.post(path, json=body)
+            assert reply.status_code == 200 and "42 N m" in reply.text and "seals.md" in reply.text, reply.text
+            assert "This answer is not kept, so it cannot be rated or found again" in reply.text, reply.text
+            assert str(home) not in reply.text and "Errno" not in reply.text and "event: error" not in reply.text
+        assert workbench.unkept == len(asked)
+        subprocess.run(["mount", "-o", "remount,rw", str(tiny_disk)], check=True)
+        (tiny_disk / "film.avi").unlink(missing_ok=True)
+        assert client.post("/v1/feedback", json={"answer_id": kept["id"], "rating": "up"}).status_code == 200
+        assert client.post("/v1/query", json={"question": TORQUE}).json()["id"] in workbench.answers.ids()
+
+
 def test_a_new_data_folder_is_its_owners_alone(tmp_path: Path) -> None:
     homes = {name: tmp_path / name for name in ("ingested", "served", "keys")}
     Workbench(Settings(home=homes["ingested"], workers=1)).ingest_files([("seals.md", SEALS)])
@@ -297,6 +396,106 @@ def test_a_picture_in_a_document_or_a_question_is_loaded_by_no_notebook_and_no_e
     assert sum("evil" in text for text in shown) >= 2
     for text in shown:
         assert not re.search(r"(?<!\\)!\[[^\]]*\](?<!\\)\(|<img", text), text
+
+
+SOURCES = {  # what each kind of page may load and run; Bokeh builds functions of texts in the app, and nothing else does
+    "/ask": {"default-src": "'self'", "script-src": "'self' 'unsafe-inline' 'unsafe-eval' blob:", "connect-src": "'self' blob: data:", "img-src": "'self' data: blob:",
+             "object-src": "'none'", "frame-ancestors": "'none'"},
+    "/docs": {"default-src": "'self'", "script-src": "'self' 'unsafe-inline'", "img-src": "'self' data:", "frame-ancestors": "'self'"},
+    "/signin": {"default-src": "'none'", "form-action": "'self'", "base-uri": "'none'", "frame-ancestors": "'none'", "script-src": None},
+    "/v1/collections": {"default-src": "'none'", "base-uri": "'none'", "frame-ancestors": "'none'", "script-src": None, "style-src": None},
+    "/v1/nothing": {"default-src": "'none'", "base-uri": "'none'", "frame-ancestors": "'none'", "script-src": None, "style-src": None},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("path", SOURCES)
+def test_a_page_may_load_and_run_what_its_kind_needs(tmp_path: Path, path: str) -> None:
+    token = KeyStore(Folder(tmp_path)).change(lambda ring: add_key(ring, "admin", ["admin"]))[2]
+    client = TestClient(create_server(Settings(home=tmp_path, workers=1, model_servers="")), base_url="http://127.0.0.1:8321")
+    headers = client.get(path, headers={} if path == "/signin" else {"Authorization": f"Bearer {token}"}).headers
+    policy = dict(part.strip().partition(" ")[::2] for part in headers["content-security-policy"].split(";"))
+    assert {name: policy.get(name) for name in SOURCES[path]} == SOURCES[path]
+    assert not re.search(r"https?:|\*", headers["content-security-policy"])
+    assert (headers["x-content-type-options"], headers["referrer-policy"]) == ("nosniff", "same-origin")
+
+
+# what is said of what is not there
+
+
+def test_nothing_that_is_not_there_tells_where_the_data_lies(server: Server) -> None:
+    "On a server that asks nobody for a key, too."
+    app = create_server(server.workbench.settings)
+    paths = ["/pages?collection=nope&document=a.pdf&page=1", "/pages?collection=docs&document=nope.pdf&page=1", "/pages?collection=..%2f..&document=a.pdf&page=1",
+             "/pages?collection=docs&document=seals.md&page=9",
+             "/originals?collection=nope&document=a.pdf", "/originals?collection=docs&document=nope", "/conversations/nope/AAAAAAAAAAAAAAAAAAAAAA",
+             "/conversations/docs/AAAAAAAAAAAAAAAAAAAAAA",
+             "/v1/documents?collection=nope", "/v1/documents/nope", "/v1/answers/20261126-101010-" + "0" * 24 + "/notebook", "/v1/answers/nope/notebook", "/v1/models/nope",
+             "/components/nope", "/static/nope"]  # fmt: skip
+    with TestClient(app, base_url="http://127.0.0.1:8321") as client:
+        for path in paths:
+            reply = client.get(path)
+            assert reply.status_code in (404, 422), (path, reply.status_code)
+            assert str(server.workbench.settings.home) not in reply.text and "lancedb" not in reply.text, (path, reply.text)
+
+
+def test_a_failure_names_no_exception_of_python(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*given: object, **more: object) -> None:
+        raise KeyError("inside")
+
+    damaged = {"a.docx": b"PK\x03\x04 and no more", "b.pdf": b"%PDF-1.7 and no more", "c.xlsx": zipped({"xl/workbook.xml": b"<a/>"}),
+               "d.docx": zipped({"word/document.xml": b"<a/>"}),
+               "e.epub": zipped({"META-INF/container.xml": b"<a/>"}), "f.pptx": zipped({"ppt/presentation.xml": b"<a/>"}), "g.json": b"{", "h.ipynb": b"[]",
+               "i.odt": zipped({"content.xml": b"<a/>"})}  # fmt: skip
+    told = server.client.post("/v1/documents", files=files(*damaged.items()), timeout=60).json()
+    reasons = [each["reason"] for each in told["files"]]
+    with monkeypatch.context() as patch:
+        patch.setattr(type(server.workbench), "ingest_files", broken)
+        reasons.append(ingest_batch(server.workbench, "docs", {"a.md": SEALS}, lambda step: None)[1])
+    reasons.append(failure_of(KeyError("inside"), "Which torque?").reason)
+    assert sum(map(bool, reasons)) >= 7 and not [reason for reason in reasons if re.search(r"\w(?:Error|Exception|Warning)\b|Traceback|inside", reason)], reasons
+
+
+@pytest.mark.parametrize(("method", "path", "body", "told"), [
+    ("PUT", "/v1/documents/seals.md", None, (405, "DELETE, GET")), ("DELETE", "/v1/query", None, (405, "POST")), ("POST", "/v1/documents/seals.md", None, (405,
+        "DELETE, GET")), ("GET", "/v1/feedback", None, (405, "POST")),
+    ("POST", "/v1/chat/completions", {"model": "ragwb", "stream": 0, "messages": [{"role": "user", "content": TORQUE}]}, (422, None)),
+    ("POST", "/v1/chat/completions", {"model": "ragwb", "stream": "true", "messages": [{"role": "user", "content": TORQUE}]}, (422, None)),
+    ("POST", "/v1/query", {"question": ""}, (422, None)), ("POST", "/v1/query", {"question": "?!"}, (422, None)), ("POST", "/v1/query", {"question": TORQUE, "more": 1}, (422,
+        None)),
+])  # fmt: skip
+def test_what_the_description_rules_out_is_refused(server: Server, method: str, path: str, body: object, told: tuple[int, str | None]) -> None:
+    reply = server.client.request(method, path, json=body)
+    assert (reply.status_code, reply.headers.get("allow")) == told, reply.text
+    paths = server.app.openapi()["paths"]
+    asked = server.app.openapi()["components"]["schemas"]["Ask"]["properties"]["question"]
+    assert asked["pattern"] == r"[\p{L}\p{N}]", "an empty question would be valid by the schema"
+    documented = {kind for operation in paths.get(path, {}).values() for response in operation["responses"].values() for kind in response.get("content", {})}
+    assert path not in paths or reply.status_code == 405 or reply.headers["content-type"].partition(";")[0] in documented
+
+
+# what is kept in memory
+
+
+def test_nothing_is_remembered_without_an_end_of_what_comes_from_outside() -> None:
+    "Each function that remembers without a limit is named here, with the few things that it can be asked for."
+    few = {"places": "a limit of the settings", "answer_markdown": "", "breaker": "services", "server_at": "the Redis of the settings",
+           "new_client": "services and endpoints of the settings", "reranker": "configs",
+           "dictionary": "languages that there are dictionaries of", "projection": "dimensions of a config", "operations": "", "statuses": "", "guardrail": "configs",
+           "writer": "", "code_version": "commits",
+           "synonym_groups": "", "word_vectors": "", "wordllama_embedder": "", "provider_embedder": "configs", "tokenizer": "", "common_words": "",
+           "script": "characters of Unicode", "cache(pattern_of)": "rules of the package", "cache(Stemmer.Stemmer)": "languages"}  # fmt: skip
+    endless = set()
+    for path in (ROOT / "ragwb").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            decorators = getattr(node, "decorator_list", [node.func] if isinstance(node, ast.Call) else [])
+            if any(re.fullmatch(r"(functools\.)?(cache|lru_cache\((maxsize=)?None\))", ast.unparse(each)) for each in decorators):
+                endless.add(getattr(node, "name", "") or ast.unparse(node))
+    assert endless == few.keys()
+    for remembering, size in ((rarity, 65_536), (attacks, 10_000)):
+        assert remembering.cache_parameters()["maxsize"] <= size
+    for n in range(70_000):
+        rarity(f"term{n}")
+    assert rarity.cache_info().currsize <= 65_536
 
 
 # what the tables say

@@ -36,7 +36,7 @@ from ragwb.workbench import Workbench
 
 SEALS = b"# Seal data sheet\n\nThe seal A1-990 is tightened with a torque of 42 N m.\n"
 TORQUE = "What torque does the seal A1-990 need?"
-HERE = "http://127.0.0.1:8321"
+HERE, SOCKET = "http://127.0.0.1:8321", "ws://127.0.0.1:8321"  # a test client makes a path of a socket an address of testserver, which no server answers to
 WAYS = ("no key", "wrong key", "another scheme", "expired", "revoked", "wrong scope")
 
 
@@ -187,8 +187,12 @@ def test_pages_pictures_originals_and_conversations_need_a_key_too(tenants):
     for path in sorted(there - {""}):
         address = path.replace("{collection}", "berta").replace("{conversation}", tenants.talks["berta"]).replace("{path}", "x.js")
         if path.endswith("/ws"):
-            with pytest.raises(WebSocketDisconnect), tenants.client.websocket_connect(address, subprotocols=["bokeh", "x"]):
-                pass
+            for way in WAYS:
+                tenants.app.state.wrong_keys.seen.clear()
+                with pytest.raises(WebSocketDisconnect) as refused, tenants.client.websocket_connect(f"{SOCKET}{address}", subprotocols=["bokeh", "x"],
+                    headers=tenants.shown(way, "ask")):
+                    pass
+                assert refused.value.code == 1008 and "key" in refused.value.reason, (path, way)
             continue
         for way in WAYS[:-1]:
             for each in (address, f"{address}/x"):
@@ -264,8 +268,10 @@ def test_a_session_of_the_app_is_never_named_by_an_address(tmp_path, query):
         token = re.search(r'"token":"([^"]+)"', page.text)
         assert token and "." in token[1], "the token of a session is not signed"
         for wrong in (token[1].partition(".")[0], token[1][:-1] + ("A" if token[1][-1] != "A" else "B")):
-            with pytest.raises((ProtocolError, WebSocketDisconnect)), client.websocket_connect("/ask/ws", subprotocols=["bokeh", wrong]) as socket:
+            with pytest.raises((ProtocolError, WebSocketDisconnect)), client.websocket_connect(f"{SOCKET}/ask/ws", subprotocols=["bokeh", wrong]) as socket:
                 socket.receive_text()
+        with client.websocket_connect(f"{SOCKET}/ask/ws", subprotocols=["bokeh", token[1]]) as socket:
+            assert "ACK" in socket.receive_text()
 
 
 def test_a_page_tells_no_script_the_session(tenants):

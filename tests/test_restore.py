@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from ragwb.answering.deletion import Deletion, NotEverywhere
 from ragwb.cli import main
 from ragwb.emulator.s3 import S3Server
 from ragwb.indexing.maintenance import tag
@@ -105,6 +106,21 @@ def holds(settings: Settings, words: bytes, seaweed: S3Server) -> bool:
     client, bucket = seaweed.client(), bucket_of(settings)
     pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix="team/")
     return any(words in client.get_object(Bucket=bucket, Key=each["Key"])["Body"].read() for page in pages for each in page.get("Contents", ()))
+
+
+def test_a_deletion_that_did_not_reach_every_copy_is_no_accident_either(versioned: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    def down(given: Deletion) -> None:
+        raise ConnectionError("no route to MLflow")
+
+    bench = Workbench(versioned)
+    bench.ingest_files(HANDBOOK)
+    at = pause()
+    with monkeypatch.context() as patch, pytest.raises(NotEverywhere):
+        patch.setattr("ragwb.answering.deletion.forget_passing", down)
+        bench.delete(["salary.md"])
+    list(bench.audit.read())  # what waits is written
+    told = json.loads(run(versioned, "--at", at.isoformat(), "--json").output)
+    assert (told["documents"], told["left_out"]) == (2, ["salary.md"]) and "98765" not in str(answers(versioned))
 
 
 @pytest.mark.parametrize("emptied", [False, True])

@@ -195,6 +195,6 @@ class AnswerKeeper:
             if self.unkept == 1 or not read_only:
                 logging.getLogger("ragwb").warning("answer %s is not kept: %s", answer.id, error)
             if not read_only:
-                why = "the disk is full" if is_disk_full(error) else str(error)
+                why = "the disk is full" if is_disk_full(error) else getattr(error, "strerror", "") or str(error)  # an OSError would name the folder
                 return replace(answer, notes=(*answer.notes, f"This answer is not kept, so it cannot be rated or found again: {why}."))
         return answer

@@ -30,6 +30,7 @@ from ..indexing.collection import Collection
 from ..indexing.embedding import VectorCache, vector_key
 from ..indexing.schema import CollectionError
 from ..indexing.store import Store
+from ..storage.audit import Audit, marks_of
 from ..storage.folder import drop_passing, spend_reserve
 from ..storage.objects import Locked, is_running, machine
 
@@ -42,6 +43,8 @@ class Deletion:
     ids: tuple[str, ...]
     known_answers: tuple[str, ...] = ()  # that an unfinished deletion had found, and may have deleted
     former: tuple[str, ...] = ()         # names under which answers know the texts: the files were renamed
+    by: str = ""                         # id of the key that asks; empty: whoever uses this machine
+    there: int = 0                       # documents that were there, of those that are asked for
     elsewhere: Callable[[str], Any] = lambda place: None  # told of each copy that ragwb made and must not touch
 
     @property
@@ -165,6 +168,7 @@ def carry_out(deletion: Deletion, key: str) -> None:
     if failed := list(asked(BY_TEXT, deletion)):  # later nobody could recognise the copies
         raise NotEverywhere(deletion.ids, "nothing is deleted yet, because copies remain in", failed)
     maintenance.delete(deletion.collection, deletion.ids)
+    Audit(deletion.store.objects).note("delete", deletion.by, collection=deletion.collection.name, deleted=deletion.there, documents=marks_of(deletion.ids))
     note(deletion, key)
     if failed := list(asked(BY_ANSWER, deletion)):
         raise NotEverywhere(deletion.ids, "deleted from the collection, and not yet from", failed)
@@ -174,7 +178,7 @@ def carry_out(deletion: Deletion, key: str) -> None:
 def note(deletion: Deletion, key: str, answers: Sequence[str] | None = None) -> None:
     "Writes down that a deletion is under way. `answers`: those that are known to rest on it; None: all of them are asked for."
     told = {"collection": deletion.collection.name, "documents": deletion.ids, "former": deletion.former, "answers": deletion.answers if answers is None else answers,
-            "at": datetime.now(UTC).isoformat(), "machine": machine(), "process": os.getpid()}
+            "at": datetime.now(UTC).isoformat(), "machine": machine(), "process": os.getpid(), "by": deletion.by, "there": deletion.there}
     deletion.store.objects.put(key, json.dumps(told).encode())
 
 
@@ -183,7 +187,7 @@ def delete_everywhere(deletion: Deletion) -> int:
     there = len({*deletion.ids} & deletion.collection.hashes().keys())  # before an earlier try is completed: it may have been for the same ones
     complete_deletions(deletion.store)
     origins = deletion.collection.origins()
-    deletion = replace(deletion, former=tuple(name for id in deletion.ids if id in origins for name in origins[id].formerly))
+    deletion = replace(deletion, former=tuple(name for id in deletion.ids if id in origins for name in origins[id].formerly), there=there)
     key = f"deletions/{token_hex(8)}.json"
     UNDER_WAY.add(key)
     try:
@@ -229,7 +233,8 @@ def complete_deletions(store: Store) -> int:
     for key, told in unfinished(store):
         try:
             if collection := store.find(told["collection"]):
-                carry_out(Deletion(store, collection, tuple(told["documents"]), tuple(told["answers"]), tuple(told.get("former", ()))), key)
+                known = tuple(told["documents"]), tuple(told["answers"]), tuple(told.get("former", ()))
+                carry_out(Deletion(store, collection, *known, told.get("by", ""), told.get("there", len(known[0]))), key)
             store.objects.delete([key])
             done += 1
         except Exception as error:

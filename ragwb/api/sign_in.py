@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['STYLE', 'PAGE_POLICY', 'sign_in', 'FORM_BYTES', 'BEGUN_COOKIE', 'local_address', 'page_of', 'sign_in_page',
-           'read_form', 'sentence', 'by_tls', 'note', 'end', 'begin_session', 'show_form', 'take_key', 'leave',
-           'redirect_of', 'refused', 'to_provider', 'admitted_person', 'from_provider']
+           'read_form', 'sentence', 'by_tls', 'note', 'note_refusal', 'end', 'begin_session', 'show_form', 'take_key',
+           'leave', 'redirect_of', 'refused', 'to_provider', 'admitted_person', 'from_provider']
 
 # %% ../../nbs/14_api/07_sign_in.ipynb #c03
 import logging
@@ -108,6 +108,15 @@ def note(request: Request, what: str, key: str, **about: Any) -> None:
     audit.note(what, key, address=request.client.host if request.client else "", **about)
 
 
+def note_refusal(request: Request) -> Problem:
+    "Counts a sign-in that failed, and has the audit log say so as long as the address had not too many: nobody fills the disk with them. Returns the problem."
+    wrong: WrongKeys = request.app.state.wrong_keys
+    problem = wrong.problem(request.client.host if request.client else "")
+    if problem.status != 429:
+        note(request, "sign-in refused", "")
+    return problem
+
+
 async def end(keys: Keys, session: str) -> None:
     "Ends a session, also for copies of its cookie."
     try:
@@ -139,12 +148,10 @@ async def show_form(request: Request) -> Response:
 async def take_key(request: Request) -> Response:
     "Gives the browser a session for a valid key."
     keys: Keys = request.app.state.keys
-    wrong: WrongKeys = request.app.state.wrong_keys
     form, ring = await read_form(request), await keys.now() or KeyRing()
     there, key = local_address(form.get("next", "/")), ring.of_token(form.get("key", "").strip(), datetime.now(UTC))
     if key is None:
-        problem = wrong.problem(request.client.host if request.client else "")
-        note(request, "sign-in refused", "")
+        problem = note_refusal(request)
         return sign_in_page(there, request.app.state.settings.oidc_issuer, sentence(problem.detail), problem.status, problem.headers)
     note(request, "sign-in", key.id)
     response = RedirectResponse(there, 303, {"Cache-Control": "no-store"})
@@ -177,7 +184,7 @@ def redirect_of(request: Request) -> str:
 def refused(request: Request, error: Exception, there: str) -> Response:
     "The sign-in page with the reason of a failure; what concerns only those who run the server goes to its log."
     settings: Settings = request.app.state.settings
-    note(request, "sign-in refused", "")
+    note_refusal(request)
     if not isinstance(error, SignInError):
         logging.getLogger("ragwb").error("nobody can sign in at %s: %s", settings.oidc_issuer, error)
         error = SignInError("signing in does not work just now: whoever runs this server finds out why with ragwb doctor; API keys work", 503)

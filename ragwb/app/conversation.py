@@ -21,6 +21,7 @@ from ..answering.citations import Citation
 from ..answering.conversations import ConversationError, Conversations, new_conversation_id
 from ..answering.passages import prompt_passages
 from ..answering.pipeline import Answer, Pipeline, Question, QuestionError, passages_of
+from ..api.problems import problem_of
 from .source_view import next_place, source_gone, source_reader
 from .starters import cached_starters
 from ..config import ConfigError
@@ -127,7 +128,7 @@ def failure_of(error: Exception, words: str) -> Failure:
     if isinstance(error, FORESEEN):
         return Failure(str(error), words)
     advice = "Your question is back in the box: try again; if it fails again, run ragwb doctor."
-    return Failure(f"The answer could not be made ({type(error).__name__}: {error}). {advice}", words)
+    return Failure(f"The answer could not be made: {problem_of(error).detail}. {advice}", words)
 
 # %% ../../nbs/15_app/08_conversation.ipynb #c17
 def record_with_prompt(answer: Answer, pipeline: Pipeline) -> dict[str, Any]:

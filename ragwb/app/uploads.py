@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ..api.problems import problem_of
 from ..api.service import ENDED
 from ..documents.document import DocumentError
 from ..documents.files import safe_name
@@ -85,7 +86,7 @@ def ingest_batch(
         report = workbench.ingest_files(list(files.items()), collection, progress, keep_both=True)
     except Exception as error:
         logging.getLogger("ragwb").exception("uploads into %s failed", collection)
-        return {}, str(error) or type(error).__name__
+        return {}, problem_of(error).detail
     return dict([*report.failed, *report.skipped]), "the run ended without it: try again"
 
 # %% ../../nbs/15_app/04_uploads.ipynb #c14

@@ -160,4 +160,5 @@ def in_words(error: BaseException) -> str:
     "What a parser's error means."
     if isinstance(error, RecursionError):
         return "nested too deeply"
-    return f"{type(error).__name__}: {error}"
+    said = str(error).strip()
+    return said if " " in said else "it is damaged, or made in a way that is not known here"  # a name, a key or a number tells nobody anything

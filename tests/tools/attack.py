@@ -26,7 +26,7 @@ from ragwb.workbench import Workbench
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
-TESTS = ("test_keys", "test_openid", "test_limits", "test_tenants", "test_doors", "test_hostile", "test_patterns")
+TESTS = ("test_keys", "test_openid", "test_limits", "test_tenants", "test_doors", "test_known_attacks", "test_audit", "test_hostile", "test_patterns")
 ELSEWHERE = ("tests/test_patterns.py::test_no_string_of_all_keeps_a_pattern_busy",)  # up to fifty minutes: make test-slow
 PAIRS, CASES, SEED = 10_000, 5_000, 7
 RUNS = 4  # of schemathesis at most, each with another seed, until there were so many cases
