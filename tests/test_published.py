@@ -147,7 +147,8 @@ def test_a_changed_digit_of_a_report_is_found(path: Path, runs: Path) -> None:
 
 @pytest.mark.parametrize(("sentence", "unbound"), [
     ("It answers 88% of them.", 1), ("It takes 20 ms, or 3.2× as long.", 2), ("A score of .81 is high.", 1), ("All 2,000 pages.", 1), ("A rate of 5 %.", 1),
-    ("It finds 61 of the 64.", 1), ("Python 3.11, version 2.0.1, below 1.0 and Apache License 2.0.", 0),
+    ("It finds 61 of the 64.", 1),
+    ("Python 3.11, version 2.0.1, below 1.0 and Apache License 2.0.", 0),
     ("`k = 0.5` and [results](a-0.5.md), in 2026, on 31 March, q066, A1-990, 127.0.0.1.", 0), ("```\nTHROTTLE=0.3\n```", 0),
 ])  # fmt: skip
 def test_a_figure_without_a_source_is_named(sentence: str, unbound: int, tmp_path: Path) -> None:
