@@ -93,7 +93,8 @@ def kind_of_value(text: str) -> str:
 def labelled_pairs(rows: Sequence[Sequence[str]]) -> list[tuple[int, int]]:
     "The columns of labels, each with the column of their values, if the rows are those of a form; else none."
     used = {at for row in rows for at, cell in enumerate(row) if cell}
-    pairs = [(at, at + 1) for at in sorted(used) if at - 1 not in used]
+    close = len(used) in (4, 6) and used == set(range(len(used)))  # pairs without an empty column between them
+    pairs = [(at, at + 1) for at in sorted(used) if (at % 2 == 0 if close else at - 1 not in used)]
     if [at for pair in pairs for at in pair] != sorted(used):
         return []
     said = [[(clean(row[label]), clean(row[value])) for row in rows if value < len(row) and row[label] and row[value]] for label, value in pairs]
@@ -103,6 +104,11 @@ def labelled_pairs(rows: Sequence[Sequence[str]]) -> list[tuple[int, int]]:
     if 2 * sum(label[-1] in ":：" for label in labels) > len(labels):
         return pairs
     first, kinds = [pair[0][1] for pair in said], [[kind_of_value(value) for _, value in pair] for pair in said]
+    if close:
+        told = any(re.search(r"\d", value) and not YEAR.fullmatch(value) for value in first) or all(len(set(pair)) > 1 for pair in kinds)
+        words = not any(map(str.isdigit, "".join(labels))) and not any(
+            pair[0] == "words" and len(set(pair[1:])) == 1 and pair[1] != "words" for pair, value in zip(kinds, first, strict=True) if len(pair) > 2 and not re.search(r"\d", value))
+        return pairs if told and words and len(labels) >= 6 and not any(map(OF_MIXED_VALUES.fullmatch, first)) else []
     every, below = [Counter(kind for pair in kinds for kind in pair[from_row:]) for from_row in (0, 1)]
     named = any(map(OF_MIXED_VALUES.fullmatch, first)) or any(pair[0] == "words" and len(set(pair[1:])) == 1 and pair[1] in ("figure", "date") for pair in kinds)
     if named or 4 * sum(any(map(str.isdigit, label)) for label in labels) > len(labels):
