@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['SQUARE', 'is_prose', 'written_together', 'Gutter', 'find_gutter', 'sides', 'runs_on', 'line_share', 'beside_gutter',
-           'margin_note', 'parts_prose', 'column_rows', 'find_columns']
+           'margin_note', 'parts_prose', 'column_rows', 'block_end', 'find_columns']
 
 # %% ../../nbs/01_documents/16_page_columns.ipynb #c03
 import re
@@ -136,17 +136,31 @@ def column_rows(rows: Sequence[PageRow], gutter: Gutter) -> tuple[int, int]:  # 
     return first, end
 
 # %% ../../nbs/01_documents/16_page_columns.ipynb #c28
+def block_end(rows: Sequence[PageRow], first: int) -> int:
+    "One past the last row before an empty line."
+    return next((at for at in range(first + 1, len(rows)) if rows[at - 1].bottom - rows[at].top > 0.8 * rows[at].size), len(rows))
+
+
 def find_columns(rows: list[PageRow]) -> list[list[PageRow]]:
     "Rows in reading order: where a gutter parts running text, all of the left column comes before the right one."
     tried: list[Gutter] = []
+    part_end = 0
     for first, row in enumerate(rows):
+        begins, part_end = first == part_end, block_end(rows, first) if first == part_end else part_end
         for a, b in pairwise(row.cells):
             across = written_together(a, b)
-            if b.left - a.right < 0.7 * row.size or any(first < old.end and a.right < old.middle < b.left and across is old.across for old in tried):
+            if b.left - a.right < 0.7 * row.size:
                 continue
-            gutter = find_gutter(rows, first, a, b)
-            tried.append(gutter)
-            if parts_prose(rows, gutter):
+            known = any(first < old.end and a.right < old.middle < b.left and across is old.across for old in tried)
+            if known and not begins:
+                continue
+            gutter = find_gutter(rows[:part_end] if known else rows, first, a, b)
+            tried += [] if known else [gutter]
+            good = parts_prose(rows, gutter)
+            if not good and gutter.end > part_end >= first + 3:  # a table below, or above, may have its gap in the same place
+                gutter = find_gutter(rows[:part_end], first, a, b)
+                good = parts_prose(rows, gutter)
+            if good:
                 begin, end = column_rows(rows, gutter)
                 left, right = sides([row._replace(cells=row.parts) for row in rows[begin:end]], gutter.middle)
                 if margin_note([left, right]) == 0:  # the text first, then what stands beside it
