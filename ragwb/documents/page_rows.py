@@ -71,8 +71,6 @@ def joint(
 ) -> str | None:              # "" or a space; None if the two stay apart
     "The text between two cells that belong together."
     em, gap, numeric = max(last.size, cell.size), cell.left - last.right, NUMERIC.fullmatch(cell.text)
-    if last.size > 1.8 * cell.size and re.fullmatch("(?![AIOÉ])[^\W\d_]", last.text) and last.text.isupper() and cell.text[0].islower() and gap < 0.8 * cell.size:
-        return ""
     closing = cell.text in (")", "%", ")%") and gap < 3 * em
     near = gap < (0.6 if numeric or NUMERIC.fullmatch(last.text) else 1.0) * em and (gap < 0.3 * em or round(cell.left) not in starts)
     if closing or near or last.text in ("$", "€", "£", "¥", "(") and numeric:

@@ -4,10 +4,11 @@
 
 # %% auto #0
 __all__ = ['PDFIUM', 'END', 'CATALOG', 'UNICODE', 'ANGLE', 'LOOSE_BOX', 'FONT_INFO', 'MAPPED', 'LEADERS', 'RIGHT_TO_LEFT',
-           'OBLIQUE', 'BOLD', 'CLOSE_SCRIPTS', 'end_fault', 'mended', 'pdfium_document', 'open_pdf', 'per_letter',
-           'text_address', 'letter_boxes', 'turned', 'characters', 'letter_piece', 'Letters', 'mirrored', 'line_ends',
-           'runs_back', 'set_apart', 'along', 'slim', 'quarters_of', 'levelled', 'unstacked', 'read_letters', 'is_bold',
-           'spaced_words', 'spaced_piece', 'cut_cells', 'raised_digits', 'raised_piece', 'read_cells']
+           'OBLIQUE', 'BOLD', 'CLOSE_SCRIPTS', 'INITIAL', 'end_fault', 'mended', 'pdfium_document', 'open_pdf',
+           'per_letter', 'text_address', 'letter_boxes', 'turned', 'characters', 'letter_piece', 'Letters', 'mirrored',
+           'line_ends', 'runs_back', 'set_apart', 'along', 'slim', 'quarters_of', 'levelled', 'unstacked',
+           'read_letters', 'is_bold', 'spaced_words', 'spaced_piece', 'cut_cells', 'raised_digits', 'raised_piece',
+           'with_initials', 'read_cells']
 
 # %% ../../nbs/01_documents/20_pdf_letters.ipynb #c03
 import ctypes
@@ -25,7 +26,7 @@ import pypdfium2 as pdfium  # type: ignore[import-untyped]
 import pypdfium2.raw as raw  # type: ignore[import-untyped]
 
 from .document import DocumentError
-from .page_rows import Cell, Piece, join_pieces
+from .page_rows import Cell, Piece, join_cells, join_pieces
 from .reflow import SOFT
 
 # %% ../../nbs/01_documents/20_pdf_letters.ipynb #c06
@@ -348,6 +349,21 @@ def raised_piece(letters: Letters, page: int, first: int, last: int, raised: Seq
     return piece
 
 # %% ../../nbs/01_documents/20_pdf_letters.ipynb #c30
+INITIAL = re.compile(r"(?![AIOÉ])[^\W\d_]")  # others may be a word
+
+
+def with_initials(cells: Sequence[Cell]) -> list[Cell]:
+    "Cells with each initial over several lines as part of the word that it begins."
+    out: list[Cell] = []
+    for cell in cells:
+        last = out[-1] if out else cell
+        if last.size > 1.8 * cell.size and INITIAL.fullmatch(last.text) and last.text.isupper() and cell.text[0].islower() and 0 <= cell.left - last.right + 0.3 * cell.size < 1.1 * cell.size:
+            out[-1] = join_cells(last, cell, "")
+        else:
+            out.append(cell)
+    return out
+
+
 def read_cells(
     page: pdfium.PdfPage,
     number: int,         # the page's, from 1
@@ -372,6 +388,6 @@ def read_cells(
             else:
                 text, runs = raised_piece(letters, number, first, last, higher) if higher else letter_piece(letters.text[first : last + 1], number, first)
             found.setdefault(turn, []).append(Cell(left, bottom, right, top, size, is_bold(letters, first, last), text, runs))
-        return sorted(found.values(), key=len, reverse=True)
+        return sorted(map(with_initials, found.values()), key=len, reverse=True)
     finally:
         text_page.close()
