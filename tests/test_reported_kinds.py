@@ -273,7 +273,8 @@ def drawn(draw: Callable[[Canvas], None]) -> str:
     return text_of(out.getvalue(), "a.pdf")
 
 
-BODY = ["The harbour master keeps the log of all arrivals and checks it", "against the tide table before noon on each working day of the", "month; errors are reported to the board within two days."]
+BODY = ["The harbour master keeps the log of all arrivals and checks it", "against the tide table before noon on each working day of the",
+        "month; errors are reported to the board within two days."]
 
 
 def lines_at(canvas: Canvas, x: float, y: float, said: Sequence[str]) -> None:

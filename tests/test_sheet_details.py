@@ -87,7 +87,8 @@ def test_formats_that_add_nothing_and_those_of_dates() -> None:
                                 ("0.00E+00", 12345, "1.23E+04"), ("# ?/?", 2.5, "2 1/2"), ("00-00", 742, "07-42")):
         made = number_format(code)
         assert made and made.shown(number) == shown
-    for code, shown in (("yyyy", "2025"), ("[$-409]yyyy", "2025"), ("mmm yy", "Mar 25"), ("yyyy-mm", "2025-03"), ("dd.mm.yyyy", "04.03.2025"), ("[$-40C]d mmmm yyyy", "4 mars 2025")):
+    for code, shown in (("yyyy", "2025"), ("[$-409]yyyy", "2025"), ("mmm yy", "Mar 25"), ("yyyy-mm", "2025-03"), ("dd.mm.yyyy", "04.03.2025"),
+                        ("[$-40C]d mmmm yyyy", "4 mars 2025")):
         made = number_format(code)
         assert made and (made.shown(date(2025, 3, 4)), made.shown(datetime(2025, 3, 4, 5)), made.shown(4.5)) == (shown, shown, "4.5")
 

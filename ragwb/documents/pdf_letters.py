@@ -357,7 +357,8 @@ def with_initials(cells: Sequence[Cell]) -> list[Cell]:
     out: list[Cell] = []
     for cell in cells:
         last = out[-1] if out else cell
-        if last.size > 1.8 * cell.size and INITIAL.fullmatch(last.text) and last.text.isupper() and cell.text[0].islower() and 0 <= cell.left - last.right + 0.3 * cell.size < 1.1 * cell.size:
+        beside = -0.3 * cell.size <= cell.left - last.right < 0.8 * cell.size
+        if beside and last.size > 1.8 * cell.size and INITIAL.fullmatch(last.text) and last.text.isupper() and cell.text[0].islower():
             out[-1] = join_cells(last, cell, "")
         else:
             out.append(cell)

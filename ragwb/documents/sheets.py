@@ -84,7 +84,7 @@ class Section:
     def holds(self, value: float) -> bool:
         "Whether a number meets the condition."
         sign, limit = self.condition
-        return not sign or (value < limit and "<" in sign) or (value > limit and ">" in sign and sign != "<>") or (value == limit if "=" in sign else sign == "<>" and value != limit)
+        return not sign or ("<" in sign and value < limit) or (">" in sign and value > limit) or ("=" in sign and value == limit)  # "<>" is both
 
     def shown(self, value: float) -> str:
         "A number as this section shows it."

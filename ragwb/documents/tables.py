@@ -106,8 +106,8 @@ def labelled_pairs(rows: Sequence[Sequence[str]]) -> list[tuple[int, int]]:
     first, kinds = [pair[0][1] for pair in said], [[kind_of_value(value) for _, value in pair] for pair in said]
     if close:
         told = any(re.search(r"\d", value) and not YEAR.fullmatch(value) for value in first) or all(len(set(pair)) > 1 for pair in kinds)
-        words = not any(map(str.isdigit, "".join(labels))) and not any(
-            pair[0] == "words" and len(set(pair[1:])) == 1 and pair[1] != "words" for pair, value in zip(kinds, first, strict=True) if len(pair) > 2 and not re.search(r"\d", value))
+        columns = [pair for pair, value in zip(kinds, first, strict=True) if len(pair) > 2 and not re.search(r"\d", value)]
+        words = not any(map(str.isdigit, "".join(labels))) and not any(pair[0] == "words" and len(set(pair[1:])) == 1 and pair[1] != "words" for pair in columns)
         return pairs if told and words and len(labels) >= 6 and not any(map(OF_MIXED_VALUES.fullmatch, first)) else []
     every, below = [Counter(kind for pair in kinds for kind in pair[from_row:]) for from_row in (0, 1)]
     named = any(map(OF_MIXED_VALUES.fullmatch, first)) or any(pair[0] == "words" and len(set(pair[1:])) == 1 and pair[1] in ("figure", "date") for pair in kinds)
