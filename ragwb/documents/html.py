@@ -289,9 +289,9 @@ def is_layout(table: etree._Element) -> bool:
 
 # %% ../../nbs/01_documents/08_html.ipynb #c20
 def cell_span(cell: etree._Element, name: str) -> int:
-    "A cell's rowspan or colspan, 1 to 100."
+    "A cell's rowspan or colspan, 1 to 100; a rowspan of 0 reaches to the end."
     value = cell.get(name, "1").strip()
-    return min(max(int(value), 1), 100) if value.isdecimal() else 1
+    return min(int(value) or (100 if name == "rowspan" else 1), 100) if value.isdecimal() else 1
 
 # %% ../../nbs/01_documents/08_html.ipynb #c21
 Spanning = dict[int, tuple[str, int]]  # column -> text of a cell that spans down, and the rows that are left of it
