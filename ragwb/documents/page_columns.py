@@ -47,10 +47,12 @@ def find_gutter(
     first: int,               # the row that it begins in
     left: Cell,               # the two cells beside it there
     right: Cell,
+    end: int | None = None,   # one past the last row that it may reach
 ) -> Gutter:
     "The gutter that begins between two cells, as far down as it stays clear."
+    end = len(rows) if end is None else end
     low, high, across = left.right, right.left, written_together(left, right)
-    for at in range(first, len(rows)):
+    for at in range(first, end):
         new_low, new_high, middle = low, high, (low + high) / 2
         for cell in rows[at].cells:
             if cell.left + cell.right <= 2 * middle:
@@ -60,7 +62,7 @@ def find_gutter(
         if new_high - new_low < 0.7 * rows[at].size:
             return Gutter(first, at, middle, across)
         low, high = new_low, new_high
-    return Gutter(first, len(rows), (low + high) / 2, across)
+    return Gutter(first, end, (low + high) / 2, across)
 
 # %% ../../nbs/01_documents/16_page_columns.ipynb #c19
 def sides(rows: Sequence[PageRow], middle: float) -> tuple[list[Cell], list[Cell]]:
@@ -154,11 +156,11 @@ def find_columns(rows: list[PageRow]) -> list[list[PageRow]]:
             known = any(first < old.end and a.right < old.middle < b.left and across is old.across for old in tried)
             if known and not begins:
                 continue
-            gutter = find_gutter(rows[:part_end] if known else rows, first, a, b)
+            gutter = find_gutter(rows, first, a, b, part_end if known else None)
             tried += [] if known else [gutter]
             good = parts_prose(rows, gutter)
             if not good and gutter.end > part_end >= first + 3:  # a table below, or above, may have its gap in the same place
-                gutter = find_gutter(rows[:part_end], first, a, b)
+                gutter = find_gutter(rows, first, a, b, part_end)
                 good = parts_prose(rows, gutter)
             if good:
                 begin, end = column_rows(rows, gutter)

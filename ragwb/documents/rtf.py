@@ -136,7 +136,8 @@ def with_cells(data: bytes) -> bytes:
         elif sign[3]:
             spanned = True
         elif sign[4]:
-            merged, spanned = [*merged, spanned], False
+            merged.append(spanned)
+            spanned = False
         else:
             column += 1
             return (b"\\'03" if column <= len(merged) and merged[column - 1] else b"") + sign[0]
