@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from fractions import Fraction
+from functools import lru_cache
 from html import unescape
 from itertools import chain, count, groupby, islice
 from typing import IO, Any, NamedTuple
@@ -95,9 +96,9 @@ class Section:
         value *= self.factor
         if self.general or not value < 1e15:
             return f"{self.before}{cell_text(value)}{self.after}".strip()
-        rounded = Decimal(f"{value:.15g}").quantize(Decimal(1).scaleb(-self.decimals), ROUND_HALF_UP)
+        rounded = Decimal(int(value)) if value == int(value) else Decimal(f"{value:.15g}").quantize(Decimal(1).scaleb(-self.decimals), ROUND_HALF_UP)
         whole, _, part = f"{rounded:{',' if self.grouped else ''}f}".partition(".")
-        part = part[:self.least] + part[self.least:].rstrip("0")
+        part = part[:self.least].ljust(self.least, "0") + part[self.least:].rstrip("0")
         whole = "" if whole == "0" and not (self.digits or part) else whole if self.grouped else whole.zfill(self.digits)
         return f"{self.before}{whole}{'.' * bool(part)}{part}{self.after}".strip()
 
@@ -122,6 +123,7 @@ def parts_of(content: datetime | date | time | timedelta) -> tuple[date | None, 
     return (None, content, content.hour * 3600.0 + content.minute * 60 + content.second) if isinstance(content, time) else (content, time(), 0.0)
 
 
+@lru_cache(4_096)  # a column repeats its days
 def dated(content: datetime | date | time | timedelta, pattern: str, language: int = 0) -> str:
     "A date or a time in the pattern of its cell; as ISO where the pattern shows what is not known."
     day, clock, passed = parts_of(content)
@@ -523,6 +525,9 @@ def joined_names(rows: Sequence[tuple[int, Sequence[str]]], merged: Ranges, firs
 def write_sheet(builder: TextBuilder, rows: Iterable[tuple[int, list[str]]], merged: Ranges, first: int) -> None:
     "Writes the tables of a sheet; an empty row ends a table, and the next one may have a header of its own."
     header: Sequence[str] = ()
+    starting: dict[int, list[tuple[Place, Place]]] = {}
+    for ends in merged:
+        starting.setdefault(ends[0][0], []).append(ends)
     for filled, block in groupby(rows, key=lambda row: any(row[1])):
         if not filled:
             continue
@@ -531,7 +536,8 @@ def write_sheet(builder: TextBuilder, rows: Iterable[tuple[int, list[str]]], mer
         builder.last_kind = ""
         while wide > 1 and len(head) > 1 and sum(map(bool, head[0][1])) == 1:
             builder.paragraph("".join(head.pop(0)[1]))
-        depth = header_depth(merged, head[0][0], wide, len(head)) if merged else 1
+        near = [ends for number, _ in head for ends in starting.get(number, ())]
+        depth = header_depth(near, head[0][0], wide, len(head)) if near else 1
         start = table_start([row for _, row in head]) if depth == 1 else 0
         above = [[cell for cell in row if cell] for _, row in head[:start]]
         if above and all(len(row) < 3 for row in above) and has_header([row for _, row in head[start:]]):
@@ -539,7 +545,7 @@ def write_sheet(builder: TextBuilder, rows: Iterable[tuple[int, list[str]]], mer
                 builder.row(facts[-1:], [name.rstrip(": ") for name in facts[:-1]])
             builder.last_kind, head = "", head[start:]
         if depth > 1:
-            header = joined_names(head[:depth], merged, first)
+            header = joined_names(head[:depth], near, first)
             builder.last_kind = ""
             for _, row in chain(head[depth:], block):
                 builder.row(row, header)
