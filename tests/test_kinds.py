@@ -69,7 +69,7 @@ def test_lines_about_a_sheet_right_above_its_table_are_no_header() -> None:
 def test_numbers_are_read_as_their_format_shows_them() -> None:
     formats = ("000-0000", BUILTIN_FORMATS[12], BUILTIN_FORMATS[11], '"yes";;"no"', '"yes";;"no"', '"$"#,##0.00;("$"#,##0.00)')
     text = sheet(["Item", "Value"], ["a", 4931], ["b", 0.5], ["c", 1230000], ["d", 1], ["e", 0], ["f", -20], ["g", 1234567890123456], formats=formats)
-    for wanted in ("a | Value: 000-4931", "b | Value: 1/2", "c | Value: 1.23E+06", "d | Value: yes", "e | Value: no", "f | Value: -$20", "g | Value: 1234567890123456"):
+    for wanted in ("a | Value: 000-4931", "b | Value: 1/2", "c | Value: 1.23E+06", "d | Value: yes", "e | Value: no", "f | Value: ($20.00)", "g | Value: 1234567890123456"):
         assert wanted in text
 
 

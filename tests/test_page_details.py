@@ -59,7 +59,8 @@ PAGES = {
         "<table><tr><td>A<td>3<tr><td>B<td><ul><li>x<li>y</ul><tr><td>C<td>6</table><table><tr><td>D<td><ul><li>y</ul></table>",
         "A | 3\nB | x; y\nC | 6\n\nD\n\n- y",
     ),
-    "spans that are no numbers": ("<table><tr><td rowspan=0 colspan=x>a<td>1<tr><td>b<td>2</table>", "a | 1\nb | 2"),
+    "spans that are no numbers": ("<table><tr><td rowspan=-1 colspan=x>a<td>1<tr><td>b<td>2</table>", "a | 1\nb | 2"),
+    "a span that reaches to the end": ("<table><tr><td rowspan=0>a<td>1<tr><td>2</table>", "a | 1\na | 2"),
     "buttons that name what they open": (
         "<p><button>Buy</button><button aria-controls=q>Long enough title</button></p><p><button aria-controls=q2>Two words</button>"
         "<button aria-controls=q3>Why?</button></p><p><button role=tab>A tab of words</button>"

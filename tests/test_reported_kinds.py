@@ -1,10 +1,13 @@
 "Kinds of files that public reports of other readers name: what stands in them is read, in the order and with the names that a person sees."
 
+import base64
 import io
 import json
 import re
 import zipfile
+from collections.abc import Callable, Sequence
 
+import numpy as np
 import openpyxl
 import pytest
 from docx import Document as WordFile
@@ -18,6 +21,7 @@ from reportlab.pdfgen.canvas import Canvas
 from ragwb.documents.document import DocumentError
 from ragwb.documents.encoding import decode
 from ragwb.documents.parsing import parse
+from ragwb.documents.pdf_letters import unstacked
 from ragwb.documents.rtf import with_unicode
 
 W = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
@@ -223,3 +227,119 @@ def test_an_empty_text_is_a_result_and_no_formula() -> None:
 
 def test_a_link_of_rtf_needs_no_quotation_marks() -> None:
     assert "the site (https://a.example/x)" in text_of(r"{\rtf1 {\field{\*\fldinst{HYPERLINK https://a.example/x}}{\fldrslt{the site}}}\par}", "a.rtf")
+
+
+def test_a_form_may_have_two_labels_in_a_row() -> None:
+    rows = [("Name", "Alma", "Flag", "Norway"), ("Built", "1997", "Draught", "4.3 m"), ("Owner", "Fjord Lines", "Class", "1A1")]
+    lines = [f"{label}: {value}" for row in rows for label, value in (row[:2], row[2:])]
+    for tags in ("dddd", "hdhd"):
+        table = "".join("<tr>" + "".join(f"<t{tag}>{cell}</t{tag}>" for tag, cell in zip(tags, row, strict=True)) + "</tr>" for row in rows)
+        assert text_of(f"<table>{table}</table>", "a.html").splitlines() == lines
+    assert text_of("\n".join(map(";".join, rows)), "a.csv").splitlines() == lines
+
+
+def test_the_foot_of_a_table_is_its_last_row_wherever_it_is_written() -> None:
+    rows = "<tfoot><tr><td>Mean</td><td>6</td></tr></tfoot><tr><th>Basin</th><th>Depth</th></tr><tr><td>West</td><td>4</td></tr>"
+    assert text_of(f"<table>{rows}</table>", "a.html").splitlines() == ["Basin: West | Depth: 4", "Basin: Mean | Depth: 6"]
+
+
+def test_a_message_within_a_message_may_be_packed_against_the_rules() -> None:
+    inner = base64.encodebytes(b"Subject: Permit 88\n\nIt holds until 12 August.\n").decode()
+    packed = f"Subject: a\nContent-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: message/rfc822\nContent-Transfer-Encoding: base64\n\n{inner}\n--b--\n"
+    assert text_of(packed, "a.eml").endswith("Forwarded message: Permit 88\n\nSubject: Permit 88\n\nIt holds until 12 August.")
+
+
+def test_mail_may_have_letters_of_seven_bits() -> None:
+    assert text_of("Subject: a\nContent-Type: text/plain; charset=utf-7\n\nFrau K+APY-hn\n", "a.eml").endswith("Frau Köhn")
+
+
+def test_backslashes_before_quotation_marks() -> None:
+    assert text_of('id,said,at\n1,"the \\"red\\" buoy, old",Sund\n2,"a, b",Vik\n', "a.csv").splitlines()[0] == 'id: 1 | said: the "red" buoy, old | at: Sund'
+    assert text_of('id,folder,at\n1,"C:\\data\\",Sund\n2,"D:\\x\\",Vik\n', "a.csv").splitlines()[0] == "id: 1 | folder: C:\\data\\ | at: Sund"
+
+
+def test_letters_that_were_encoded_twice() -> None:
+    document = parse("Der Schlüssel für die Küche.".encode().decode("cp1252").encode(), "a.txt")
+    assert (document.text.strip(), document.metadata["remarks on reading"]) == ("Der Schlüssel für die Küche.", "its letters were encoded twice, and are mended")
+
+
+def drawn(draw: Callable[[Canvas], None]) -> str:
+    "The text of a page that is drawn."
+    out = io.BytesIO()
+    canvas = Canvas(out, pagesize=(595, 842), invariant=True)
+    canvas.setFont("Helvetica", 11)
+    draw(canvas)
+    canvas.save()
+    return text_of(out.getvalue(), "a.pdf")
+
+
+BODY = ["The harbour master keeps the log of all arrivals and checks it", "against the tide table before noon on each working day of the",
+        "month; errors are reported to the board within two days."]
+
+
+def lines_at(canvas: Canvas, x: float, y: float, said: Sequence[str]) -> None:
+    for at, line in enumerate(said):
+        canvas.drawString(x, y - 14 * at, line)
+
+
+def test_a_stamp_that_lies_askew_is_apart_from_the_text() -> None:
+    def draw(canvas: Canvas) -> None:
+        lines_at(canvas, 72, 720, BODY)
+        canvas.setFont("Helvetica-Bold", 60)
+        canvas.translate(120, 600)
+        canvas.rotate(45)
+        canvas.drawString(0, 0, "DRAFT COPY")
+
+    assert drawn(draw) == f"{' '.join(BODY)}\n\nDRAFT COPY"
+
+
+def test_an_initial_on_a_page_belongs_to_its_word() -> None:
+    def first(canvas: Canvas) -> None:
+        canvas.setFont("Helvetica", 33)
+        canvas.drawString(72, 690, "T")
+        canvas.setFont("Helvetica", 11)
+        lines_at(canvas, 94, 706, ["he keeper of the light lives on the", "island from April on."])
+
+    assert drawn(first) == "The keeper of the light lives on the island from April on."
+
+
+def test_a_table_between_columns_keeps_its_rows_and_they_their_order() -> None:
+    left = ["Swimming is allowed from", "the east steps between May", "and late September. Dogs", "must stay on the lawn."]
+    right = ["Boats are hired at the hut.", "A deposit of nine marks is", "taken for each boat, and", "given back with the oars."]
+
+    def draw(canvas: Canvas) -> None:
+        lines_at(canvas, 60, 760, left)
+        lines_at(canvas, 320, 760, right)
+        for at, row in enumerate((("Boat", "Seats", "Hire"), ("Skiff", "2", "4 marks"), ("Gig", "6", "9 marks"))):
+            for x, cell in zip((60, 220, 380), row, strict=True):
+                canvas.drawString(x, 660 - 16 * at, cell)
+
+    said = drawn(draw).split("\n\n")
+    assert said[:2] == [" ".join(left), " ".join(right)] and said[2].splitlines()[-1] == "Boat: Gig | Seats: 6 | Hire: 9 marks"
+
+
+def test_a_footnote_waits_for_the_end_of_its_sentence() -> None:
+    def draw(canvas: Canvas) -> None:
+        lines_at(canvas, 72, 720, BODY[:2])
+        canvas.setFont("Helvetica", 8)
+        canvas.drawString(72, 80, "1 Sixteen tons for carts with rubber tyres.")
+        canvas.showPage()
+        canvas.setFont("Helvetica", 11)
+        canvas.drawString(72, 760, BODY[2])
+
+    assert drawn(draw) == f"{' '.join(BODY)}\n\n1 Sixteen tons for carts with rubber tyres."
+
+
+def test_letters_of_a_ligature_stay_together() -> None:
+    box = np.array([[0, 0, 6, 10], [6, 0, 18, 10], [6, 0, 18, 10], [6, 0, 18, 10], [18, 0, 24, 10]], np.float32)
+    unstacked(box, np.arange(5))
+    assert box[:, 0].tolist() == [0, 6, 10, 14, 18] and box[:, 2].tolist() == [6, 10, 14, 18, 24]
+
+
+def test_a_label_with_a_colon_stands_before_its_value() -> None:
+    def draw(canvas: Canvas) -> None:
+        for at, (label, value) in enumerate((("Name of the vessel:", "Gudrun"), ("Call sign:", "LKZ4"), ("Master:", "Captain Amundsen"))):
+            canvas.drawString(200, 720 - 18 * at, label)
+            canvas.drawString(360, 720 - 18 * at, value)
+
+    assert drawn(draw).splitlines() == ["Name of the vessel: Gudrun", "Call sign: LKZ4", "Master: Captain Amundsen"]

@@ -57,19 +57,19 @@ def test_a_cell_is_written_as_a_reader_would(content: object, text: str) -> None
 
 FORMATS = {  # 742, 0.125, -4.5 and 1234567.891 in it
     "0%": "74200% 13% -450% 123456789%",
-    "0.00%": "74200% 12.50% -450% 123456789.10%",
-    r"#,##0.00\ [$€-407]": "742 € 0.13 € -4.50 € 1234567.89 €",
-    "[$USD] #,##0.00": "USD 742 USD 0.13 -USD 4.50 USD 1234567.89",
-    '"CHF "0.00': "CHF 742 CHF 0.13 -CHF 4.50 CHF 1234567.89",
-    "00000": "00742 00000 -0004 1234568",
+    "0.00%": "74200.00% 12.50% -450.00% 123456789.10%",
+    r"#,##0.00\ [$€-407]": "742.00 € 0.13 € -4.50 € 1,234,567.89 €",
+    "[$USD] #,##0.00": "USD 742.00 USD 0.13 -USD 4.50 USD 1,234,567.89",
+    '"CHF "0.00': "CHF 742.00 CHF 0.13 -CHF 4.50 CHF 1234567.89",
+    "00000": "00742 00000 -00005 1234568",
     '0.0,,"M"': "0.0M 0.0M -0.0M 1.2M",
     "0.0,": "0.7 0.0 -0.0 1234.6",
-    "$0.00": "$742 $0.13 -$4.50 $1234567.89",
-    '0.0%" of all"': "74200% of all 12.5% of all -450% of all 123456789.1% of all",
-    "000%": "74200% 13% -450% 123456789%",
-    "£ 0.00;(0)": "£ 742 £ 0.13 -£ 4.50 £ 1234567.89",
-    '"(a)" 0.00': "(a) 742 (a) 0.13 -(a) 4.50 (a) 1234567.89",
-    '0.00"°C"': "742°C 0.13°C -4.50°C 1234567.89°C",
+    "$0.00": "$742.00 $0.13 -$4.50 $1234567.89",
+    '0.0%" of all"': "74200.0% of all 12.5% of all -450.0% of all 123456789.1% of all",
+    "000%": "74200% 013% -450% 123456789%",
+    "£ 0.00;(0)": "£ 742.00 £ 0.13 (5) £ 1234567.89",
+    '"(a)" 0.00': "(a) 742.00 (a) 0.13 -(a) 4.50 (a) 1234567.89",
+    '0.00"°C"': "742.00°C 0.13°C -4.50°C 1234567.89°C",
 }
 
 
@@ -81,13 +81,14 @@ def test_a_number_is_written_as_its_format_shows_it(code: str) -> None:
 
 
 def test_formats_that_add_nothing_and_those_of_dates() -> None:
-    nothing = ("General", "dd.mm.yyyy", "@", "h:mm", "mm:ss", "d", "")
+    nothing = ("General", "dd/mm/yyyy", "mm-dd-yy", "yyyy-mm-dd", "@", "h:mm", "d", "")
     assert [code for code in nothing if number_format(code)] == []
-    for code, number, shown in (("0.0_);(0.0)", -2.25, "-2.3"), ("[Red]0", 2.5, "3"), ("0.00", 2.675, "2.68"),
+    for code, number, shown in (("0.0_);(0.0)", -2.25, "(2.3)"), ("[Red]0", 2.5, "3"), ("0.00", 2.675, "2.68"),
                                 ("0.00E+00", 12345, "1.23E+04"), ("# ?/?", 2.5, "2 1/2"), ("00-00", 742, "07-42")):
         made = number_format(code)
         assert made and made.shown(number) == shown
-    for code, shown in (("yyyy", "2025"), ("[$-409]yyyy", "2025"), ("mmm yy", "2025-03"), ("yyyy-mm", "2025-03")):
+    for code, shown in (("yyyy", "2025"), ("[$-409]yyyy", "2025"), ("mmm yy", "Mar 25"), ("yyyy-mm", "2025-03"), ("dd.mm.yyyy", "04.03.2025"),
+                        ("[$-40C]d mmmm yyyy", "4 mars 2025")):
         made = number_format(code)
         assert made and (made.shown(date(2025, 3, 4)), made.shown(datetime(2025, 3, 4, 5)), made.shown(4.5)) == (shown, shown, "4.5")
 
@@ -165,7 +166,7 @@ def test_a_sheet_of_several_tables_with_titles_formats_links_and_comments() -> N
     book.create_sheet("Empty")
     read = saved(book)
     assert read.text == (
-        "Sheet\n\nPrices of May\n\nPart: Seal (https://a.example/seal) | Price: 42.50 CHF | Since: 2025\nPart: Cap | Price: 7 CHF | Since: 2026\n\n"
+        "Sheet\n\nPrices of May\n\nPart: Seal (https://a.example/seal) | Price: 42.50 CHF | Since: 2025\nPart: Cap | Price: 7.00 CHF | Since: 2026\n\n"
         "Part: Bolt | Price: 1 | Since: 2027-05-01\n\nPlant: Pumps | North: 3 | South: 4\n\n"
         "Comment on B3 (42.50 CHF): Without tax.\n\nComment on D9: Beside the table.\n\nOther & more\n\nx\n\nEmpty"
     )

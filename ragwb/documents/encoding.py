@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['BOMS', 'EASTERN', 'CODE_PAGES', 'RARE_PAGES', 'TOKENS', 'ACCENTS', 'SIGN_INSIDE', 'ODD_INSIDE', 'LAST_INSIDE',
-           'FOREIGN', 'HIGH', 'CONTROL', 'WIDER', 'JOINED_MARK', 'MARKED_LETTER', 'Decoded', 'damage', 'decode_as',
-           'unmarked_utf16', 'eastern_utf16', 'script', 'faults', 'strangeness', 'sample_of', 'guess', 'mixed', 'wider',
-           'decode', 'composed']
+           'FOREIGN', 'HIGH', 'FOLLOWING', 'ENCODED_TWICE', 'BEYOND_ASCII', 'CONTROL', 'WIDER', 'JOINED_MARK',
+           'MARKED_LETTER', 'Decoded', 'damage', 'decode_as', 'unmarked_utf16', 'eastern_utf16', 'script', 'faults',
+           'strangeness', 'sample_of', 'guess', 'mixed', 'read_once', 'wider', 'decode', 'composed']
 
 # %% ../../nbs/01_documents/05_encoding.ipynb #c03
 import codecs
@@ -172,6 +172,23 @@ def mixed(data: bytes, id: str) -> Decoded | None:
     said = f"{len(others):,} line{'s are' if len(others) > 1 else ' is'} not in UTF-8 like the others, and read as {encoding}"
     return Decoded(text, "utf-8", "; ".join(filter(None, (said, remark))))
 
+# %% ../../nbs/01_documents/05_encoding.ipynb #3d08d88a
+FOLLOWING = "\u0080-\u00bf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ"
+ENCODED_TWICE = re.compile(f"[Â-ß][{FOLLOWING}]|[à-ï][{FOLLOWING}]{{2}}|ð[{FOLLOWING}]{{3}}")
+BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
+
+
+def read_once(text: str) -> str:
+    "A text whose letters were encoded twice as it was before; any other as it is."
+    if not ENCODED_TWICE.search(text[:100_000]):
+        return text
+    pairs = ENCODED_TWICE.findall(text)
+    if len(pairs) < 3 or sum(map(len, pairs)) < len(BEYOND_ASCII.findall(text)):
+        return text
+    with suppress(UnicodeError):
+        return ENCODED_TWICE.sub(lambda pair: b"".join(c.encode("latin-1" if c <= "\xff" else "cp1252") for c in pair[0]).decode(), text)
+    return text
+
 # %% ../../nbs/01_documents/05_encoding.ipynb #c12
 CONTROL = bytes(byte for byte in range(32) if byte not in b"\t\n\r\f\x1a\x1b")
 WIDER = {"iso8859-1": "cp1252", "ascii": "cp1252", "iso8859-9": "cp1254", "iso8859-11": "cp874", "tis-620": "cp874", "gb2312": "gb18030", "gbk": "gb18030", "shift_jis": "cp932",
@@ -213,7 +230,9 @@ def decode(
     named = wider(declared)
     for encoding in (named if named.startswith("iso2022") else "utf-8", named):
         try:
-            return Decoded(data.decode(encoding), encoding.lower())
+            text = data.decode(encoding)
+            mended = read_once(text) if encoding == "utf-8" else text
+            return Decoded(mended, encoding.lower(), "its letters were encoded twice, and are mended" if mended != text else "")
         except (LookupError, ValueError):  # unknown or wrong: the next one
             continue
     return mixed(data, id) or guess(data, id)

@@ -289,9 +289,9 @@ def is_layout(table: etree._Element) -> bool:
 
 # %% ../../nbs/01_documents/08_html.ipynb #c20
 def cell_span(cell: etree._Element, name: str) -> int:
-    "A cell's rowspan or colspan, 1 to 100."
+    "A cell's rowspan or colspan, 1 to 100; a rowspan of 0 reaches to the end."
     value = cell.get(name, "1").strip()
-    return min(max(int(value), 1), 100) if value.isdecimal() else 1
+    return min(int(value) or (100 if name == "rowspan" else 1), 100) if value.isdecimal() else 1
 
 # %% ../../nbs/01_documents/08_html.ipynb #c21
 Spanning = dict[int, tuple[str, int]]  # column -> text of a cell that spans down, and the rows that are left of it
@@ -317,7 +317,7 @@ def html_grid(table: etree._Element) -> tuple[list[list[str]], int]:
     "A table's cells with spans filled in, and the number of header rows at its top. One cell across the whole table is a row of its own."
     rows: list[list[str]] = []
     heads, below = 0, Spanning()
-    for tr in table.iter("tr"):
+    for tr in sorted(table.iter("tr"), key=lambda tr: tr.getparent().tag == "tfoot"):  # a browser shows these rows last, wherever they are
         cells = [cell for cell in tr if cell.tag in ("td", "th")]
         row, below = filled_row(cells, below)
         header = bool(cells) and (tr.getparent().tag == "thead" or all(cell.tag == "th" for cell in cells))
@@ -334,10 +334,12 @@ def write_html_table(builder: TextBuilder, table: etree._Element) -> None:
     rows, heads = html_grid(table)
     firsts = [[cell.tag for cell in row if cell.tag in ("td", "th")] for row in table.iter("tr")]
     bold = [cell for cell in table.iterfind(".//tr/td[1]") if text_of(cell) == " ".join(text_of(part) for part in cell if part.tag in ("b", "strong"))]
-    if heads == 0 and all(tags == ["th", "td"] for tags in firsts) or len(bold) == len(rows) and all(len(row) == 2 for row in rows):
+    paired = heads == 0 and all(tags == ["th", "td"] * (len(tags) // 2) for tags in firsts) and len(set(map(len, [*firsts, *rows]))) == 1
+    if paired or len(bold) == len(rows) and all(len(row) == 2 for row in rows):
         builder.last_kind = ""  # an empty line between two tables
-        for name, value in rows:
-            builder.row([value], [name.rstrip(": ")])
+        for row in rows:
+            for name, value in zip(row[::2], row[1::2], strict=True):
+                builder.row([value], [name.rstrip(": ")])
     else:
         write_grid(builder, rows, heads)
 

@@ -4,10 +4,11 @@
 
 # %% auto #0
 __all__ = ['MOST_PARTS', 'DEEPEST', 'CALENDAR', 'ENTRIES', 'CALENDAR_LINE', 'UU_BEGIN', 'ReadFile', 'SIGNED_DATA', 'PLAIN_DATA',
-           'FIELD', 'KNOWN_FIELD', 'SUFFIXES', 'FROM_LINE', 'mail_headers', 'part_text', 'part_html', 'is_file',
-           'leaves', 'words', 'second_versions', 'calendar_value', 'write_calendar', 'parse_calendar',
-           'without_uuencoded', 'write_plain', 'unfolded', 'write_text', 'embed', 'MailWriter', 'value_at',
-           'signed_content', 'MailReader', 'with_whole_head', 'parse_mail', 'parse_mbox', 'parse_mhtml']
+           'BARE_BOUNDARY', 'PARTS_AFTER_GAP', 'FIELD', 'KNOWN_FIELD', 'SUFFIXES', 'FROM_LINE', 'mail_headers',
+           'part_text', 'part_html', 'is_file', 'leaves', 'words', 'second_versions', 'calendar_value',
+           'write_calendar', 'parse_calendar', 'without_uuencoded', 'write_plain', 'unfolded', 'write_text', 'embed',
+           'MailWriter', 'value_at', 'signed_content', 'MailReader', 'with_whole_head', 'parse_mail', 'parse_mbox',
+           'parse_mhtml']
 
 # %% ../../nbs/01_documents/10_mail.ipynb #c03
 import re
@@ -38,6 +39,8 @@ def part_text(part: EmailMessage, id: str) -> str:
     payload = part.get_payload(decode=True)
     data = payload if isinstance(payload, bytes) else b""
     declared = CHARSET.search(data[:4096]) if part.get_content_type() == "text/html" else None
+    if "utf-7" in (part.get_content_charset() or ""):  # of mails alone
+        return data.decode("utf-7", "replace")
     return decode(data, id, part.get_content_charset() or (declared[1].decode("ascii", "replace") if declared else "")).text
 
 
@@ -322,19 +325,29 @@ class MailReader(MailWriter):
         "Writes a message within a message."
         inner = part.get_payload()
         message = inner[0] if isinstance(inner, list) and inner else inner
+        coding = str(part.get("Content-Transfer-Encoding", "")).strip().lower()
+        if isinstance(message, EmailMessage) and not message.keys() and coding in ("base64", "quoted-printable"):  # against RFC 2046, and yet sent
+            message["Content-Transfer-Encoding"] = coding
+            packed = message.get_payload(decode=True)
+            message = message_from_bytes(packed if isinstance(packed, bytes) else b"", policy=policy.default)
         if not isinstance(message, EmailMessage) or level > DEEPEST:
             raise DocumentError(self.builder.id, "messages are nested too deeply" if isinstance(message, EmailMessage) else "it is no message")
         self.builder.heading(level, f"Forwarded message: {clean(str(message.get('Subject', ''))) or 'no subject'}")
         self.message(message, level + 1)
 
 # %% ../../nbs/01_documents/10_mail.ipynb #0c6a77cd
+BARE_BOUNDARY = re.compile(rb"(?im)^((?:content-type:|[ \t])[^\r\n\"]{0,200}?\bboundary=)([^\s\";]{0,70}?[=()<>@,:/\[\]?][^\s\";]{0,70}+)")
+PARTS_AFTER_GAP = re.compile(rb"(?:\r?\n){2,20}(?=content-type:[ \t]*multipart/)", re.IGNORECASE)
 FIELD = re.compile(rb"[!-9;-~]{1,100}+[ \t]*+:|[ \t]|[>]?From ")
 KNOWN_FIELD = re.compile(rb"(?:from|to|subject|date|message-id|mime-version|content-type)[ \t]*+:", re.IGNORECASE)
 
 
 def with_whole_head(data: bytes) -> bytes:
     "A mail without lines in its head that are no fields; as it is if its head has none, or too few fields after them to be one."
+    data = BARE_BOUNDARY.sub(rb'\1"\2"', data)
     text = data.removeprefix(b"\xef\xbb\xbf").lstrip(b"\r\n")
+    if (gap := PARTS_AFTER_GAP.search(text[:65_536])) and b"\ncontent-type" not in text[:gap.start()].lower():
+        text = data = text[:gap.start()] + b"\n" + text[gap.end():]
     end = re.search(rb"\r?\n\r?\n", text[:65_536])
     lines = text[:end.start()].splitlines(keepends=True) if end else []
     kept = [line for line in lines if FIELD.match(line)]

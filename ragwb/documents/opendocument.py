@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['SILENT', 'KEPT_APART', 'UNITS', 'HEADERS', 'own', 'OdfWriter', 'inline_pieces', 'write_list', 'odf_row', 'own_rows',
            'write_odf_table', 'object_root', 'equation_of', 'write_object', 'length', 'in_order', 'write_page',
-           'list_styles', 'running_texts', 'write_opendocument', 'parse_odt']
+           'list_styles', 'control_text', 'running_texts', 'write_opendocument', 'parse_odt']
 
 # %% ../../nbs/01_documents/30_opendocument.ipynb #c03
 import re
@@ -40,6 +40,7 @@ class OdfWriter:
     numbered: Mapping[str, Mapping[int, etree._Element]]            # levels of list styles by name
     notes: list[str] = field(default_factory=list)
     apart: list[etree._Element] = field(default_factory=list)       # frames and comments since they were last written
+    controls: dict[str, str] = field(default_factory=dict)          # what the fields of a form say, by their ids
 
     def line(self, element: etree._Element) -> str:
         "The text of a paragraph on one line."
@@ -91,6 +92,8 @@ def inline_pieces(writer: OdfWriter, element: etree._Element) -> list[str]:
             pieces.append(f"[{len(writer.notes)}]")
         elif name == "frame" and (equation := equation_of(writer, child)):
             pieces.append(f" {equation} ")
+        elif name == "control":
+            pieces.append(f" {writer.controls.get(own(child, 'control'), '')} ")
         elif name in KEPT_APART:
             writer.apart.append(child)
         elif name == "a":
@@ -230,7 +233,7 @@ def write_page(writer: OdfWriter, page: etree._Element) -> None:
     writer.builder.heading(1, title)
     for child in in_order(page):
         if local(child) == "notes":
-            lines = [writer.line(line) for frame in child if own(frame, "class") == "notes" for line in frame.iter("{*}p")]
+            lines = [writer.line(line) for frame in child if own(frame, "class") in ("notes", "") for line in frame.iter("{*}p")]
             writer.builder.paragraph(f"Notes: {' '.join(lines)}" if any(lines) else "")
         elif child not in titles:
             writer.blocks([child])
@@ -249,6 +252,15 @@ def list_styles(roots: list[etree._Element]) -> dict[str, dict[int, etree._Eleme
 HEADERS = ("header", "header-first", "header-left")
 
 
+def control_text(control: etree._Element) -> str:
+    "What a field of a form says: its words, its tick and label, or what is chosen in it."
+    if local(control) in ("checkbox", "radio"):
+        ticked = own(control, "current-state") == "checked" or own(control, "current-selected") == "true"
+        return f"{'☒' if ticked else '☐'} {own(control, 'label')}"
+    chosen = [own(option, "label") for option in control.iter("{*}option", "{*}item") if own(option, "current-selected") == "true"]
+    return ", ".join(chosen) or own(control, "current-value") or own(control, "value") or own(control, "label")
+
+
 def running_texts(writer: OdfWriter, styles: etree._Element | None, kind: str) -> dict[str, None]:
     "The lines of the headers or footers of all kinds of pages, each once."
     parts = [] if styles is None else list(styles.iter(*(f"{{*}}{name.replace('header', kind)}" for name in HEADERS)))
@@ -260,6 +272,7 @@ def write_opendocument(builder: TextBuilder, root: etree._Element, styles: etree
     if (body := root.find("{*}body")) is None:
         raise ValueError("its content.xml holds no text")
     writer = OdfWriter(builder, package, list_styles([part for part in (styles, root) if part is not None]))
+    writer.controls = {own(control, "id"): control_text(control) for forms in body.iter("{*}forms") for control in forms.iter(etree.Element) if own(control, "id")}
     for text in running_texts(writer, styles, "header"):
         builder.paragraph(as_sentence("Page header", text))
     for content in body:

@@ -18,7 +18,7 @@ from .page_tables import Head, column_at, fits_columns, is_marked, is_tabular, p
 # %% ../../nbs/01_documents/18_page_blocks.ipynb #c06
 class Block(NamedTuple):
     "A paragraph, list item or table row, in its printed lines."
-    kind: str           # "paragraph", "item", "row", or "running" for a line that other pages repeat
+    kind: str           # "paragraph", "item", "row", "running" for a line that other pages repeat, or "note" for one in small type at the foot of a page
     lines: list[Piece]
     size: float
     bold: bool
@@ -116,7 +116,8 @@ class Heads:
 
 def table_blocks(rows: Sequence[PageRow], head: Head | None, taken: int) -> list[Block]:
     "The rows of a table; where the names of its columns are known, they are in each row below them."
-    return [new_block("row", row, named_piece(row, head) if head and at >= taken else row_piece(row, " | ")) for at, row in enumerate(rows)]
+    said = [" " if len(row.cells) == 2 and row.cells[0].text.endswith(":") else " | " for row in rows]  # "Call sign: LKZ4"
+    return [new_block("row", row, named_piece(row, head) if head and at >= taken else row_piece(row, said[at])) for at, row in enumerate(rows)]
 
 
 def find_blocks(

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['SQUARE', 'is_prose', 'written_together', 'Gutter', 'find_gutter', 'sides', 'runs_on', 'line_share', 'beside_gutter',
-           'margin_note', 'parts_prose', 'column_rows', 'find_columns']
+           'margin_note', 'parts_prose', 'column_rows', 'block_end', 'find_columns']
 
 # %% ../../nbs/01_documents/16_page_columns.ipynb #c03
 import re
@@ -47,10 +47,12 @@ def find_gutter(
     first: int,               # the row that it begins in
     left: Cell,               # the two cells beside it there
     right: Cell,
+    end: int | None = None,   # one past the last row that it may reach
 ) -> Gutter:
     "The gutter that begins between two cells, as far down as it stays clear."
+    end = len(rows) if end is None else end
     low, high, across = left.right, right.left, written_together(left, right)
-    for at in range(first, len(rows)):
+    for at in range(first, end):
         new_low, new_high, middle = low, high, (low + high) / 2
         for cell in rows[at].cells:
             if cell.left + cell.right <= 2 * middle:
@@ -60,7 +62,7 @@ def find_gutter(
         if new_high - new_low < 0.7 * rows[at].size:
             return Gutter(first, at, middle, across)
         low, high = new_low, new_high
-    return Gutter(first, len(rows), (low + high) / 2, across)
+    return Gutter(first, end, (low + high) / 2, across)
 
 # %% ../../nbs/01_documents/16_page_columns.ipynb #c19
 def sides(rows: Sequence[PageRow], middle: float) -> tuple[list[Cell], list[Cell]]:
@@ -136,17 +138,31 @@ def column_rows(rows: Sequence[PageRow], gutter: Gutter) -> tuple[int, int]:  # 
     return first, end
 
 # %% ../../nbs/01_documents/16_page_columns.ipynb #c28
+def block_end(rows: Sequence[PageRow], first: int) -> int:
+    "One past the last row before an empty line."
+    return next((at for at in range(first + 1, len(rows)) if rows[at - 1].bottom - rows[at].top > 0.8 * rows[at].size), len(rows))
+
+
 def find_columns(rows: list[PageRow]) -> list[list[PageRow]]:
     "Rows in reading order: where a gutter parts running text, all of the left column comes before the right one."
     tried: list[Gutter] = []
+    part_end = 0
     for first, row in enumerate(rows):
+        begins, part_end = first == part_end, block_end(rows, first) if first == part_end else part_end
         for a, b in pairwise(row.cells):
             across = written_together(a, b)
-            if b.left - a.right < 0.7 * row.size or any(first < old.end and a.right < old.middle < b.left and across is old.across for old in tried):
+            if b.left - a.right < 0.7 * row.size:
                 continue
-            gutter = find_gutter(rows, first, a, b)
-            tried.append(gutter)
-            if parts_prose(rows, gutter):
+            known = any(first < old.end and a.right < old.middle < b.left and across is old.across for old in tried)
+            if known and not begins:
+                continue
+            gutter = find_gutter(rows, first, a, b, part_end if known else None)
+            tried += [] if known else [gutter]
+            good = parts_prose(rows, gutter)
+            if not good and gutter.end > part_end >= first + 3:  # a table below, or above, may have its gap in the same place
+                gutter = find_gutter(rows, first, a, b, part_end)
+                good = parts_prose(rows, gutter)
+            if good:
                 begin, end = column_rows(rows, gutter)
                 left, right = sides([row._replace(cells=row.parts) for row in rows[begin:end]], gutter.middle)
                 if margin_note([left, right]) == 0:  # the text first, then what stands beside it

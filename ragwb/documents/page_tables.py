@@ -189,15 +189,16 @@ def own_head(rows: Sequence[PageRow]) -> Head | None:
     count = len(head.cells)
     if count < 2 or len(body) < 2 or any(DATED.search(cell.text) or not any(map(str.isalpha, cell.text)) or len(cell.text) > 60 for cell in head.cells):
         return None
-    edges = [(cell.left, cell.right) for cell in head.cells]
-    if 2 * sum(len(row.cells) == count for row in body) < len(body) or max(len(row.cells) for row in body) > count or not fits_columns(body, edges):
+    edges, bold = [(cell.left, cell.right) for cell in head.cells], head.bold and not any(row.bold for row in body)
+    if (2 * sum(len(row.cells) == count for row in body) < len(body) and not (bold and count > 2)) or max(len(row.cells) for row in body) > count or not fits_columns(body, edges):
         return None
     columns: list[list[str]] = [[] for _ in edges]
     for cell in (cell for row in body for cell in row.cells):
         columns[column_at(cell, edges)].append(cell.text)
     figures = [len(texts) > 1 and all(any(map(str.isdigit, text)) for text in texts) for texts in columns]
-    bold = head.bold and not any(row.bold for row in body)
-    return plain_head(head, body) if bold or count > 2 and any(figures) else None
+    full = all(len(row.cells) == count for row in rows[1:]) and all(len(cell.text) <= 25 and cell.text[:1].isupper() for cell in head.cells)
+    phrases = full and any(sum(map(len, texts)) > len(texts) * max(25, 3 * len(cell.text)) for texts, cell in zip(columns, head.cells, strict=True))
+    return plain_head(head, body) if bold or count > 2 and (any(figures) or phrases) else None
 
 # %% ../../nbs/01_documents/17_page_tables.ipynb #h06
 def table_head(rows: Sequence[PageRow]) -> tuple[Head, int] | None:  # and how many rows it takes

@@ -6,7 +6,8 @@
 __all__ = ['ROMAN_NUMBER', 'SENTENCE', 'Edge', 'COUNTER', 'SOFT', 'NO_BLANKS', 'SECOND', 'OPENINGS', 'Style', 'SECTIONS',
            'PageGroups', 'skeleton', 'counts_pages', 'repeated_lines', 'ends_open', 'running_lines', 'is_table_head',
            'table_heads', 'kept_once', 'is_compound', 'mend', 'document_words', 'body_size', 'heading_style',
-           'heading_levels', 'LineWriter', 'ReflowWriter', 'page_blocks', 'page_styles', 'write_pages', 'reflow']
+           'heading_levels', 'LineWriter', 'ReflowWriter', 'page_blocks', 'with_footnotes', 'page_styles',
+           'write_pages', 'reflow']
 
 # %% ../../nbs/01_documents/19_reflow.ipynb #c03
 import re
@@ -189,7 +190,7 @@ def heading_style(block: Block, body: float) -> Style | None:
     "The style of a heading, or None for any other block; `body` is the size of the text."
     text = " ".join(line for line, _ in block.lines)
     ratio = round(block.size / body, 1)
-    if block.kind in ("row", "running") or not block.bold and ratio < 1.2 or len(text) > 200 or len(block.lines) > 4 or text[0] in "☐☒•":
+    if block.kind in ("row", "running", "note") or not block.bold and ratio < 1.2 or len(text) > 200 or len(block.lines) > 4 or text[0] in "☐☒•":
         return None
     if not any(map(str.isalpha, text)) or text[-1] in ",;" or text[0].islower() or text[0] == "(" and text[-1] == ")":
         return None
@@ -261,6 +262,11 @@ class ReflowWriter(LineWriter):
                     self.bounds[page] = (min(self.bounds.get(page, (start, 0))[0], start), self.length)
             self.last_kind = ""
         for block in self.waiting:
+            if block.kind == "note":
+                self.begin(block.lines[0], "paragraph")
+                for line in block.lines[1:]:
+                    self.go_on(line)
+                continue
             for line in block.lines:
                 numbered = any(map(str.isdigit, line[0]))  # an item may be quoted, as a number or an issue is; a name may not
                 marked = "- " + line[0], tuple((offset + 2, length, page, index) for offset, length, page, index in line[1])
@@ -284,7 +290,7 @@ class ReflowWriter(LineWriter):
     def write(self, block: Block, level: int = 0) -> None:
         "Appends a block; one with a level is a heading."
         lines = block.lines
-        if block.kind == "running":
+        if block.kind in ("running", "note"):
             self.waiting.append(block)
             return
         if level or not self.goes_on(block):
@@ -312,6 +318,13 @@ def page_blocks(
     running = [new_block("running", row, row_piece(row, " ")) for row in once]
     return running + [block for rows in kept for column in find_columns(rows) for block in find_blocks(column, heads)]
 
+
+def with_footnotes(blocks: Sequence[Block], body: float) -> list[Block]:
+    "The blocks of a page; the last ones in small type are notes, which wait for the end of a sentence that the page's end has cut."
+    last = next((at for at in range(len(blocks), 0, -1) if blocks[at - 1].kind not in ("paragraph", "item") or blocks[at - 1].size > 0.9 * body), 0)
+    open_end = last > 0 and blocks[last - 1].kind == "paragraph" and blocks[last - 1].lines[-1][0][-1] not in ".:;!?"
+    return [*blocks[:last], *(block._replace(kind="note") for block in blocks[last:])] if open_end else list(blocks)
+
 # %% ../../nbs/01_documents/19_reflow.ipynb #c33
 def page_styles(blocks: Sequence[Block], groups: PageGroups, body: float) -> list[Style | None]:
     "For each block of a page its style as a heading, or None. A long page may be set larger than the others."
@@ -330,7 +343,7 @@ def write_pages(
     levels = heading_levels(Counter(style for style in chain.from_iterable(styles) if style))
     writer = ReflowWriter(document_words(chain.from_iterable(found)), notes)
     for block, style in zip(chain.from_iterable(found), chain.from_iterable(styles), strict=True):
-        named = outline.get(" ".join(text for text, _ in block.lines).lower(), 0) if block.kind not in ("row", "running") else 0
+        named = outline.get(" ".join(text for text, _ in block.lines).lower(), 0) if block.kind not in ("row", "running", "note") else 0
         writer.write(block, named or (levels[style] if style else 0))
     writer.write_waiting(1_000_000_000)
     return writer
@@ -352,7 +365,7 @@ def reflow(
         cuts = [(0, 0)] * len(cuts)  # there would be nothing left
     once = kept_once(firsts, cuts)
     body = body_size(row for groups in pages for rows in groups for row in rows)
-    found = [page_blocks(groups, cut, kept, heads) for groups, cut, kept in zip(pages, cuts, once, strict=True)]
+    found = [with_footnotes(page_blocks(groups, cut, kept, heads), body) for groups, cut, kept in zip(pages, cuts, once, strict=True)]
     styles = [page_styles(blocks, groups, body) for blocks, groups in zip(found, pages, strict=True)]
     writer = write_pages(found, styles, outline or {}, notes or {})
     largest = max((block for block, style in zip(found[0], styles[0], strict=True) if style), key=lambda block: block.size, default=None)

@@ -455,6 +455,9 @@ def without_blanks(text: str, delimiter: str) -> str:
     if re.search(rf'{sign} "', text[:10_000].partition("\n")[0]):
         text = re.sub(rf'({sign}) (?="(?!"))', r"\1", text)
     single = rf"(^|{sign})'([^'\n]{{0,1000}}+)'(?=[ \t\r]{{0,9}}+(?:{sign}|$))"
+    marked, at_ends = text.count('\\"'), sum(text.count(f'\\"{end}') for end in (delimiter, "\n", "\r"))
+    if marked and 2 * at_ends <= marked:  # a backslash before a mark within a cell, and not at the end of `"C:\"`
+        text = text.replace('\\"', '""')
     if '"' not in text and len(re.findall(single, text[:10_000], re.MULTILINE)) > 1:
         text = re.sub(single, r'\1"\2"', text, flags=re.MULTILINE)
     return text
