@@ -105,6 +105,24 @@ def test_keys_models_and_promotions_are_noted_wherever_they_are_changed(tmp_path
     assert not [key for key in store.look()[0].keys if key.hash in json.dumps(told)]  # type: ignore[union-attr]
 
 
+def test_tests_of_configs_are_noted_when_they_start_fall_back_and_stop(tmp_path: Path) -> None:
+    settings, store = home_of(tmp_path), KeyStore(Folder(tmp_path))
+    _, key, token = store.change(lambda ring: add_key(ring, "Ann", ["admin"]))
+    Workbench(settings).ingest_files([(NAME, TEXT)])
+    brief = Registry(Folder(tmp_path)).add(PipelineConfig(max_sentences=1))
+    arms = [{"name": "control", "config": "now"}, {"name": "brief", "config": brief}]
+    with TestClient(create_server(settings), base_url=HERE, headers={"Authorization": f"Bearer {token}"}) as client:
+        assert client.post("/v1/experiments", json={"name": "one", "arms": arms}).status_code == 200
+        Folder(tmp_path).delete([f"configs/{brief}.json"])
+        assert client.post("/v1/query", json={"question": "Where does the spare key lie?"}).status_code == 200
+        assert client.post("/v1/experiments/one/stop", json={"reason": f"the {SECRET}"}).json()["state"] == "stopped"
+    told = [line for line in heard(settings) if "test" in line["event"]]
+    assert [(line["event"], line["by"], line["test"], line["collection"]) for line in told] == [
+        ("start test", key.id, "one", "default"), ("test falls back", "", "one", "default"), ("stop test", key.id, "one", "default"),
+    ]  # fmt: skip
+    assert told[0]["arms"][1] == brief and SECRET not in json.dumps(told)
+
+
 def test_a_stranger_who_tries_keys_does_not_fill_the_log(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path, model_servers="", oidc_issuer="http://127.0.0.1:9", oidc_client="ragwb", oidc_groups="groups.json")
     client = TestClient(create_server(settings), base_url=HERE, follow_redirects=False)

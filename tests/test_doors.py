@@ -324,6 +324,19 @@ def test_an_upload_whose_client_has_gone_stops(server: Server, monkeypatch: pyte
     assert server.client.post("/v1/documents", files=many, timeout=60).json()["new"] == 40
 
 
+def test_an_upload_that_ends_in_the_middle_is_no_fault_of_the_server(server: Server, caplog: pytest.LogCaptureFixture) -> None:
+    began = server.workbench.store.open("docs").hashes()
+    host, port = server.url.removeprefix("http://").split(":")
+    head = f"POST /v1/documents HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: 9000\r\n\r\n"
+    with caplog.at_level("WARNING"):
+        with socket.create_connection((host, int(port))) as client:
+            client.sendall(f'{head}--b\r\nContent-Disposition: form-data; name="files"; filename="a.md"\r\n\r\n# Half'.encode())
+            time.sleep(0.3)
+        assert eventually(lambda: server.app.state.service.ingesting.borrowed_tokens == 0, 20)
+        time.sleep(0.5)
+    assert [record.getMessage() for record in caplog.records] == [] and server.workbench.store.open("docs").hashes() == began
+
+
 # files
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -103,11 +104,13 @@ class KeptAnswers(AnswerFiles):
         self.write(self.key(id, ".feedback"), {"rating": rating, "comment": comment[:4_000], "reason": reason[:200], "at": at})
 
     def recent(self, n: int) -> list[dict[str, Any]]:
-        "The n newest answers."
+        "The n newest answers that may be loaded; among very many of others' fewer."
         found: list[dict[str, Any]] = []
-        for id, _ in zip(self.ids(), range(n), strict=False):
-            with suppress(AnswerError):  # deleted since the folder was read
+        for id in islice(self.ids(), 20 * n):
+            with suppress(AnswerError):  # deleted since the folder was read, or others'
                 found.append(self.load(id))
+            if len(found) == n:
+                break
         return found
 
 # %% ../../nbs/10_answering/19_answer_store.ipynb #c13z

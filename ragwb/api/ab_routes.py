@@ -17,7 +17,7 @@ from .problems import Problem, Text
 from .service import Serving, open_collection
 from ..config import CONFIGS, ConfigError
 from ..operations.ab_outcomes import standing_dict
-from ..operations.ab_serving import standing_now, start_test
+from ..operations.ab_serving import standing_now, start_test, stop_test
 from ..operations.ab_test import DEFAULT_GUARDS, PLANNED, ABTest, ABTests, Guard, UnknownTest
 from ..operations.prompt_registry import RegistryError
 from ..workbench import Workbench
@@ -97,7 +97,7 @@ def stop(name: str, given: Ending, service: Serving) -> dict[str, Any]:
     "Ends a test; its collection is served as before it."
     test = known_test(service.workbench, name)
     try:
-        over = ABTests(service.workbench.store.objects).stop(test.name, given.reason)
+        over = stop_test(service.workbench, test.name, given.reason)
     except RegistryError as error:
         raise Problem(409, "", str(error)) from error
     return standing_dict(standing_now(service.workbench, over))

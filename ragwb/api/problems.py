@@ -21,6 +21,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import AfterValidator
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from ..answering.answer_store import AnswerError
@@ -190,6 +191,10 @@ def install_problems(app: FastAPI) -> None:
             problem.headers = {name: value for name, value in problem.headers.items() if name.lower() != "allow"} | {"Allow": ", ".join(methods)}
         return problem_response(request.scope["path"], problem)
 
+    async def unheard(request: Request, error: Exception) -> Response:
+        return Response(status_code=499)  # nobody waits for it; nginx counts such requests by this number
+
+    app.add_exception_handler(ClientDisconnect, unheard)
     for kind in (Problem, HTTPException, RequestValidationError, ModelError, AwsError, EmbeddingError, *STATUS, OSError, Exception):
         app.add_exception_handler(kind, answer)
 

@@ -19,7 +19,7 @@ from .answer_view import data_table
 from .screen import Screen
 from ..network.aws import AwsError
 from ..operations.ab_outcomes import Compared, OutcomeReader, Standing, in_unit
-from ..operations.ab_serving import standing_now
+from ..operations.ab_serving import standing_now, stop_test
 from ..operations.ab_test import METRICS, ABTest, ABTestError, ABTests
 from ..workbench import Workbench
 
@@ -164,10 +164,10 @@ class ExperimentsPage(ExperimentsScreen):
 
     async def end(self, name: str) -> None:
         "Stops a test that the page shows."
-        notice, tests = "", ABTests(self.workbench.store.objects)
+        notice = ""
         if name in [standing.test.name for standing in self.state.standings or ()]:
             try:
-                await asyncio.to_thread(tests.stop, name, "on the page Experiments")
+                await asyncio.to_thread(stop_test, self.workbench, name, "on the page Experiments")
             except (ABTestError, AwsError, OSError) as error:
                 notice = str(error)
         self.show(asked="", notice=notice)

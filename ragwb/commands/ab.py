@@ -118,11 +118,10 @@ def status_command(ctx: click.Context, name: str, as_json: bool) -> None:
 def stop_command(ctx: click.Context, name: str, reason: str, as_json: bool) -> None:
     "End a test. Its collection is served as before it; ragwb promote makes an arm the config of all."
     from ragwb.operations.ab_outcomes import standing_dict
-    from ragwb.operations.ab_serving import standing_now
-    from ragwb.operations.ab_test import ABTests
+    from ragwb.operations.ab_serving import standing_now, stop_test
 
     workbench = open_workbench(ctx)
-    standing = standing_now(workbench, ABTests(workbench.store.objects).stop(name, reason))
+    standing = standing_now(workbench, stop_test(workbench, name, reason))
     print_json(standing_dict(standing)) if as_json else print_standing(standing)
 
 

@@ -12,11 +12,13 @@ import re
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
 from pathlib import Path
 
 import httpx
+import numpy as np
 
 from ragwb.experiments.benchmarks import Row, read_rows, write_benchmark
 from ragwb.operations.keys import KeyStore, add_key
@@ -102,6 +104,46 @@ def schemathesis(home: Path, cases: int, seconds: int) -> list[tuple[str, int, C
     return found
 
 
+def waited(here: str, headers: dict[str, str], seconds: float) -> list[float]:
+    "Milliseconds that questions took, asked one after the other for so long."
+    took, until = list[float](), time.monotonic() + seconds
+    with httpx.Client(base_url=here, headers=headers, timeout=120) as client:
+        while (begun := time.monotonic()) < until:
+            client.post("/v1/query", json={"question": f"What torque does the seal A1-{900 + len(took) % 100} need?"}).raise_for_status()
+            took.append(1e3 * (time.monotonic() - begun))
+    return took
+
+
+def beside(place: Path, seconds: float = 60) -> str:
+    "How much longer others wait while hostile files are read."
+    from hostile_files import KINDS
+    from servers import free_port, served
+
+    home, sent, over = place / "beside", list[str](), threading.Event()
+    settings = Settings(home=home, port=free_port(), model_servers="")
+    Workbench(settings).ingest_files([("seals.md", b"# Seals\n\nThe seal A1-990 is tightened with a torque of 42 N m.\n")])
+    headers = {"Authorization": f"Bearer {KeyStore(Folder(home)).change(lambda ring: add_key(ring, 'attack', ['admin']))[2]}"}
+
+    def send(here: str) -> None:
+        for name in sorted(KINDS, key=lambda name: hashlib.sha256(name.encode()).hexdigest()):
+            if over.is_set():
+                return
+            httpx.post(f"{here}/v1/documents?collection=hostile", files=[("files", (name, KINDS[name]()))], headers=headers, timeout=120)
+            sent.append(name)
+
+    with served(settings, place) as here:
+        waited(here, headers, 5)  # what is loaded at the first question
+        quiet = waited(here, headers, seconds)
+        sending = threading.Thread(target=send, args=(here,), daemon=True)
+        sending.start()
+        busy = waited(here, headers, seconds)
+        over.set()
+        sending.join()
+    (one, alone), (two, among) = (np.percentile(took, [50, 99]) for took in (quiet, busy))
+    return (f"A client asks one question after the other: {len(quiet):,} alone (p50 {one:.0f} ms, p99 {alone:.0f} ms), {len(busy):,} while another client had "
+            f"{len(sent)} hostile files read (p50 {two:.0f} ms, p99 {among:.0f} ms): p99 {among / alone:.1f} times as long.")
+
+
 def tested(place: Path, name: str) -> str:
     "What came of a module of hostile tests."
     return told_of(name, *run_tests(name, place / f"{name}.txt"))
@@ -143,7 +185,7 @@ at most {RUNS} runs of {seconds} s. The exceptions are in `tests/tools/schemathe
 """ + "\n".join([*rows, *few])
 
 
-PARTS = {"generated": "Generated requests", "pairs": "Two tenants at random", "test_keys": "Routes and keys",
+PARTS = {"generated": "Generated requests", "pairs": "Two tenants at random", "beside": "Others while hostile files are read", "test_keys": "Routes and keys",
          **{name: f"Hostile tests: {name.removeprefix('test_')}" for name in TESTS if name != "test_keys"}}  # part -> its section
 
 
@@ -178,7 +220,7 @@ def main() -> int:
     given = options.parse_args()
     place = Path(tempfile.mkdtemp(prefix="ragwb-attack-"))
     print(f"logs in {place}", flush=True)
-    work = {"generated": lambda: generated(place, given.cases, given.seconds), "pairs": lambda: paired(place, given.pairs)}
+    work = {"generated": lambda: generated(place, given.cases, given.seconds), "pairs": lambda: paired(place, given.pairs), "beside": lambda: beside(place)}
     rows = {row["part"]: row for row in read_rows(given.out, "attack") if row["part"] in PARTS}
     for part in given.only:
         begun, title, code = time.monotonic(), PARTS[part], attacked()
